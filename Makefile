@@ -1,0 +1,35 @@
+# `make demo` separates the bundled examples; `make test` runs the tests. Both install what they need.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+READY = $(VENV)/.installed
+
+# A constraint in the environment, unlike -c, reaches isolated builds too.
+export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
+# Idle threads sleep instead of spinning: many times faster beside any other busy process.
+export OMP_WAIT_POLICY = PASSIVE
+
+.PHONY: demo test test-slow clean
+
+demo: $(READY)
+	$(BIN)/ddsp-zoo separate examples/band.flac --model ast_ddsp_bass --out out/demo
+	$(BIN)/ddsp-zoo separate examples/guitar.flac --model exB4 --pitch examples/guitar_f0.csv --out out/demo
+	@echo
+	@echo "bass       out/demo/band/bass.wav     the rest: residual.wav    controls: controls.npz"
+	@echo "six strings  out/demo/guitar/E2.wav …   synthesised/: the same sources as the synthesiser plays them"
+	@echo "pictures   out/demo/band/overview.png   out/demo/guitar/overview.png"
+
+test: $(READY)
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m pytest
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+clean:
+	rm -rf $(VENV) out
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	touch $(READY)

@@ -1,0 +1,72 @@
+"""Reading and writing audio files, with errors that say which file and why."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+import soxr
+
+from ddsp_zoo.errors import DdspZooError
+
+MAX_CHANNELS = 2
+
+
+def open_audio(path: str | Path) -> sf.SoundFile:
+    """Open a file that holds mono or stereo audio, else raise `DdspZooError`."""
+    path = Path(path)
+    if path.is_dir():
+        raise DdspZooError(f"{path} is a folder: pass the audio files in it.")
+    if not path.exists():
+        raise DdspZooError(f"There is no file {path}.")
+    if path.stat().st_size == 0:
+        raise DdspZooError(f"{path} is empty (0 bytes).")
+    try:
+        file = sf.SoundFile(path)
+    except (sf.LibsndfileError, OSError) as error:
+        raise DdspZooError(
+            f"{path} is not audio that can be read (WAV, FLAC, OGG, MP3, AIFF): {error}"
+        ) from error
+    problem = ""
+    if file.channels > MAX_CHANNELS:
+        problem = f"{path} has {file.channels} channels: pass mono or stereo."
+    elif file.frames == 0:
+        problem = f"{path} holds no samples."
+    if problem:
+        file.close()
+        raise DdspZooError(problem)
+    return file
+
+
+def check_finite(audio: np.ndarray, name: str | Path) -> None:
+    """Raise `DdspZooError` where a sample is NaN or infinite."""
+    if not np.isfinite(audio).all():
+        raise DdspZooError(f"{name} contains samples that are not finite numbers (NaN or infinity).")
+
+
+def read_blocks(path: str | Path, block_frames: int = 1 << 18) -> Iterator[np.ndarray]:
+    """The file as float32 blocks (C, n)."""
+    with open_audio(path) as file:
+        while len(block := file.read(block_frames, dtype="float32", always_2d=True)):
+            check_finite(block, path)
+            yield block.T
+
+
+def read_mono(
+    path: str | Path, sample_rate: int, start_seconds: float = 0.0, seconds: float = -1
+) -> np.ndarray:
+    """Mono excerpt (T,) float32 at ``sample_rate``; the whole file where ``seconds`` is negative."""
+    with open_audio(path) as file:
+        file.seek(min(round(start_seconds * file.samplerate), file.frames))
+        frames = -1 if seconds < 0 else round(seconds * file.samplerate)
+        audio = file.read(frames, dtype="float32", always_2d=True).mean(1)
+        check_finite(audio, path)
+        if file.samplerate != sample_rate:
+            audio = soxr.resample(audio, file.samplerate, sample_rate)
+    return audio
+
+
+def duration_seconds(path: str | Path) -> float:
+    """Length of a file, from its header."""
+    with open_audio(path) as file:
+        return file.frames / file.samplerate

@@ -1,0 +1,66 @@
+"""The command line: `ddsp-zoo` and `lightning` are the same program.
+
+`fit`, `validate`, `test` and `predict` are LightningCLI's; `separate`, `list`, `info` and `evaluate` are ours. This
+module parses and calls; everything it does can be done from Python too.
+"""
+
+import sys
+from collections.abc import Callable
+
+from ddsp_zoo.errors import DdspZooError
+
+TRAINER_COMMANDS = ("fit", "validate", "test", "predict")
+USAGE = """usage: ddsp-zoo COMMAND ...
+
+  separate IN...   separate audio files with a pretrained model
+  list             the models there are
+  info NAME        what a model is, was trained on and reaches
+  evaluate         measure a model against baselines on a data set
+  fit | validate | test | predict   train and run recipes (`ddsp-zoo fit --help`)
+
+`ddsp-zoo COMMAND --help` says more. `lightning` is another name of this program."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program; returns the exit status. Errors that a user can mend end in one sentence."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        return _run(arguments)
+    except DdspZooError as error:
+        print(f"ddsp-zoo: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ddsp-zoo: stopped", file=sys.stderr)
+        return 130
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0 if arguments else 2
+    command, rest = arguments[0], arguments[1:]
+    if command == "--version":
+        from ddsp_zoo import __version__
+
+        print(__version__)
+        return 0
+    if command in TRAINER_COMMANDS:
+        from ddsp_zoo.training import run_trainer
+
+        run_trainer(arguments)
+        return 0
+    from ddsp_zoo import commands
+
+    known: dict[str, Callable[[list[str]], int]] = {
+        "separate": commands.separate,
+        "list": commands.list_models,
+        "info": commands.info,
+        "evaluate": commands.evaluate,
+    }
+    if command not in known:
+        raise DdspZooError(f"There is no command {command!r}: `ddsp-zoo --help` lists them.")
+    return known[command](rest)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""The commands of `ddsp-zoo` that are not LightningCLI's: each parses its arguments and makes one call."""
+
+import argparse
+import json
+
+from ddsp_zoo.errors import DdspZooError
+
+
+def separate(arguments: list[str]) -> int:
+    """`ddsp-zoo separate IN... --model NAME --out DIR`."""
+    parser = argparse.ArgumentParser("ddsp-zoo separate", description="Separate audio files.")
+    parser.add_argument(
+        "inputs", nargs="+", metavar="IN", help="audio files: any rate and length, mono or stereo"
+    )
+    parser.add_argument("--model", default="ast_ddsp_bass", help="a name of `ddsp-zoo list` (%(default)s)")
+    parser.add_argument(
+        "--checkpoint", help="a checkpoint folder or .ckpt file instead of the released weights"
+    )
+    parser.add_argument(
+        "--out", default="out", help="folder for the results, one folder a file (%(default)s)"
+    )
+    parser.add_argument(
+        "--format", choices=("wav", "flac"), default="wav", help="32-bit float WAV or 24-bit FLAC"
+    )
+    parser.add_argument(
+        "--pitch", help="for models that need it: an f0 CSV, a folder with one recording a source, or `crepe`"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the synthesiser's noise (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, mps (%(default)s)")
+    parser.add_argument(
+        "--skip-existing", action="store_true", help="pass over files whose results are there"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    options = parser.parse_args(arguments)
+
+    from ddsp_zoo.files import separate_files
+    from ddsp_zoo.hub import load
+
+    model = load(options.model, checkpoint=options.checkpoint).to(_device(options.device))
+    folders = separate_files(
+        model, options.inputs, options.out, options.skip_existing, audio_format=options.format,
+        pitch=options.pitch, seed=options.seed, progress=not options.quiet,
+    )  # fmt: skip
+    for folder in folders:
+        print(f"{folder}: stems, residual, synthesised/, controls.npz, overview.png")
+    return 0
+
+
+def list_models(arguments: list[str]) -> int:
+    """`ddsp-zoo list`."""
+    argparse.ArgumentParser("ddsp-zoo list", description="The models there are.").parse_args(arguments)
+    from ddsp_zoo import hub
+
+    names = hub.list_models()
+    width = max(map(len, names))
+    for name in names:
+        print(f"{name:<{width}}  {hub.info(name)['summary']}")
+    return 0
+
+
+def info(arguments: list[str]) -> int:
+    """`ddsp-zoo info NAME`."""
+    parser = argparse.ArgumentParser("ddsp-zoo info", description="What a model is and reaches.")
+    parser.add_argument("model", metavar="NAME")
+    from ddsp_zoo import hub
+
+    row = hub.info(parser.parse_args(arguments).model)
+    card = row.pop("card")
+    row.pop("metrics"), row.pop("files")
+    print(json.dumps(row, indent=2, ensure_ascii=False))
+    print("\n" + (card or "There is no card yet."))
+    return 0
+
+
+def evaluate(arguments: list[str]) -> int:
+    """`ddsp-zoo evaluate --model NAME --data NAME`."""
+    parser = argparse.ArgumentParser("ddsp-zoo evaluate", description="Measure a model against baselines.")
+    parser.add_argument("--model", required=True, help="a name of `ddsp-zoo list`")
+    parser.add_argument(
+        "--checkpoint", help="a checkpoint folder or .ckpt file instead of the released weights"
+    )
+    parser.add_argument(
+        "--data", required=True, help="a data module by name, or a recipe with a `data:` section"
+    )
+    parser.add_argument("--root", help="folder of the data")
+    parser.add_argument("--split", choices=("test", "validation"), default="test")
+    parser.add_argument("--out", default="evaluation", help="folder for tables and plots (%(default)s)")
+    parser.add_argument("--tracks", type=int, help="stop after so many tracks")
+    parser.add_argument("--seeds", type=int, default=1, help="noise seeds averaged over (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="where the model runs (%(default)s)")
+    options = parser.parse_args(arguments)
+
+    from ddsp_zoo import evaluation, hub
+    from ddsp_zoo.data import make
+    from ddsp_zoo.evaluation.tables import render_text
+
+    hub.info(options.model)  # an unknown name is told before any data is rendered
+    data = make(options.data, **({"root": options.root} if options.root else {}))
+    model = hub.load(options.model, checkpoint=options.checkpoint) if options.checkpoint else options.model
+    summary = evaluation.run(
+        model, data, options.out, options.split, device=_device(options.device), limit_tracks=options.tracks,
+        seeds=range(options.seeds),
+    )  # fmt: skip
+    print(render_text(summary["results"]))
+    print(f"\n{options.out}: rows.csv, summary.csv, summary.json and a box plot per metric")
+    return 0
+
+
+def _device(name: str) -> str:
+    """A device that is there, else `DdspZooError`."""
+    import torch
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise DdspZooError(f"The device {name!r} cannot be used here: try --device cpu.") from error
+    return name

@@ -1,0 +1,49 @@
+"""From frame rate to sample rate.
+
+Frame ``n`` is centred at sample ``n * hop``; ``N`` frames describe ``N * hop`` samples.
+"""
+
+import torch
+from torch import Tensor
+
+
+def upsample_linear(frames: Tensor, hop: int, jump: Tensor | None = None) -> Tensor:
+    """Interpolate frames linearly: (..., N) -> (..., N * hop); the last frame is held.
+
+    ``jump`` (..., N), true where a frame starts something new (a note): the value before it is held up to
+    that frame and then jumps, so that a new note never begins with a glide from the old one.
+    """
+    following = torch.cat([frames[..., 1:], frames[..., -1:]], dim=-1)
+    if jump is not None:
+        ahead = torch.cat([jump[..., 1:], torch.zeros_like(jump[..., -1:])], dim=-1) > 0
+        following = torch.where(ahead, frames, following)
+    weight = torch.arange(hop, device=frames.device, dtype=frames.dtype) / hop
+    return torch.lerp(frames[..., None], following[..., None], weight).flatten(-2)
+
+
+def upsample_window(frames: Tensor, hop: int) -> Tensor:
+    """Interpolate frames by overlapping Hann windows of two hops: (..., N) -> (..., N * hop).
+
+    The periodic Hann window of length 2*hop sums to one at hop spacing, so this is a raised-cosine crossfade
+    between neighbouring frames and a constant stays constant. Source: magenta/ddsp ``upsample_with_windows``.
+    """
+    following = torch.cat([frames[..., 1:], frames[..., -1:]], dim=-1)
+    position = torch.arange(hop, device=frames.device, dtype=frames.dtype) / hop
+    weight = 0.5 - 0.5 * torch.cos(torch.pi * position)
+    return torch.lerp(frames[..., None], following[..., None], weight).flatten(-2)
+
+
+def overlap_add(frames: Tensor, hop: int) -> Tensor:
+    """Sum frames (..., N, L) placed every ``hop`` samples: (..., (N - 1) * hop + ceil(L / hop) * hop).
+
+    Frames are cut in pieces of one hop and the pieces that fall together are added, which costs
+    ``ceil(L / hop)`` additions whatever N is.
+    """
+    count, length = frames.shape[-2:]
+    pieces = -(-length // hop)
+    frames = torch.nn.functional.pad(frames, (0, pieces * hop - length))
+    frames = frames.unflatten(-1, (pieces, hop))
+    out = frames.new_zeros(*frames.shape[:-3], count + pieces - 1, hop)
+    for piece in range(pieces):
+        out[..., piece : piece + count, :] += frames[..., piece, :]
+    return out.flatten(-2)

@@ -1,0 +1,42 @@
+"""Maps between raw network outputs, unit intervals and musical or physical units."""
+
+import math
+
+import torch
+from torch import Tensor
+
+LOG_10 = math.log(10.0)
+
+
+def exp_sigmoid(x: Tensor, max_value: float = 2.0, threshold: float = 1e-7) -> Tensor:
+    """Positive amplitude from an unbounded value: ``max_value * sigmoid(x) ** ln(10) + threshold``.
+
+    Any shape; the result lies in ``[threshold, max_value + threshold]``.
+    Source: Engel et al. 2020 (DDSP), appendix; thesis eq. 4.9.
+    """
+    return max_value * torch.sigmoid(x) ** LOG_10 + threshold
+
+
+def hz_to_midi(frequency_hz: Tensor) -> Tensor:
+    """MIDI note number of a frequency; 0 Hz (unvoiced) and below give 0."""
+    safe = frequency_hz.clamp(min=1e-6)
+    return torch.where(frequency_hz > 0, 12.0 * torch.log2(safe / 440.0) + 69.0, torch.zeros_like(safe))
+
+
+def midi_to_hz(midi: Tensor) -> Tensor:
+    """Frequency in Hz of a (fractional) MIDI note number."""
+    return 440.0 * 2.0 ** ((midi - 69.0) / 12.0)
+
+
+def hz_to_unit(frequency_hz: Tensor, low_hz: float = 20.0, high_hz: float = 8000.0) -> Tensor:
+    """Log-frequency on a unit interval: 0 at ``low_hz``, 1 at ``high_hz``; unvoiced (0 Hz) is below 0.
+
+    Source: UMSS (Schulze-Forster et al. 2022), the decoder's f0 input.
+    """
+    low, high = (12.0 * math.log2(f / 440.0) + 69.0 for f in (low_hz, high_hz))
+    return (hz_to_midi(frequency_hz) - low) / (high - low)
+
+
+def unit_to_hz(unit: Tensor, low_hz: float, high_hz: float) -> Tensor:
+    """Inverse of `hz_to_unit` for voiced values: log-spaced frequencies in ``[low_hz, high_hz]``."""
+    return low_hz * (high_hz / low_hz) ** unit

@@ -1,0 +1,5 @@
+"""The one exception that users are meant to read."""
+
+
+class DdspZooError(Exception):
+    """Something the user can mend: its message is one sentence that says what to do next."""

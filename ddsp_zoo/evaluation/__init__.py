@@ -1,0 +1,65 @@
+"""Measuring a model against baselines and the best possible masks, on any data module."""
+
+from pathlib import Path
+from typing import Any
+
+from ddsp_zoo.evaluation.protocol import LIMIT_DB, SILENCE_DB, SYSTEMS, evaluate, mask_fft
+from ddsp_zoo.evaluation.tables import metric_names, summarise, write_csv, write_json
+
+
+def run(
+    model: Any, datamodule: Any, out_dir: str | Path, split: str = "test", **options: Any
+) -> dict[str, Any]:
+    """Evaluate a model and leave everything worth keeping in a folder.
+
+    Writes ``rows.csv`` (every frame), ``summary.csv``, ``summary.json`` (with the protocol) and one box plot
+    ``<metric>.png`` a metric. Returns the content of ``summary.json``: ``protocol`` and ``results``, the rows
+    of `tables.summarise`.
+
+    Args:
+        model: a model, or the name of one that `ddsp_zoo.load` knows.
+        datamodule: the data, see `protocol.evaluate`.
+        out_dir: folder, made where missing; files of the same names are replaced.
+        split: "test" or "validation".
+        options: of `protocol.evaluate`.
+    """
+    from ddsp_zoo.evaluation.figures import box_plot
+
+    name = model if isinstance(model, str) else type(model).__name__
+    if isinstance(model, str):
+        from ddsp_zoo.hub import load
+
+        model = load(model)
+    rows = evaluate(model, datamodule, split, **options)
+    protocol = _protocol(name, model, datamodule, split, rows, options)
+    summary = {"protocol": protocol, "results": summarise(rows)}
+    out_dir, title = Path(out_dir), f"{name} on {protocol['data']}, {split}"
+    for metric in metric_names(rows):
+        box_plot(rows, metric, out_dir / f"{metric}.png", title)
+    write_csv(rows, out_dir / "rows.csv")
+    write_csv(summary["results"], out_dir / "summary.csv")
+    write_json(summary, out_dir / "summary.json")
+    return summary
+
+
+def _protocol(
+    name: str, model: Any, datamodule: Any, split: str, rows: list[dict[str, Any]], options: dict[str, Any]
+) -> dict[str, Any]:
+    """What must be known to compare the numbers with others."""
+    n_fft = mask_fft(model)
+    return {
+        "model": name,
+        "data": type(datamodule).__name__,
+        "split": split,
+        "sources": list(model.sources),
+        "sample_rate": model.sample_rate,
+        "frame_seconds": options.get("frame_seconds", 1.0),
+        "seeds": list(options.get("seeds", (0,))),
+        "mask_fft": n_fft,
+        "mask_hop": n_fft // 8,
+        "silence_db": -SILENCE_DB,
+        "limit_db": LIMIT_DB,
+        "tracks": len({row["track"] for row in rows}),
+        "frames": len({(row["track"], row["frame"]) for row in rows}),
+        "systems": {row["system"]: SYSTEMS[row["system"]] for row in rows},
+    }

@@ -1,0 +1,197 @@
+"""The listening test of this package, done by numbers: a model and its baselines on a test split.
+
+Every excerpt is separated whole; then metrics are taken in frames of one second, as in UMSS and the thesis.
+A source whose frame is silent is skipped: its level lies more than `SILENCE_DB` under the level (root mean
+square) of the excerpt's mixture. Decibels are limited to +-`LIMIT_DB`, so that no perfect or silent estimate
+makes a mean infinite; a silent estimate of a sounding source counts as -`LIMIT_DB`.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.evaluation import baselines
+from ddsp_zoo.masking import mask_mixture
+from ddsp_zoo.metrics import all_metrics
+
+SILENCE_DB = 60.0
+LIMIT_DB = 80.0  # the published UMSS evaluation adds 1e-8 to every ratio, which is -80 dB
+
+SYSTEMS = {
+    "mixture": "the mixture itself",
+    "noise": "white noise, uniform, amplitude 1",
+    "comb_mask": "mask from a fixed harmonic comb on the given f0, nothing learned (power 1)",
+    "comb_mask_power": "the same in power 2",
+    "synthesised": "the model's synthesised sources",
+    "masked": "the mixture, masked by the synthesised sources (power 1, the papers' form)",
+    "masked_power": "the mixture, masked by the synthesised sources (power 2, Wiener form)",
+    "irm_mixture": "ideal ratio mask |S| / |X| (thesis eq. 3.4)",
+    "irm": "ideal ratio mask |S_i| / sum |S_j|",
+    "irm_power": "ideal ratio mask |S_i|^2 / sum |S_j|^2",
+}
+
+Batch = dict[str, Tensor]
+Row = dict[str, Any]
+
+
+def evaluate(
+    model: Callable[..., Any],
+    datamodule: Any,
+    split: str = "test",
+    frame_seconds: float = 1.0,
+    device: str = "cpu",
+    limit_tracks: int | None = None,
+    seeds: Sequence[int] = (0,),
+    progress: bool = True,
+) -> list[Row]:
+    """Measure a model and its baselines; one row a track, source, frame and system.
+
+    A row holds ``track``, ``source``, ``frame`` (counted through the track), ``system`` (a key of `SYSTEMS`)
+    and every metric of `ddsp_zoo.metrics.all_metrics`. Where noise is involved the row is the mean over
+    ``seeds`` (five of them in UMSS). Excerpts shorter than a frame are one frame; what is left of an excerpt
+    after whole frames is not measured.
+
+    Args:
+        model: has ``sources``, ``sample_rate``, ``hop_samples``; ``model(mixture, f0_hz=, onset=).sources``.
+        datamodule: a LightningDataModule. Where its dataset has ``track_of(index)``, excerpts are grouped by
+            that; otherwise each counts as a track.
+        split: "test" or "validation".
+        frame_seconds: length of a frame.
+        device: where the model runs; metrics are taken on the CPU.
+        limit_tracks: stop after this many tracks.
+        seeds: of the model's own noise and of the noise baseline.
+        progress: show a progress bar.
+
+    Raises:
+        DdspZooError: the split holds no data, only silence, or data that does not fit the model.
+    """
+    if isinstance(model, torch.nn.Module):
+        model = model.to(device).eval()
+    frame_samples = round(frame_seconds * model.sample_rate)
+    rows: list[Row] = []
+    frames_of: Counter[str] = Counter()
+    for track, batch in _excerpts(model, datamodule, split, progress):
+        if limit_tracks is not None and track not in frames_of and len(frames_of) >= limit_tracks:
+            break
+        _check(batch, model)
+        estimates = _estimate_all(model, batch, device, seeds)
+        measured = _measure(estimates, batch, model, frame_samples)
+        first = frames_of[track]
+        rows += [{"track": track} | row | {"frame": row["frame"] + first} for row in measured]
+        frames_of[track] += max(1, batch["mixture"].shape[-1] // frame_samples)
+    if not frames_of:
+        raise DdspZooError(f"The {split} split is empty: check the data folder, or choose another split.")
+    if not rows:
+        raise DdspZooError(f"Every source in the {split} split is silent: check the audio files of the data.")
+    return rows
+
+
+def mask_fft(model: Any) -> int:
+    """Window of the masks' STFT in samples, an eighth of which is its hop."""
+    return getattr(model, "mask_fft", 2048)
+
+
+def _excerpts(model: Any, datamodule: Any, split: str, progress: bool) -> Iterator[tuple[str, Batch]]:
+    """Name of the track and batch of one, for every excerpt of a split in order."""
+    from tqdm import tqdm
+
+    loader = _loader(model, datamodule, split)
+    track_of = getattr(getattr(loader, "dataset", None), "track_of", "excerpt {}".format)
+    index = 0
+    for batch in tqdm(loader, desc=f"evaluate ({split})", unit="batch", disable=not progress):
+        for one in range(len(batch["mixture"])):
+            yield track_of(index), {key: values[one : one + 1] for key, values in batch.items()}
+            index += 1
+
+
+def _loader(model: Any, datamodule: Any, split: str) -> Any:
+    """The batches of a split; a data module with `feed` is told first what the model takes."""
+    if split not in ("test", "validation"):
+        raise DdspZooError(f'Models are evaluated on the split "test" or "validation", not on "{split}".')
+    if hasattr(datamodule, "feed"):
+        datamodule.feed(model)
+    datamodule.prepare_data()
+    datamodule.setup("validate" if split == "validation" else "test")
+    return datamodule.val_dataloader() if split == "validation" else datamodule.test_dataloader()
+
+
+def _check(batch: Batch, model: Any) -> None:
+    found = batch["sources"].shape[1] if "sources" in batch else 0
+    if found != len(model.sources):
+        wanted = ", ".join(model.sources)
+        raise DdspZooError(f"The data has {found} sources: give it those of the model, in order ({wanted}).")
+
+
+def _estimate_all(model: Any, batch: Batch, device: str, seeds: Sequence[int]) -> list[tuple[str, Tensor]]:
+    """Pairs of system and estimates (1, S, T); what depends on the seed comes once a seed."""
+    mixture, sources, f0_hz = batch["mixture"], batch["sources"], batch.get("f0_hz")
+    window = {"n_fft": mask_fft(model), "hop": mask_fft(model) // 8}
+    estimates = [
+        ("mixture", baselines.mixture_itself(mixture, len(model.sources))),
+        ("irm_mixture", baselines.irm_mixture(sources, mixture, **window)),
+        ("irm", baselines.irm_sum(sources, mixture, **window)),
+        ("irm_power", baselines.irm_sum(sources, mixture, power=2.0, **window)),
+    ]
+    if f0_hz is not None and len(model.sources) > 1:
+        pitch = (mixture, f0_hz, model.sample_rate, model.hop_samples)
+        estimates.append(("comb_mask", baselines.comb_mask(*pitch, **window)))
+        estimates.append(("comb_mask_power", baselines.comb_mask(*pitch, power=2.0, **window)))
+    for seed in seeds:
+        synthesised = _synthesise(model, batch, device, seed)
+        estimates += [
+            ("noise", baselines.white_noise(sources, seed)),
+            ("synthesised", synthesised),
+            ("masked", mask_mixture(mixture, synthesised, **window)),
+            ("masked_power", mask_mixture(mixture, synthesised, power=2.0, **window)),
+        ]
+    return estimates
+
+
+@torch.no_grad()
+def _synthesise(model: Any, batch: Batch, device: str, seed: int) -> Tensor:
+    """Sources (1, S, T) of one excerpt, with the model's own noise set by the seed."""
+    inputs = {key: batch[key].to(device) for key in ("f0_hz", "onset") if key in batch}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        sources = model(batch["mixture"].to(device), **inputs).sources.cpu()
+    if not sources.isfinite().all():
+        raise DdspZooError("The model's output is not finite: its training diverged, use another checkpoint.")
+    return sources
+
+
+def _measure(
+    estimates: list[tuple[str, Tensor]], batch: Batch, model: Any, frame_samples: int
+) -> Iterator[Row]:
+    """Rows of one excerpt, without the name of the track."""
+    systems = [name for name, _ in estimates]
+    stacked = torch.stack([estimate[0] for _, estimate in estimates])  # (systems, S, T)
+    threshold = batch["mixture"].square().mean().sqrt() * 10 ** (-SILENCE_DB / 20)
+    length = batch["mixture"].shape[-1]
+    for frame in range(max(1, length // frame_samples)):
+        span = slice(frame * frame_samples, min(length, (frame + 1) * frame_samples))
+        reference = batch["sources"][0, :, span]
+        sounding = (reference.square().mean(dim=-1).sqrt() > threshold).nonzero()[:, 0].tolist()
+        if not sounding:
+            continue
+        scores = all_metrics(stacked[:, sounding, span], reference[sounding], model.sample_rate)
+        for position, source in enumerate(sounding):
+            where = {"source": model.sources[source], "frame": frame}
+            columns = {metric: score[:, position] for metric, score in scores.items()}
+            yield from ({**where, **row} for row in _mean_by_system(systems, columns))
+
+
+def _mean_by_system(systems: list[str], columns: dict[str, Tensor]) -> Iterator[Row]:
+    """One row a system from columns that hold some systems several times (once a seed)."""
+    for system in (name for name in SYSTEMS if name in systems):
+        same = [i for i, name in enumerate(systems) if name == system]
+        yield {"system": system} | {name: _limited(name, x[same]) for name, x in columns.items()}
+
+
+def _limited(metric: str, values: Tensor) -> float:
+    if metric.endswith("_db"):
+        values = values.clamp(-LIMIT_DB, LIMIT_DB)
+    return values.mean().item()

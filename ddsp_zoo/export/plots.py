@@ -1,0 +1,345 @@
+"""Pictures of a separation: spectrograms on a log-frequency axis, with the controls that made the sound.
+
+Figures are matplotlib `Figure`s on an Agg canvas: the user's backend and settings are not touched, and no
+window opens. Work and memory are bounded by the size of the picture, not by the length of the audio.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.export import replaced_when_done
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
+    from matplotlib.figure import Figure
+    from matplotlib.gridspec import SubplotSpec
+
+    from ddsp_zoo.separation import Separation
+
+COLUMNS = 900  # points along time: about the pixels that a panel has
+BANDS = 160  # points along frequency
+LOWEST_HZ, HIGHEST_HZ = 30.0, 16000.0
+RANGE_DB = 80.0
+STRIPS = 4  # controls drawn beside a stem
+MAP = "magma"
+OVERLAY = "#7fe7ff"
+INK, GREY = "#222222", "#777777"
+# Okabe and Ito's colours, which the colour-blind tell apart.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+
+
+def plot_separation(separation: Separation, path: str | Path | None = None) -> Figure:
+    """Draw the mixture, then each stem with its pitch or sinusoids over it and its other controls beside it.
+
+    All spectrograms share one scale, 0 dB being the loudest point of the mixture. `path` (.png, .pdf, .svg),
+    if any, takes the picture. Raises DdspZooError for a path that cannot be written or has another ending.
+    """
+    sources, rate = list(separation.stems), separation.sample_rate
+    seconds = separation.mixture.shape[-1] / rate
+    mixture = _log_spectrogram(separation.mixture, rate)
+    figure, panels, places = _layout(len(sources) + 1)
+    image = _draw_spectrogram(panels[0], mixture, mixture.max(), seconds, rate, "mixture")
+    _draw_colour_bar(figure, image)
+    levels = bottom = figure.add_subplot(places[0], sharex=panels[0])
+    for row, source in enumerate(sources, start=1):
+        colour = COLOURS[(row - 1) % len(COLOURS)]
+        stem, controls = separation.stems[source], separation.controls.get(source, {})
+        _draw_spectrogram(panels[row], _log_spectrogram(stem, rate), mixture.max(), seconds, rate, source)
+        _draw_pitch(panels[row], controls, separation.control_rate_hz)
+        _draw_level(levels, stem, rate, colour, source)
+        others = {name: value for name, value in controls.items() if name not in ("f0_hz", "frequency_hz")}
+        strips = _draw_controls(
+            figure, places[row], others, separation.control_rate_hz, colour, panels[0], STRIPS
+        )
+        bottom = strips[-1]
+    _finish_levels(levels)
+    _finish_time(panels[-1], bottom)
+    if path is not None:
+        save_figure(figure, path)
+    return figure
+
+
+def plot_controls(controls: Mapping[str, np.ndarray], control_rate_hz: float, title: str = "") -> Figure:
+    """Draw every control of one source, `{name: (N,) or (N, k)}`, in a strip of its own over time."""
+    figure = _figure(9.0, 1.0 + 1.15 * max(1, len(controls)))
+    grid = figure.add_gridspec(1, 1)
+    strips = _draw_controls(figure, grid[0, 0], controls, control_rate_hz, COLOURS[0], None, len(controls))
+    _finish_time(strips[-1])
+    figure.suptitle(title, fontsize=10, color=INK)
+    return figure
+
+
+def plot_spectrograms(audio: Mapping[str, np.ndarray], sample_rate: int) -> Figure:
+    """Draw signals, `{name: (T,) or (channels, T)}`, under each other on one scale; the first sets 0 dB."""
+    powers = {name: _log_spectrogram(np.atleast_2d(samples), sample_rate) for name, samples in audio.items()}
+    first = next(iter(audio))
+    figure = _figure(9.0, 0.6 + 1.8 * len(audio))
+    panels = list(figure.subplots(len(audio), 1, sharex=True, sharey=True, squeeze=False)[:, 0])
+    for axes, (name, power) in zip(panels, powers.items(), strict=True):
+        seconds = np.shape(audio[name])[-1] / sample_rate
+        image = _draw_spectrogram(axes, power, powers[first].max(), seconds, sample_rate, name)
+    _finish_time(panels[-1])
+    bar = figure.colorbar(image, ax=panels, pad=0.01)
+    bar.set_label(f"dB re loudest point of {first}", fontsize=8, color=GREY)
+    bar.ax.tick_params(labelsize=7, colors=GREY)
+    return figure
+
+
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a figure to .png, .pdf or .svg; DdspZooError for another ending or an unwritable path."""
+    path = Path(path)
+    if path.suffix not in (".png", ".pdf", ".svg"):
+        raise DdspZooError(
+            f"Pictures are written to .png, .pdf or .svg files, not {path.name!r}: change its ending."
+        )
+    with replaced_when_done(path) as temporary:
+        figure.savefig(temporary, dpi=120)
+
+
+def figure_to_rgb(figure: Figure) -> np.ndarray:
+    """The picture as pixels (height, width, 3), uint8."""
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+
+
+def _figure(width: float, height: float, layout: str | None = "constrained") -> Figure:
+    """A figure in inches that belongs to no window and no pyplot."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=100, layout=layout, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _layout(rows: int) -> tuple[Figure, list[Axes], list[SubplotSpec]]:
+    """(figure, a panel per row on the left, a place per row on the right), in inches so that all align."""
+    width, height = 14.0, 0.95 + 2.2 * rows
+    figure = _figure(width, height, layout=None)
+    edges = {"left": 0.6 / width, "right": 1 - 0.15 / width, "bottom": 0.5 / height, "top": 1 - 0.45 / height}
+    grid = figure.add_gridspec(rows, 2, width_ratios=(1.5, 1), wspace=0.09, hspace=0.07, **edges)
+    panels = [figure.add_subplot(grid[0, 0])]
+    panels += [figure.add_subplot(grid[row, 0], sharex=panels[0], sharey=panels[0]) for row in range(1, rows)]
+    return figure, panels, [grid[row, 1] for row in range(rows)]
+
+
+def _draw_colour_bar(figure: Figure, image: QuadMesh) -> None:
+    """A small bar above the mixture, which all spectrograms share."""
+    width, height = figure.get_size_inches()
+    place = figure.add_axes((0.6 / width, 1 - 0.22 / height, 2.2 / width, 0.09 / height))
+    bar = figure.colorbar(image, cax=place, orientation="horizontal", ticks=range(-80, 1, 20))
+    bar.ax.tick_params(labelsize=7, colors=GREY, length=2, pad=1)
+    bar.outline.set_visible(False)
+    at = ((0.6 + 2.3) / width, 1 - 0.17 / height)
+    figure.text(*at, "dB below the loudest point of the mixture", fontsize=7, color=GREY, va="center")
+
+
+def _log_spectrogram(audio: np.ndarray, rate: int, n_fft: int = 4096) -> np.ndarray:
+    """Power (BANDS, columns) of audio (channels, T) in dB, bands even in log frequency.
+
+    Of long audio, a column is the mean of four windows spread over its time; of short audio, windows overlap.
+    """
+    n_fft = min(n_fft, 2 ** math.ceil(math.log2(rate * 0.09)))
+    samples = audio.shape[-1]
+    columns = int(np.clip(samples // (n_fft // 16), 1, COLUMNS))
+    windows = 4 if samples > 2 * columns * n_fft else 1
+    centres = (np.arange(columns * windows) + 0.5) * samples / (columns * windows)
+    window, weights = np.hanning(n_fft).astype(np.float32), _bands(rate, n_fft)
+    power = np.empty((BANDS, columns), dtype=np.float32)
+    block = 128
+    for first in range(0, columns, block):
+        some = centres[first * windows : (first + block) * windows]
+        frames = np.stack([_window_at(audio, int(centre) - n_fft // 2, n_fft) for centre in some])
+        spectrum = np.square(np.abs(np.fft.rfft(frames * window)))
+        spectrum = spectrum.reshape(-1, windows, spectrum.shape[-1]).mean(1)
+        power[:, first : first + block] = (spectrum @ weights).T
+    return 10 * np.log10(np.nan_to_num(power) + 1e-12)
+
+
+def _window_at(audio: np.ndarray, start: int, length: int) -> np.ndarray:
+    """`length` samples (mean of the channels) from `start`, zeros outside the audio."""
+    piece = audio[..., max(0, start) : max(0, start + length)].mean(0, dtype=np.float32)
+    before = max(0, -start)
+    return np.pad(piece, (before, length - before - len(piece)))
+
+
+def _bands(rate: int, n_fft: int) -> np.ndarray:
+    """(bins, BANDS) triangles around the band centres, at least a bin wide so that low bands interpolate."""
+    centres = np.geomspace(LOWEST_HZ, _top(rate), BANDS)
+    bins = np.fft.rfftfreq(n_fft, 1 / rate)
+    width = np.maximum(centres * (centres[1] / centres[0] - 1), rate / n_fft)
+    weights = np.maximum(0, 1 - np.abs(bins[:, None] - centres) / width)
+    return (weights / np.maximum(weights.sum(0), 1e-9)).astype(np.float32)
+
+
+def _top(rate: int) -> float:
+    return min(HIGHEST_HZ, rate / 2)
+
+
+def _draw_spectrogram(
+    axes: Axes, power: np.ndarray, loudest: float, seconds: float, rate: int, title: str
+) -> QuadMesh:
+    """`power` as an image on log axes; returns what a colour bar needs."""
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    time = np.linspace(0, seconds, power.shape[1] + 1)
+    frequency = np.geomspace(LOWEST_HZ, _top(rate), BANDS + 1)
+    decibels = np.clip(power - loudest, -RANGE_DB, 0)
+    image = axes.pcolormesh(time, frequency, decibels, cmap=MAP, vmin=-RANGE_DB, vmax=0, rasterized=True)
+    axes.set_yscale("log")
+    axes.set(xlim=(0, seconds), ylim=(LOWEST_HZ, _top(rate)))
+    ticks = [hz for hz in (50, 100, 200, 500, 1000, 2000, 5000, 10000) if hz <= _top(rate)]
+    axes.set_yticks(ticks)
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda hz, _: f"{hz / 1000:g}k" if hz >= 1000 else f"{hz:g}")
+    )
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_ylabel("Hz", fontsize=8, color=GREY, labelpad=1)
+    axes.tick_params(labelsize=7, colors=GREY, labelbottom=False)
+    _label(axes, title, "white", size=10)
+    return image
+
+
+def _draw_pitch(axes: Axes, controls: Mapping[str, np.ndarray], rate_hz: float) -> None:
+    """Sinusoids, the 24 strongest, as strokes with their amplitude for opacity; f0 above them."""
+    if np.ndim(controls.get("frequency_hz")) == 2:
+        frequency, step = _every(controls["frequency_hz"])
+        level = np.broadcast_to(
+            _every(controls.get("amplitude", np.ones(len(frequency))))[0], frequency.shape
+        )
+        strongest = np.argsort(-np.square(level).sum(0))[:24]
+        frequency, level = frequency[:, strongest], level[:, strongest]
+        decibels = 20 * np.log10(np.maximum(level, 1e-9) / max(level.max(initial=0), 1e-9))
+        _draw_strokes(axes, frequency, np.clip(0.9 + decibels / 55, 0, 1), step / rate_hz, 0.9, OVERLAY)
+    if "f0_hz" in controls:
+        f0_hz, step = _every(np.reshape(controls["f0_hz"], (-1, 1)))
+        width, solid = 1.6 if step == 1 else 1.0, np.ones_like(f0_hz)
+        _draw_strokes(axes, f0_hz, 0.7 * solid, step / rate_hz, 2.2 * width, "black")
+        _draw_strokes(axes, f0_hz, solid, step / rate_hz, width, OVERLAY)
+
+
+def _draw_strokes(
+    axes: Axes, frequency_hz: np.ndarray, opacity: np.ndarray, seconds: float, width: float, colour: str
+) -> None:
+    """A level stroke per frame of (N, K): none between frames, which may lie far apart."""
+    from matplotlib.collections import LineCollection
+    from matplotlib.colors import to_rgba
+
+    frame, partial = np.nonzero((opacity > 0.02) & np.isfinite(frequency_hz) & (frequency_hz > 0))
+    hertz = frequency_hz[frame, partial]
+    ends = [np.stack([(frame + side) * seconds, hertz], axis=-1) for side in (-0.5, 0.5)]
+    colours = np.tile(to_rgba(colour), (len(frame), 1))
+    colours[:, 3] = opacity[frame, partial]
+    style = {"colors": colours, "linewidths": width, "capstyle": "round", "rasterized": True}
+    axes.add_collection(LineCollection(np.stack(ends, axis=1), **style), autolim=False)
+
+
+def _draw_controls(
+    figure: Figure,
+    place: SubplotSpec,
+    controls: Mapping[str, np.ndarray],
+    rate_hz: float,
+    colour: str,
+    shared: Axes | None,
+    most: int,
+) -> list[Axes]:
+    """A strip per control, scalars as lines and others as images, at most `most`; an empty strip for none."""
+    names = sorted(controls, key=lambda name: np.size(controls[name]) > len(controls[name]))
+    drawn, left_out = names[:most], names[most:]
+    grid = place.subgridspec(max(1, len(drawn)), 1, hspace=0.12)
+    strips = [figure.add_subplot(grid[row, 0], sharex=shared) for row in range(max(1, len(drawn)))]
+    for axes, name in zip(strips, drawn, strict=False):
+        value = np.asarray(controls[name])
+        value = value.reshape(len(value), -1)
+        draw = _draw_line if value.shape[1] == 1 or name.endswith("_hz") else _draw_image
+        draw(axes, value, rate_hz, name, colour)
+        axes.tick_params(labelsize=7, colors=GREY, labelbottom=False)
+    if not drawn:
+        strips[0].set_axis_off()
+    if left_out:
+        strips[0].set_title("not shown: " + ", ".join(left_out), fontsize=7, color=GREY, loc="right", pad=2)
+    return strips
+
+
+def _draw_line(axes: Axes, value: np.ndarray, rate_hz: float, name: str, colour: str) -> None:
+    curve, step = _every(value, reduce=np.max if name == "onset" else np.mean)
+    if name.endswith("_hz"):
+        curve = np.where(curve > 0, curve, np.nan)
+    time = np.arange(len(curve)) * step / rate_hz
+    axes.plot(time, curve, color=colour, linewidth=1.0 if curve.shape[1] == 1 and step == 1 else 0.6)
+    axes.set_xlim(0, len(value) / rate_hz)
+    axes.margins(y=0.3)
+    if curve.shape[1] > 1:
+        axes.set_yscale("log")
+    else:
+        axes.locator_params(axis="y", nbins=3)
+    axes.spines[["top", "right"]].set_visible(False)
+    _label(axes, name, INK)
+
+
+def _draw_image(axes: Axes, value: np.ndarray, rate_hz: float, name: str, colour: str) -> None:
+    """Channels upwards; what is never negative is a magnitude and shown in dB below its largest."""
+    image = np.nan_to_num(_every(value)[0])
+    if (image >= 0).all():
+        image = np.maximum(
+            20 * np.log10(np.maximum(image, 1e-9) / max(image.max(initial=0), 1e-9)), -RANGE_DB
+        )
+        name = f"{name} (dB)"
+    extent = (0, len(value) / rate_hz, 0, value.shape[1])
+    axes.imshow(image.T, origin="lower", aspect="auto", extent=extent, cmap=MAP, interpolation="nearest")
+    axes.locator_params(axis="y", nbins=3, integer=True)
+    _label(axes, name, "white")
+
+
+def _label(axes: Axes, name: str, colour: str, size: int = 8) -> None:
+    """A name inside the upper left corner, outlined so that it can be read on anything."""
+    from matplotlib.patheffects import withStroke
+
+    outline = [withStroke(linewidth=2, foreground="white" if colour == INK else "black")]
+    place = {"transform": axes.transAxes, "va": "top", "path_effects": outline}
+    axes.text(0.008, 0.95, name, fontsize=size, color=colour, **place)
+
+
+def _draw_level(axes: Axes, audio: np.ndarray, rate: int, colour: str, source: str) -> None:
+    """The level of a stem, in dB of full scale, over blocks of a picture's point or 50 ms."""
+    samples = audio.shape[-1]
+    block = max(1, int(rate * 0.05), samples // COLUMNS)
+    starts = np.arange(0, max(1, samples), block)
+    power = [float(np.mean(np.square(audio[..., s : s + block], dtype=np.float32))) for s in starts]
+    level = 10 * np.log10(np.nan_to_num(power) + 1e-10)
+    axes.plot((starts + block / 2) / rate, level, color=colour, linewidth=1.0, label=source)
+
+
+def _finish_levels(axes: Axes) -> None:
+    top = max((np.max(line.get_ydata()) for line in axes.lines), default=0.0)
+    axes.set_ylim(top - 55, top + 18)
+    axes.set_ylabel("level, dB", fontsize=8, color=GREY, labelpad=1)
+    axes.tick_params(labelsize=7, colors=GREY, labelbottom=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    if axes.lines:
+        axes.legend(
+            loc="upper center", ncols=6, fontsize=8, frameon=False, handlelength=1.2, columnspacing=1.2
+        )
+
+
+def _finish_time(*bottom: Axes) -> None:
+    for axes in bottom:
+        axes.tick_params(labelbottom=True)
+        axes.set_xlabel("time (seconds)", fontsize=8, color=GREY)
+
+
+def _every(value: np.ndarray, reduce: Callable[..., np.ndarray] | None = None) -> tuple[np.ndarray, int]:
+    """At most twice COLUMNS rows of (N, k) and their step n: every n-th, or blocks of n reduced to one."""
+    step = max(1, math.ceil(len(value) / (2 * COLUMNS)))
+    if reduce is None or step == 1:
+        return np.asarray(value[::step], dtype=np.float64), step
+    starts = range(0, len(value), step)
+    return np.array([reduce(value[start : start + step], axis=0) for start in starts], dtype=np.float64), step

@@ -1,0 +1,64 @@
+"""From synthesised estimates to masks on the mixture.
+
+A synthesised source has the right spectrum and the wrong phase. Its spectrum decides which share of every
+bin of the mixture belongs to it, and the mixture supplies the phase. ``power`` is 1 for the papers' form and
+2 for the Wiener form. Sources: Schulze-Forster et al. 2022 (UMSS); Planton's thesis, eq. 3.3.
+"""
+
+from torch import Tensor
+
+from ddsp_zoo.dsp.stft import istft, stft
+
+EPS = 1e-12
+
+
+def soft_masks(estimates: Tensor, power: float = 1.0, n_fft: int = 2048, hop: int = 256) -> Tensor:
+    """Share of each source in every bin, |S_i|^power / sum_j |S_j|^power: (B, S, T) -> (B, S, F, N).
+
+    The masks always sum to one; where every estimate is silent the shares are equal.
+    """
+    strength = stft(estimates, n_fft, hop).abs() ** power
+    # The usual guard of the denominator, given to the numerators too, so that no part of the mixture is lost.
+    strength = strength + EPS / estimates.shape[1]
+    return strength / strength.sum(dim=1, keepdim=True)
+
+
+def single_mask(
+    estimates: Tensor, mixture: Tensor, power: float = 1.0, n_fft: int = 2048, hop: int = 256
+) -> Tensor:
+    """Mask of sources that are only part of the mixture, min(|S| / |X|, 1)^power.
+
+    estimates (B, S, T), mono mixture (B, T) -> (B, S, F, N). Unlike ``soft_masks`` it needs the true level of
+    the estimate, and what it leaves is the residual.
+    """
+    ratio = stft(estimates, n_fft, hop).abs() / (stft(mixture, n_fft, hop).abs()[:, None] + EPS)
+    return ratio.clamp(max=1.0) ** power
+
+
+def apply_masks(mixture: Tensor, masks: Tensor, n_fft: int = 2048, hop: int = 256) -> Tensor:
+    """Mask the mixture: (B, T) or (B, C, T) with masks (B, S, F, N) -> (B, S, T) or (B, S, C, T).
+
+    Every channel gets the same masks. Raises ValueError where they were made with other settings.
+    """
+    spec = stft(mixture, n_fft, hop)[:, None]
+    if spec.shape[-2:] != masks.shape[-2:]:
+        raise ValueError(f"the mixture has (bins, frames) {spec.shape[-2:]}, the masks {masks.shape[-2:]}")
+    if mixture.ndim == 3:
+        masks = masks[:, :, None]
+    return istft(spec * masks, n_fft, hop, mixture.shape[-1])
+
+
+def mask_mixture(
+    mixture: Tensor, estimates: Tensor, power: float = 1.0, n_fft: int = 2048, hop: int = 256
+) -> Tensor:
+    """Masked sources, with the kind of mask that the number of estimates asks for.
+
+    Several estimates share the mixture among them (``soft_masks``); a single one takes its part and leaves a
+    residual (``single_mask``). mixture (B, T) or (B, C, T), estimates (B, S, T) -> (B, S, T) or (B, S, C, T).
+    """
+    if estimates.shape[1] > 1:
+        masks = soft_masks(estimates, power, n_fft, hop)
+    else:
+        mono = mixture.mean(dim=1) if mixture.ndim == 3 else mixture
+        masks = single_mask(estimates, mono, power, n_fft, hop)
+    return apply_masks(mixture, masks, n_fft, hop)

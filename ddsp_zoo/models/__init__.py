@@ -1,0 +1,7 @@
+"""The separators: one base class, and one small class a model."""
+
+from ddsp_zoo.models.ast_ddsp import AstDdsp
+from ddsp_zoo.models.karplus_strong import KarplusStrongStrings
+from ddsp_zoo.models.separator import Rendered, Separator
+
+__all__ = ["AstDdsp", "KarplusStrongStrings", "Rendered", "Separator"]

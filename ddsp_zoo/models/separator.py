@@ -1,0 +1,170 @@
+"""The base of every model: mixture -> features -> network -> controls -> synthesiser -> sources."""
+
+from abc import abstractmethod
+from typing import Any, NamedTuple
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.masking import mask_mixture
+from ddsp_zoo.sources import REST
+from ddsp_zoo.synths.base import Synth
+from ddsp_zoo.synths.control import Controls
+
+QUIETEST_PEAK = 1e-4  # -80 dB: quieter examples are not lifted any further
+
+
+class Rendered(NamedTuple):
+    """What a model makes of a mixture: sources (B, S, T) and the controls {name: (B, S, N, k)} behind them."""
+
+    sources: Tensor
+    controls: Controls
+
+
+class Separator(L.LightningModule):
+    """A mixture in, synthesised sources out; works with a Trainer and without.
+
+    A subclass sets ``synth`` and ``loss``, writes `raw_controls` and saves its hyper-parameters, from which a
+    checkpoint is built again; everything else is shared. ``sources``
+    are named in the order of the axis S; one called "rest" stands for all that the others do not cover.
+
+    Args:
+        sources: names of the sources.
+        sample_rate: rate of all audio in Hz.
+        hop_samples: distance of control frames in samples.
+        segment_seconds: length of the excerpts that the model is trained on and separates by.
+        supervised: compare each source with its target, or only the sum of all with the mixture.
+        learning_rate: of Adam.
+        weight_decay: of Adam (L2, as in the papers).
+        decay_every: steps between multiplications of the learning rate by 0.98; 0 keeps it constant.
+        mask_power: exponent of the soft masks: 1 as the papers have it, 2 for the Wiener form.
+        mask_fft: window of the masks' STFT in samples.
+    """
+
+    needs_pitch = False
+    synth: Synth
+    loss: nn.Module
+
+    def __init__(
+        self, sources: tuple[str, ...], sample_rate: int, hop_samples: int, segment_seconds: float, supervised: bool,
+        learning_rate: float, weight_decay: float, decay_every: int, mask_power: float, mask_fft: int,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.sources = tuple(sources)
+        self.sample_rate, self.hop_samples = sample_rate, hop_samples
+        self.segment_samples = round(segment_seconds * sample_rate)
+        if self.segment_samples % hop_samples:
+            raise DdspZooError(
+                f"A segment of {segment_seconds} s is {self.segment_samples} samples, which is not a whole number "
+                f"of control frames of {hop_samples} samples: change segment_seconds or hop_samples."
+            )
+        self.supervised = supervised
+        self.learning_rate, self.weight_decay, self.decay_every = learning_rate, weight_decay, decay_every
+        self.mask_power, self.mask_fft = mask_power, mask_fft
+
+    @abstractmethod
+    def raw_controls(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> Tensor:
+        """Peak-normalised audio (B, T) and pitch (B, S, N) -> raw controls (B, S, N, channels)."""
+
+    def forward(
+        self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Rendered:  # fmt: skip
+        """Synthesise the sources of a mixture.
+
+        audio (B, T), and for models with ``needs_pitch`` f0_hz (Hz, 0 = unvoiced) and onset (B, S, N), with
+        N = T / hop_samples. The network hears the mixture at peak 1; the result has the mixture's level again,
+        controls included. Raises `DdspZooError` where pitch is needed and missing, or of another length.
+        """
+        self._check(audio, f0_hz, onset)
+        level = audio.detach().abs().amax(-1).clamp(min=QUIETEST_PEAK)
+        raw = self.raw_controls(audio / level[:, None], f0_hz, onset)
+        controls = self.synth.scale(self.synth.constrain(raw.float()), level)
+        if f0_hz is not None:
+            controls |= {"f0_hz": f0_hz[..., None], "onset": onset[..., None]}
+        with torch.autocast(audio.device.type, enabled=False):  # phases and feedback need full precision
+            return Rendered(self.synth.render(controls, generator), controls)
+
+    def masked(self, mixture: Tensor, sources: Tensor, power: float | None = None) -> Tensor:
+        """Masks from synthesised sources (B, S, T) on the mixture (B, T) or (B, C, T) -> (B, S, [C,] T)."""
+        power = self.mask_power if power is None else power
+        return mask_mixture(mixture, sources, power, self.mask_fft, self.mask_fft // 8)
+
+    def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+        """Loss of one batch; the synthesiser's noise follows from the step, so that a resumed run repeats it."""
+        seed = self.global_step * self.trainer.world_size + self.global_rank
+        return self._step(batch, "train", torch.Generator().manual_seed(seed))
+
+    def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+        """Loss of one batch; the noise of the synthesiser is the same at every validation."""
+        return self._step(batch, "validation", torch.Generator().manual_seed(batch_index))
+
+    def test_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+        """Loss of one batch."""
+        return self._step(batch, "test", torch.Generator().manual_seed(batch_index))
+
+    def predict_step(self, batch: dict[str, Tensor], batch_index: int) -> dict[str, Tensor]:
+        """Synthesised and masked sources, both (B, S, T)."""
+        out = self(batch["mixture"], batch.get("f0_hz"), batch.get("onset"))
+        return {"synthesised": out.sources, "masked": self.masked(batch["mixture"], out.sources)}
+
+    def _step(self, batch: dict[str, Tensor], stage: str, generator: torch.Generator) -> Tensor:
+        level = batch["mixture"].abs().amax(-1)[:, None].clamp(min=QUIETEST_PEAK)
+        mixture, targets = batch["mixture"] / level, batch["sources"] / level[:, None]
+        rendered = self(mixture, batch.get("f0_hz"), batch.get("onset"), generator)
+        parts = self.losses(rendered.sources, targets, mixture)
+        loss = torch.stack(list(parts.values())).sum()
+        self.log_dict(
+            {f"{stage}/{name}": value for name, value in (parts | {"loss": loss}).items()},
+            prog_bar=True, batch_size=len(mixture), sync_dist=stage != "train",
+        )  # fmt: skip
+        return loss
+
+    def losses(self, sources: Tensor, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
+        """Named terms whose sum is minimised."""
+        if self.supervised:
+            return {"spectral": self.loss(sources, targets)}
+        return {"spectral": self.loss(sources.sum(1), mixture)}
+
+    def configure_optimizers(self) -> dict[str, Any] | torch.optim.Optimizer:
+        """Adam, with the learning rate decaying by 0.98 every ``decay_every`` steps."""
+        adam = torch.optim.Adam(self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
+        if not self.decay_every:
+            return adam
+        decay = torch.optim.lr_scheduler.StepLR(adam, self.decay_every, gamma=0.98)
+        return {"optimizer": adam, "lr_scheduler": {"scheduler": decay, "interval": "step"}}
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The sources that are given out: all but the rest."""
+        return tuple(name for name in self.sources if name != REST)
+
+    def pitch_from_controls(self, source: str, controls: dict[str, np.ndarray]) -> np.ndarray | None:
+        """f0 in Hz (N,) of a source from its controls, or None where it has no pitch."""
+        return controls["f0_hz"][:, 0] if "f0_hz" in controls else None
+
+    def separate(self, audio: Any, sample_rate: int | None = None, **options: Any) -> Any:
+        """Separate an array or a file: see `ddsp_zoo.separation.separate`, which this calls."""
+        from ddsp_zoo.separation import separate
+
+        return separate(self, audio, sample_rate, **options)
+
+    def _check(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> None:
+        if audio.ndim != 2 or audio.shape[-1] % self.hop_samples or not audio.shape[-1]:
+            raise DdspZooError(
+                f"The model takes audio (batch, samples) in whole frames of {self.hop_samples} samples, "
+                f"got shape {tuple(audio.shape)}; `separate` takes any length."
+            )
+        if not self.needs_pitch:
+            return
+        if f0_hz is None or onset is None:
+            raise DdspZooError(f"{type(self).__name__} needs the pitch of each source: pass f0_hz and onset.")
+        expected = (len(audio), len(self.sources), audio.shape[-1] // self.hop_samples)
+        if f0_hz.shape != expected or onset.shape != expected:
+            raise DdspZooError(
+                f"f0_hz and onset must have shape (batch, sources, frames) = {expected}, "
+                f"got {tuple(f0_hz.shape)} and {tuple(onset.shape)}."
+            )

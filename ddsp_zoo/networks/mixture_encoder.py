@@ -1,0 +1,78 @@
+"""The network of UMSS and of the string models: a mixture and the sources' f0 in, one latent per source out."""
+
+import torch
+from torch import Tensor, nn
+
+from ddsp_zoo.dsp.scale import hz_to_unit
+from ddsp_zoo.dsp.stft import stft
+
+
+class SpectrogramNorm(nn.Module):
+    """Zero mean and unit variance over a whole example, then a learned scale and shift per bin."""
+
+    def __init__(self, bins: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(bins))
+        self.shift = nn.Parameter(torch.zeros(bins))
+
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        """(B, N, F) -> (B, N, F)."""
+        variance, mean = torch.var_mean(spectrogram, dim=(1, 2), keepdim=True, correction=0)
+        return (spectrogram - mean) / torch.sqrt(variance + 1e-5) * self.scale + self.shift
+
+
+def mlp(inputs: int, width: int, layers: int = 3) -> nn.Sequential:
+    """Linear, LayerNorm, LeakyReLU, repeated ``layers`` times."""
+    stack: list[nn.Module] = []
+    for _ in range(layers):
+        stack += [nn.Linear(inputs, width), nn.LayerNorm(width), nn.LeakyReLU()]
+        inputs = width
+    return nn.Sequential(*stack)
+
+
+class MixtureEncoder(nn.Module):
+    """Log-magnitude STFT of the mixture -> latent per frame (UMSS; thesis figure 5.7, upper path).
+
+    Three unidirectional GRUs; the outputs of the last two are summed before the projection.
+    """
+
+    def __init__(self, n_fft: int = 512, hop: int = 256, width: int = 256, latent: int = 128) -> None:
+        super().__init__()
+        self.n_fft, self.hop = n_fft, hop
+        bins = n_fft // 2 + 1
+        self.norm = SpectrogramNorm(bins)
+        self.grus = nn.ModuleList(nn.GRU(size, width, batch_first=True) for size in (bins, width, width))
+        self.project = nn.Linear(width, latent)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """(B, T) -> (B, N, latent) with N = T / hop."""
+        magnitude = stft(audio, self.n_fft, self.hop).abs()[..., : audio.shape[-1] // self.hop]
+        hidden = self.norm(magnitude.clamp(min=1e-5).log().transpose(1, 2))
+        outputs = []
+        for gru in self.grus:
+            hidden, _ = gru(hidden)
+            outputs.append(hidden)
+        return self.project(outputs[-1] + outputs[-2])
+
+
+class SourceDecoder(nn.Module):
+    """Latent of the mixture and f0 of each source -> raw controls per source (thesis figure 5.15).
+
+    Every source goes through the same weights; only its f0 tells it apart.
+    """
+
+    def __init__(self, channels: int, latent: int = 128, width: int = 512) -> None:
+        super().__init__()
+        self.from_f0 = mlp(1, width)
+        self.from_mixture = mlp(latent, width)
+        self.gru = nn.GRU(2 * width, width, batch_first=True)
+        self.refine = mlp(width, width)
+        self.head = nn.Linear(width, channels)
+
+    def forward(self, latent: Tensor, f0_hz: Tensor) -> Tensor:
+        """latent (B, N, Z), f0_hz (B, S, N) -> raw controls (B, S, N, channels)."""
+        sources = f0_hz.shape[1]
+        pitch = self.from_f0(hz_to_unit(f0_hz)[..., None])
+        mixture = self.from_mixture(latent)[:, None].expand(-1, sources, -1, -1)
+        hidden, _ = self.gru(torch.cat([pitch, mixture], dim=-1).flatten(0, 1))
+        return self.head(self.refine(hidden)).unflatten(0, (-1, sources))

@@ -1,0 +1,1 @@
+"""Where f0 and onsets come from."""

@@ -1,0 +1,29 @@
+"""f0 of single voices by CREPE (Kim et al. 2018), through torchcrepe."""
+
+import numpy as np
+import torch
+
+from ddsp_zoo._compat import import_torchaudio
+
+LOWEST_HZ, HIGHEST_HZ = 32.7, 2000.0  # below C1 the network has no bins
+RATE = 16000
+
+
+def track_f0(
+    audio: np.ndarray, hop_samples: int, threshold: float = 0.4, model: str = "tiny", batch: int = 512
+) -> np.ndarray:
+    """f0 of a monophonic signal: audio (T,) at 16 kHz -> f0_hz (ceil(T / hop),), 0 where unvoiced.
+
+    A frame is voiced where CREPE's confidence reaches ``threshold`` (0.4 in thesis eq. 5.7). Each frame's f0 is
+    the weighted mean around its strongest bin. ``model`` is "tiny" or "full".
+    """
+    import_torchaudio()
+    import torchcrepe
+
+    count = -(-len(audio) // hop_samples)
+    f0, confidence = torchcrepe.predict(
+        torch.as_tensor(audio, dtype=torch.float32)[None], RATE, hop_samples, LOWEST_HZ, HIGHEST_HZ, model,
+        decoder=torchcrepe.decode.weighted_argmax, return_periodicity=True, batch_size=batch,
+    )  # fmt: skip
+    f0, confidence = f0[0, :count].numpy(), confidence[0, :count].numpy()
+    return np.where(confidence >= threshold, f0, 0).astype(np.float32)

@@ -1,0 +1,68 @@
+"""A pitch track: f0 and onsets of every source on a regular grid of frames."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+def onsets_from_f0(f0_hz: np.ndarray) -> np.ndarray:
+    """Frames where a voiced run begins: f0_hz (..., N) -> onset (..., N) of zeros and ones.
+
+    The positive backward difference of the voiced gate (thesis eq. 5.8-5.9): [0, 0, 1, 1, 0, 1] -> frames 2
+    and 5. Nothing sounds before frame 0, so a track that starts voiced starts with an onset.
+    """
+    gate = (np.asarray(f0_hz) > 0).astype(np.float32)
+    before = np.concatenate([np.zeros_like(gate[..., :1]), gate[..., :-1]], axis=-1)
+    return np.clip(gate - before, 0, 1)
+
+
+@dataclass
+class PitchTrack:
+    """f0_hz (S, N) in Hz with 0 for unvoiced, onset (S, N) of zeros and ones; one frame every ``hop_seconds``."""
+
+    f0_hz: np.ndarray
+    onset: np.ndarray
+    hop_seconds: float
+
+    @classmethod
+    def from_times(
+        cls,
+        time_seconds: np.ndarray,
+        f0_hz: np.ndarray,
+        onset: np.ndarray | None,
+        hop_seconds: float,
+        count: int,
+    ) -> "PitchTrack":
+        """Sample values given at any increasing times (M,) on the grid of ``count`` frames.
+
+        A frame takes the value nearest in time, no farther than the spacing of the given times (or of the grid,
+        whichever is longer), else it is unvoiced; pitches are never mixed across notes. Given onsets fall on
+        the frame nearest to them; without any they follow from the gate.
+        """
+        grid = np.arange(count) * hop_seconds
+        if len(time_seconds) == 0:
+            empty = np.zeros((len(f0_hz), count), dtype=np.float32)
+            return cls(empty, empty.copy(), hop_seconds)
+        right = np.clip(np.searchsorted(time_seconds, grid), 0, len(time_seconds) - 1)
+        left = np.maximum(right - 1, 0)
+        nearest = np.where(grid - time_seconds[left] < time_seconds[right] - grid, left, right)
+        spacing = np.median(np.diff(time_seconds)) if len(time_seconds) > 1 else hop_seconds
+        reach = max(spacing, hop_seconds) * 1.01
+        f0 = np.where(np.abs(time_seconds[nearest] - grid) <= reach, f0_hz[:, nearest], 0).astype(np.float32)
+        if onset is None:
+            return cls(f0, onsets_from_f0(f0), hop_seconds)
+        marks = np.zeros_like(f0)
+        for source, at in zip(*np.nonzero(onset > 0), strict=True):
+            frame = round(time_seconds[at] / hop_seconds)
+            if frame < count:
+                marks[source, frame] = 1
+        return cls(f0, marks * (f0 > 0), hop_seconds)
+
+    def excerpt(self, start: int, count: int) -> "PitchTrack":
+        """``count`` frames from ``start``, silent beyond the end; a note already sounding starts anew."""
+        f0, onset = (
+            np.pad(part[:, start : start + count], ((0, 0), (0, max(0, start + count - part.shape[1]))))
+            for part in (self.f0_hz, self.onset)
+        )
+        onset[:, 0] = f0[:, 0] > 0
+        return PitchTrack(f0, onset, self.hop_seconds)

@@ -1,0 +1,1 @@
+"""Synthesisers: each declares its controls, constrains raw network outputs to them and renders audio."""

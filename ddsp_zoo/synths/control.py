@@ -1,0 +1,76 @@
+"""Declared controls: what a synthesiser wants to be told, in which unit and range."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ddsp_zoo.dsp.scale import exp_sigmoid, unit_to_hz
+from ddsp_zoo.errors import DdspZooError
+
+Curve = Literal["amplitude", "linear", "log_bins"]
+Controls = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Control:
+    """One control of a synthesiser, `size` values a frame.
+
+    curve "amplitude" is `exp_sigmoid` up to ``high``; "linear" is a sigmoid from ``low`` to ``high``;
+    "log_bins" reads ``bins`` raw channels a value as logits over log-spaced points from ``low`` to ``high``
+    and takes the expectation, a classification that stays differentiable. ``offset`` is added to raw values,
+    so that a network that says nothing (zeros) starts somewhere sensible. Constrained values never leave
+    [low, high] (amplitude: [1e-7, high + 1e-7]) for any finite raw value.
+    """
+
+    name: str
+    unit: str
+    text: str
+    low: float = 0.0
+    high: float = 1.0
+    size: int = 1
+    curve: Curve = "linear"
+    bins: int = 1
+    offset: float = 0.0
+
+    @property
+    def channels(self) -> int:
+        """Raw network outputs a frame that this control reads."""
+        return self.size * self.bins
+
+    def constrain(self, raw: Tensor) -> Tensor:
+        """Raw values (..., channels) -> values in range (..., size)."""
+        raw = raw + self.offset
+        if self.curve == "amplitude":
+            return exp_sigmoid(raw, self.high)
+        if self.curve == "linear":
+            return self.low + (self.high - self.low) * torch.sigmoid(raw)
+        logits = raw.unflatten(-1, (self.size, self.bins)) + self._spread(raw)
+        points = torch.linspace(0, 1, self.bins, device=raw.device, dtype=raw.dtype)
+        return unit_to_hz(torch.softmax(logits, dim=-1) @ points, self.low, self.high)
+
+    def _spread(self, like: Tensor) -> Tensor:
+        """Logits (size, bins) that start each value at its own point of a log-spaced grid, two bins wide."""
+        centre = torch.linspace(0, self.bins - 1, self.size, device=like.device, dtype=like.dtype)
+        bins = torch.arange(self.bins, device=like.device, dtype=like.dtype)
+        return -0.5 * ((bins - centre[:, None]) / 2) ** 2
+
+
+@dataclass(frozen=True)
+class ControlSet:
+    """The ordered controls of one synthesiser; `channels` sizes the network's head."""
+
+    controls: tuple[Control, ...]
+
+    @property
+    def channels(self) -> int:
+        """Raw network outputs a frame and source."""
+        return sum(control.channels for control in self.controls)
+
+    def constrain(self, raw: Tensor) -> Controls:
+        """Raw (..., channels) -> {name: (..., size)}."""
+        if raw.shape[-1] != self.channels:
+            raise DdspZooError(f"This synthesiser reads {self.channels} raw controls, got {raw.shape[-1]}.")
+        pieces = raw.split([control.channels for control in self.controls], dim=-1)
+        return {c.name: c.constrain(piece) for c, piece in zip(self.controls, pieces, strict=True)}

@@ -1,0 +1,50 @@
+"""Sinusoids plus filtered noise: the synthesiser of AST-DDSP."""
+
+import torch
+from torch import Tensor
+
+from ddsp_zoo.dsp.noise import filtered_noise
+from ddsp_zoo.dsp.oscillator import sinusoidal_bank
+from ddsp_zoo.synths.base import Synth
+from ddsp_zoo.synths.control import Control, Controls, ControlSet
+
+
+class SinusoidsPlusNoise(Synth):
+    """K free sinusoids and one time-varying noise filter (AST-DDSP, section 3).
+
+    The relative amplitudes sum to one in each frame and are scaled by the frame's loudness, so that decays,
+    hits and rests can be told from timbre.
+    """
+
+    level_controls = ("amplitude", "loudness", "noise_magnitude")
+
+    def __init__(
+        self, sample_rate: int, hop: int, sinusoids: int = 100, noise_bands: int = 65, bins: int = 64
+    ) -> None:
+        super().__init__(sample_rate, hop)
+        self.controls = ControlSet(
+            (
+                Control("frequency_hz", "Hz", "frequency of each sinusoid", 20.0, sample_rate / 2,
+                        size=sinusoids, curve="log_bins", bins=bins),
+                Control("amplitude", "1", "amplitude of each sinusoid", size=sinusoids, curve="amplitude"),
+                Control("loudness", "1", "summed amplitude of the sinusoids", high=2.0, curve="amplitude"),
+                Control("noise_magnitude", "1", "noise response, 0 Hz to Nyquist", high=2.0,
+                        size=noise_bands, curve="amplitude", offset=-5.0),
+            )
+        )  # fmt: skip
+
+    def constrain(self, raw: Tensor) -> Controls:
+        """Raw (B, S, N, channels) -> controls, with the amplitudes normalised and scaled by the loudness."""
+        controls = super().constrain(raw)
+        share = controls["amplitude"] / controls["amplitude"].sum(-1, keepdim=True)
+        controls["amplitude"] = share * controls["loudness"]
+        return controls
+
+    def render(self, controls: Controls, generator: torch.Generator | None = None) -> Tensor:
+        """Controls (B, S, N, k) -> audio (B, S, N * hop)."""
+        frequency, amplitude, noise = (
+            controls[name].flatten(0, 1) for name in ("frequency_hz", "amplitude", "noise_magnitude")
+        )
+        audio = sinusoidal_bank(frequency, amplitude, self.sample_rate, self.hop)
+        audio = audio + filtered_noise(noise, self.hop, generator)
+        return audio.unflatten(0, controls["loudness"].shape[:2])

@@ -1,0 +1,1 @@
+"""Following a training run: `loggers` decides where numbers go, `media` adds sound and pictures."""
