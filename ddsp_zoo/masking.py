@@ -17,9 +17,13 @@ def soft_masks(estimates: Tensor, power: float = 1.0, n_fft: int = 2048, hop: in
 
     The masks always sum to one; where every estimate is silent the shares are equal.
     """
-    strength = stft(estimates, n_fft, hop).abs() ** power
+    return shares(stft(estimates, n_fft, hop).abs() ** power)
+
+
+def shares(strength: Tensor) -> Tensor:
+    """Masks (B, S, F, N) that sum to one, in proportion to what each source has in a bin."""
     # The usual guard of the denominator, given to the numerators too, so that no part of the mixture is lost.
-    strength = strength + EPS / estimates.shape[1]
+    strength = strength + EPS / strength.shape[1]
     return strength / strength.sum(dim=1, keepdim=True)
 
 
@@ -46,19 +50,3 @@ def apply_masks(mixture: Tensor, masks: Tensor, n_fft: int = 2048, hop: int = 25
     if mixture.ndim == 3:
         masks = masks[:, :, None]
     return istft(spec * masks, n_fft, hop, mixture.shape[-1])
-
-
-def mask_mixture(
-    mixture: Tensor, estimates: Tensor, power: float = 1.0, n_fft: int = 2048, hop: int = 256
-) -> Tensor:
-    """Masked sources, with the kind of mask that the number of estimates asks for.
-
-    Several estimates share the mixture among them (``soft_masks``); a single one takes its part and leaves a
-    residual (``single_mask``). mixture (B, T) or (B, C, T), estimates (B, S, T) -> (B, S, T) or (B, S, C, T).
-    """
-    if estimates.shape[1] > 1:
-        masks = soft_masks(estimates, power, n_fft, hop)
-    else:
-        mono = mixture.mean(dim=1) if mixture.ndim == 3 else mixture
-        masks = single_mask(estimates, mono, power, n_fft, hop)
-    return apply_masks(mixture, masks, n_fft, hop)

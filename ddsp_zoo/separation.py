@@ -297,12 +297,12 @@ def _run(
             name: torch.from_numpy(np.stack([getattr(track, name) for track in tracks])).to(model.device)
             for name in ("f0_hz", "onset")
         }
-    sources, controls = model(mixture.mean(1), generator=generator, **given)
-    masked = model.masked(mixture, sources)
+    rendered = model(mixture.mean(1), generator=generator, **given)
+    masked = model.masked(mixture, rendered)
     # Time last, as audio has it, so that one cross-fade serves both.
-    arrays = {name: value.transpose(-1, -2).cpu().numpy() for name, value in controls.items()}
+    arrays = {name: value.transpose(-1, -2).cpu().numpy() for name, value in rendered.controls.items()}
     named = [{name: value[b] for name, value in arrays.items()} for b in range(len(segments))]
-    return masked.cpu().numpy(), sources.cpu().numpy(), named
+    return masked.cpu().numpy(), rendered.sources.cpu().numpy(), named
 
 
 class _CrossFade:

@@ -1,11 +1,15 @@
 """Training from recipes: LightningCLI with the package's loggers, checkpoints and pictures."""
 
+import re
+from argparse import ArgumentError
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from ddsp_zoo.data.base import StemDataModule
 from ddsp_zoo.errors import DdspZooError
@@ -25,42 +29,75 @@ class ZooCLI(LightningCLI):
             "--media_every", type=int, default=5, help="epochs between logged audio and pictures"
         )
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: list[str]) -> None:
+        """Parse, without the base class's warning that a program should not pass arguments on."""
+        try:
+            self.config = parser.parse_args(args)
+        except ArgumentError as error:
+            raise DdspZooError(
+                f"{_sentence(error.message)}: mend the recipe or the option (`ddsp-zoo {args[0]} --help` lists all)."
+            ) from error
+
+    def instantiate_classes(self) -> None:
+        """Model, data and trainer; what they say against their settings becomes one sentence."""
+        try:
+            super().instantiate_classes()
+        except (ValueError, MisconfigurationException) as error:
+            raise DdspZooError(f"{_sentence(str(error))}.") from error
+
     def instantiate_trainer(self, **options: Any) -> L.Trainer:
-        """The trainer of the recipe, with the package's loggers and callbacks where it names none."""
+        """The trainer of the recipe, with the package's callbacks, and its loggers where it names none."""
         config = self.config[self.subcommand]
-        fast = bool(config.trainer.get("fast_dev_run"))
-        if config.trainer.get("logger") in (None, True) and not fast:
-            options.setdefault("logger", make_loggers(config.runs, config.name))
-        trainer = super().instantiate_trainer(**options)
-        if not fast and config.trainer.get("enable_checkpointing") is not False:
-            trainer.callbacks += self._callbacks(config)
-            trainer.callbacks.sort(key=lambda callback: isinstance(callback, ModelCheckpoint))
-        return trainer
+        if not config.trainer.get("fast_dev_run") and not config.trainer.get("barebones"):
+            if config.trainer.get("logger") in (None, True):
+                options.setdefault("logger", make_loggers(config.runs, config.name))
+            given = self._get(self.config_init, "trainer").get("callbacks") or []
+            given = given if isinstance(given, list) else [given]
+            options.setdefault("callbacks", [*given, *self._callbacks(config)])
+        return super().instantiate_trainer(**options)
 
     @staticmethod
     def _callbacks(config: Any) -> list[Callback]:
         folder = Path(config.runs) / config.name / "checkpoints"
-        return [
-            LearningRateMonitor("step"),
-            LogMedia(every_n_epochs=config.media_every),
-            ModelCheckpoint(
-                folder, "best", monitor="validation/loss", save_last=True, enable_version_counter=False
-            ),
-        ]
+        callbacks: list[Callback] = []
+        if config.trainer.get("logger") is not False:
+            callbacks += [LearningRateMonitor("step"), LogMedia(every_n_epochs=config.media_every)]
+        if config.trainer.get("enable_checkpointing") is not False:
+            best = {"filename": "best", "monitor": "validation/loss", "enable_version_counter": False}
+            callbacks.append(ModelCheckpoint(folder, **best, save_last=True))
+        return callbacks
 
 
 def run_trainer(arguments: list[str]) -> None:
-    """Run LightningCLI; an unknown key or a missing file in a recipe ends in its own message and status 2."""
-    check_recipes_exist(arguments)
+    """Run LightningCLI; recipes and options that do not fit raise `DdspZooError`."""
+    check_files(arguments)
     ZooCLI(
         Separator, StemDataModule, subclass_mode_model=True, subclass_mode_data=True, args=arguments,
         save_config_callback=LogConfigCallback, save_config_kwargs={"overwrite": True},
         trainer_defaults={"log_every_n_steps": 10}, seed_everything_default=0,
+        parser_kwargs={"prog": "ddsp-zoo", "exit_on_error": False},
     )  # fmt: skip
 
 
-def check_recipes_exist(arguments: list[str]) -> None:
-    """Name a recipe file that is not there before the parser buries it in usage text."""
-    for flag, value in zip(arguments, arguments[1:], strict=False):
-        if flag in ("--config", "-c") and value.endswith((".yaml", ".yml")) and not Path(value).is_file():
+def check_files(arguments: list[str]) -> None:
+    """Name a recipe or checkpoint that is not there, or not whole, before the parser meets it."""
+    words = [part for argument in arguments for part in argument.split("=", 1)]
+    for flag, value in zip(words, words[1:], strict=False):
+        path = Path(value)
+        if flag in ("--config", "-c") and path.suffix in (".yaml", ".yml") and not path.is_file():
             raise DdspZooError(f"There is no recipe {value}.")
+        if flag == "--ckpt_path" and path.suffix == ".ckpt":
+            if not path.is_file():
+                raise DdspZooError(f"There is no checkpoint {value}.")
+            if not is_zipfile(path):
+                raise DdspZooError(f"The checkpoint {value} is damaged or not whole: take another one.")
+
+
+def _sentence(report: str) -> str:
+    """What jsonargparse reports in several lines, in one and without its lists of types."""
+    noise = ("Does not validate", "Subtypes:", "Errors:", "Given value", "- Expected a <class 'NoneType'>")
+    lines = [line.strip() for line in report.splitlines()]
+    kept = [line.removeprefix("- ") for line in lines if line and not line.startswith(noise)]
+    given = [line for line in lines if re.match(r"Given value: [^{]*$", line) and "(" not in line]
+    text = ", ".join([" ".join(kept), *(line.replace("Given value:", "not") for line in given)])
+    return re.sub(r'Parser key "([^"]+)"', r"\1", text).rstrip(".:!")

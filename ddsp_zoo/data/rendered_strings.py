@@ -87,7 +87,7 @@ def _one_note_a_string(notes: list[Note]) -> list[Note]:
     out = []
     for string in range(len(GUITAR_STRINGS_HZ)):
         line = sorted((n for n in notes if n.string == string), key=lambda n: n.start_seconds)
-        for note, following in zip(line, line[1:] + [None], strict=True):
+        for note, following in zip(line, [*line[1:], None], strict=False):
             end = note.end_seconds if following is None else min(note.end_seconds, following.start_seconds)
             if end - note.start_seconds > 0.04:
                 out.append(Note(string, note.start_seconds, end, note.fret, note.velocity))

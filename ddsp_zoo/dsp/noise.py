@@ -40,3 +40,21 @@ def filtered_noise(magnitudes: Tensor, hop: int, generator: torch.Generator | No
     spectrum = torch.fft.rfft(noise, n=size) * torch.fft.rfft(zero_phase_fir(magnitudes), n=size)
     audio = overlap_add(torch.fft.irfft(spectrum, n=size)[..., : hop + taps - 1], hop)
     return audio[:, taps // 2 : taps // 2 + count * hop]
+
+
+def noise_power(magnitudes: Tensor, hop: int, n_fft: int) -> Tensor:
+    """Expected |STFT|^2 of `filtered_noise`: magnitudes (..., N, P) -> (..., F, N + 1), Hann window, same hop.
+
+    Each STFT frame sees the noise of its neighbours, weighted by the energy of the window over their samples; the
+    Hann window on the impulse responses smooths magnitudes by (1/4, 1/2, 1/4), and uniform noise has power 1/3.
+    What the filters smear from frame to frame is left out. ``n_fft`` is an even number of hops.
+    """
+    mirrored = torch.cat([magnitudes[..., 1:2], magnitudes, magnitudes[..., -2:-1]], dim=-1)
+    smooth = magnitudes / 2 + (mirrored[..., :-2] + mirrored[..., 2:]) / 4
+    power = smooth.square().flatten(0, -3)
+    power = torch.nn.functional.interpolate(power, n_fft // 2 + 1, mode="linear", align_corners=True)
+    window = torch.hann_window(n_fft, device=power.device, dtype=power.dtype).square()
+    energy = window.unflatten(0, (-1, hop)).sum(-1) / 3
+    reach = len(energy) // 2
+    spread = torch.nn.functional.pad(power.transpose(1, 2), (reach, reach)).unfold(-1, len(energy), 1)
+    return (spread * energy).sum(-1).unflatten(0, magnitudes.shape[:-2])

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ddsp_zoo.evaluation.protocol import LIMIT_DB, SILENCE_DB, SYSTEMS, evaluate, mask_fft
+from ddsp_zoo.evaluation.protocol import LIMIT_DB, SILENCE_DB, SYSTEMS, evaluate
 from ddsp_zoo.evaluation.tables import metric_names, summarise, write_csv, write_json
 
 
@@ -46,7 +46,6 @@ def _protocol(
     name: str, model: Any, datamodule: Any, split: str, rows: list[dict[str, Any]], options: dict[str, Any]
 ) -> dict[str, Any]:
     """What must be known to compare the numbers with others."""
-    n_fft = mask_fft(model)
     return {
         "model": name,
         "data": type(datamodule).__name__,
@@ -55,8 +54,8 @@ def _protocol(
         "sample_rate": model.sample_rate,
         "frame_seconds": options.get("frame_seconds", 1.0),
         "seeds": list(options.get("seeds", (0,))),
-        "mask_fft": n_fft,
-        "mask_hop": n_fft // 8,
+        "mask_fft": model.mask_fft,
+        "mask_hop": model.hop_samples,
         "silence_db": -SILENCE_DB,
         "limit_db": LIMIT_DB,
         "tracks": len({row["track"] for row in rows}),

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.evaluation import baselines
-from ddsp_zoo.masking import mask_mixture
 from ddsp_zoo.metrics import all_metrics
 
 SILENCE_DB = 60.0
@@ -56,7 +55,7 @@ def evaluate(
     after whole frames is not measured.
 
     Args:
-        model: has ``sources``, ``sample_rate``, ``hop_samples``; ``model(mixture, f0_hz=, onset=).sources``.
+        model: a `Separator`.
         datamodule: a LightningDataModule. Where its dataset has ``track_of(index)``, excerpts are grouped by
             that; otherwise each counts as a track.
         split: "test" or "validation".
@@ -88,11 +87,6 @@ def evaluate(
     if not rows:
         raise DdspZooError(f"Every source in the {split} split is silent: check the audio files of the data.")
     return rows
-
-
-def mask_fft(model: Any) -> int:
-    """Window of the masks' STFT in samples, an eighth of which is its hop."""
-    return getattr(model, "mask_fft", 2048)
 
 
 def _excerpts(model: Any, datamodule: Any, split: str, progress: bool) -> Iterator[tuple[str, Batch]]:
@@ -129,7 +123,7 @@ def _check(batch: Batch, model: Any) -> None:
 def _estimate_all(model: Any, batch: Batch, device: str, seeds: Sequence[int]) -> list[tuple[str, Tensor]]:
     """Pairs of system and estimates (1, S, T); what depends on the seed comes once a seed."""
     mixture, sources, f0_hz = batch["mixture"], batch["sources"], batch.get("f0_hz")
-    window = {"n_fft": mask_fft(model), "hop": mask_fft(model) // 8}
+    window = {"n_fft": model.mask_fft, "hop": model.hop_samples}
     estimates = [
         ("mixture", baselines.mixture_itself(mixture, len(model.sources))),
         ("irm_mixture", baselines.irm_mixture(sources, mixture, **window)),
@@ -141,26 +135,27 @@ def _estimate_all(model: Any, batch: Batch, device: str, seeds: Sequence[int]) -
         estimates.append(("comb_mask", baselines.comb_mask(*pitch, **window)))
         estimates.append(("comb_mask_power", baselines.comb_mask(*pitch, power=2.0, **window)))
     for seed in seeds:
-        synthesised = _synthesise(model, batch, device, seed)
-        estimates += [
-            ("noise", baselines.white_noise(sources, seed)),
-            ("synthesised", synthesised),
-            ("masked", mask_mixture(mixture, synthesised, **window)),
-            ("masked_power", mask_mixture(mixture, synthesised, power=2.0, **window)),
-        ]
+        estimates.append(("noise", baselines.white_noise(sources, seed)))
+        estimates += _separate(model, batch, device, seed).items()
     return estimates
 
 
 @torch.no_grad()
-def _synthesise(model: Any, batch: Batch, device: str, seed: int) -> Tensor:
-    """Sources (1, S, T) of one excerpt, with the model's own noise set by the seed."""
+def _separate(model: Any, batch: Batch, device: str, seed: int) -> dict[str, Tensor]:
+    """The model's estimates (1, S, T) of one excerpt, with its own noise set by the seed."""
     inputs = {key: batch[key].to(device) for key in ("f0_hz", "onset") if key in batch}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        sources = model(batch["mixture"].to(device), **inputs).sources.cpu()
-    if not sources.isfinite().all():
+        mixture = batch["mixture"].to(device)
+        rendered = model(mixture, **inputs)
+        estimates = {
+            "synthesised": rendered.sources.cpu(),
+            "masked": model.masked(mixture, rendered, power=1.0).cpu(),
+            "masked_power": model.masked(mixture, rendered, power=2.0).cpu(),
+        }
+    if not all(estimate.isfinite().all() for estimate in estimates.values()):
         raise DdspZooError("The model's output is not finite: its training diverged, use another checkpoint.")
-    return sources
+    return estimates
 
 
 def _measure(

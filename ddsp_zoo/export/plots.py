@@ -62,6 +62,7 @@ def plot_separation(separation: Separation, path: str | Path | None = None) -> F
         bottom = strips[-1]
     _finish_levels(levels)
     _finish_time(panels[-1], bottom)
+    panels[0].set_xlim(0, seconds)  # the last control frame may reach beyond the audio
     if path is not None:
         save_figure(figure, path)
     return figure

@@ -4,7 +4,7 @@ import numpy as np
 from torch import Tensor
 
 from ddsp_zoo.losses import MultiResolutionStftLoss, MultiScaleSpectralLoss
-from ddsp_zoo.models.separator import Separator
+from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.networks.ast import FrameAST, LogMel
 from ddsp_zoo.pitch.salience import salient_f0
 from ddsp_zoo.synths.sinusoids import SinusoidsPlusNoise
@@ -71,11 +71,11 @@ class AstDdsp(Separator):
         raw = self.network(self.features(audio))
         return raw.unflatten(-1, (len(self.sources), -1)).transpose(1, 2)
 
-    def losses(self, sources: Tensor, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
+    def losses(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
         """The synthesised stems' distance and the masked stems'."""
-        parts = super().losses(sources, targets, mixture)
+        parts = super().losses(rendered, targets, mixture)
         if self.masked_weight:
-            masked = self.masked(mixture, sources)
+            masked = self.masked(mixture, rendered)
             parts["masked"] = self.masked_weight * self.masked_loss(masked, targets)
         return parts
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.masking import mask_mixture
+from ddsp_zoo.masking import apply_masks, shares, single_mask
 from ddsp_zoo.sources import REST
 from ddsp_zoo.synths.base import Synth
 from ddsp_zoo.synths.control import Controls
@@ -18,10 +18,16 @@ QUIETEST_PEAK = 1e-4  # -80 dB: quieter examples are not lifted any further
 
 
 class Rendered(NamedTuple):
-    """What a model makes of a mixture: sources (B, S, T) and the controls {name: (B, S, N, k)} behind them."""
+    """What a model makes of a mixture.
+
+    sources: synthesised audio (B, S, T).
+    controls: what they are synthesised from, {name: (B, S, N, k)}.
+    tonal: the sources without their filtered noise (B, S, T).
+    """
 
     sources: Tensor
     controls: Controls
+    tonal: Tensor
 
 
 class Separator(L.LightningModule):
@@ -41,7 +47,7 @@ class Separator(L.LightningModule):
         weight_decay: of Adam (L2, as in the papers).
         decay_every: steps between multiplications of the learning rate by 0.98; 0 keeps it constant.
         mask_power: exponent of the soft masks: 1 as the papers have it, 2 for the Wiener form.
-        mask_fft: window of the masks' STFT in samples.
+        mask_fft: window of the masks' STFT in samples, an even number of hops.
     """
 
     needs_pitch = False
@@ -86,12 +92,22 @@ class Separator(L.LightningModule):
         if f0_hz is not None:
             controls |= {"f0_hz": f0_hz[..., None], "onset": onset[..., None]}
         with torch.autocast(audio.device.type, enabled=False):  # phases and feedback need full precision
-            return Rendered(self.synth.render(controls, generator), controls)
+            sound = self.synth.render(controls, generator)
+            return Rendered(sound.audio, controls, sound.tonal)
 
-    def masked(self, mixture: Tensor, sources: Tensor, power: float | None = None) -> Tensor:
-        """Masks from synthesised sources (B, S, T) on the mixture (B, T) or (B, C, T) -> (B, S, [C,] T)."""
+    def masked(self, mixture: Tensor, rendered: Rendered, power: float | None = None) -> Tensor:
+        """Stems cut out of the mixture (B, T) or (B, C, T) -> (B, S, [C,] T).
+
+        Soft masks from the expected spectra of the synthesised sources, with exponent ``power`` or the model's; a
+        model of a single source compares it with the mixture instead, and what is left is the residual.
+        """
         power = self.mask_power if power is None else power
-        return mask_mixture(mixture, sources, power, self.mask_fft, self.mask_fft // 8)
+        window = {"n_fft": self.mask_fft, "hop": self.hop_samples}
+        if len(self.sources) == 1:
+            mono = mixture.mean(1) if mixture.ndim == 3 else mixture
+            return apply_masks(mixture, single_mask(rendered.sources, mono, power, **window), **window)
+        spectra = self.synth.power_spectra(rendered.controls, rendered.tonal, self.mask_fft)
+        return apply_masks(mixture, shares(spectra.clamp(min=1e-14) ** (power / 2)), **window)
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Loss of one batch; the synthesiser's noise follows from the step, so that a resumed run repeats it."""
@@ -109,13 +125,13 @@ class Separator(L.LightningModule):
     def predict_step(self, batch: dict[str, Tensor], batch_index: int) -> dict[str, Tensor]:
         """Synthesised and masked sources, both (B, S, T)."""
         out = self(batch["mixture"], batch.get("f0_hz"), batch.get("onset"))
-        return {"synthesised": out.sources, "masked": self.masked(batch["mixture"], out.sources)}
+        return {"synthesised": out.sources, "masked": self.masked(batch["mixture"], out)}
 
     def _step(self, batch: dict[str, Tensor], stage: str, generator: torch.Generator) -> Tensor:
         level = batch["mixture"].abs().amax(-1)[:, None].clamp(min=QUIETEST_PEAK)
         mixture, targets = batch["mixture"] / level, batch["sources"] / level[:, None]
         rendered = self(mixture, batch.get("f0_hz"), batch.get("onset"), generator)
-        parts = self.losses(rendered.sources, targets, mixture)
+        parts = self.losses(rendered, targets, mixture)
         loss = torch.stack(list(parts.values())).sum()
         self.log_dict(
             {f"{stage}/{name}": value for name, value in (parts | {"loss": loss}).items()},
@@ -123,11 +139,11 @@ class Separator(L.LightningModule):
         )  # fmt: skip
         return loss
 
-    def losses(self, sources: Tensor, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
+    def losses(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
         """Named terms whose sum is minimised."""
         if self.supervised:
-            return {"spectral": self.loss(sources, targets)}
-        return {"spectral": self.loss(sources.sum(1), mixture)}
+            return {"spectral": self.loss(rendered.sources, targets)}
+        return {"spectral": self.loss(rendered.sources.sum(1), mixture)}
 
     def configure_optimizers(self) -> dict[str, Any] | torch.optim.Optimizer:
         """Adam, with the learning rate decaying by 0.98 every ``decay_every`` steps."""

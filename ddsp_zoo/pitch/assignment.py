@@ -4,8 +4,6 @@ import numpy as np
 
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 
-FRETS = 19
-
 
 def assign_to_strings(f0_hz: np.ndarray) -> np.ndarray:
     """Put a single melody on the strings of a guitar: f0_hz (N,) -> (S, N), 0 where a string rests.
@@ -19,8 +17,6 @@ def assign_to_strings(f0_hz: np.ndarray) -> np.ndarray:
     edges = np.flatnonzero(np.diff(np.concatenate([[0], f0_hz > 0, [0]])))
     for start, stop in edges.reshape(-1, 2):
         pitch = np.median(f0_hz[start:stop])
-        reachable = [
-            s for s, hz in enumerate(open_hz) if hz / quarter_tone <= pitch <= hz * 2 ** (FRETS / 12)
-        ]
+        reachable = [s for s, hz in enumerate(open_hz) if hz / quarter_tone <= pitch]
         out[max(reachable, default=0), start:stop] = f0_hz[start:stop]
     return out

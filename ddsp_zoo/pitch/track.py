@@ -37,7 +37,8 @@ class PitchTrack:
 
         A frame takes the value nearest in time, no farther than the spacing of the given times (or of the grid,
         whichever is longer), else it is unvoiced; pitches are never mixed across notes. Given onsets fall on
-        the frame nearest to them; without any they follow from the gate.
+        the frame nearest to them, which takes their pitch, so that no onset lies on the rest or the note before;
+        without any they follow from the gate.
         """
         grid = np.arange(count) * hop_seconds
         if len(time_seconds) == 0:
@@ -56,13 +57,12 @@ class PitchTrack:
             frame = round(time_seconds[at] / hop_seconds)
             if frame < count:
                 marks[source, frame] = 1
+                f0[source, frame] = f0_hz[source, at] or f0[source, frame]
         return cls(f0, marks * (f0 > 0), hop_seconds)
 
     def excerpt(self, start: int, count: int) -> "PitchTrack":
         """``count`` frames from ``start``, silent beyond the end; a note already sounding starts anew."""
-        f0, onset = (
-            np.pad(part[:, start : start + count], ((0, 0), (0, max(0, start + count - part.shape[1]))))
-            for part in (self.f0_hz, self.onset)
-        )
+        parts = (part[:, start : start + count] for part in (self.f0_hz, self.onset))
+        f0, onset = (np.pad(part, ((0, 0), (0, count - part.shape[1]))) for part in parts)
         onset[:, 0] = f0[:, 0] > 0
         return PitchTrack(f0, onset, self.hop_seconds)

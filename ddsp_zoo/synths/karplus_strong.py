@@ -7,7 +7,7 @@ from ddsp_zoo._compat import import_torchaudio
 from ddsp_zoo.dsp import string
 from ddsp_zoo.dsp.frames import upsample_linear
 from ddsp_zoo.dsp.noise import uniform_noise
-from ddsp_zoo.synths.base import Synth
+from ddsp_zoo.synths.base import Sound, Synth
 from ddsp_zoo.synths.control import Control, Controls, ControlSet
 
 LOWEST_F0_HZ = 20.0
@@ -39,7 +39,7 @@ class KarplusStrong(Synth):
             )
         )  # fmt: skip
 
-    def render(self, controls: Controls, generator: torch.Generator | None = None) -> Tensor:
+    def render(self, controls: Controls, generator: torch.Generator | None = None) -> Sound:
         """Predicted controls, f0_hz and onset, each (B, S, N, 1) -> audio (B, S, N * hop)."""
         shape = controls["f0_hz"].shape[:3]
         flat = {name: value.reshape(-1, shape[2]) for name, value in controls.items()}
@@ -59,7 +59,8 @@ class KarplusStrong(Synth):
         audio = string.delay_loop(gain * string.one_pole(burst, dynamics), taps, delay)
         if self.oversampling > 1:
             audio = import_torchaudio().functional.resample(audio, rate, self.sample_rate)
-        return audio.unflatten(0, shape[:2])
+        audio = audio.unflatten(0, shape[:2])
+        return Sound(audio, audio)
 
     def burst(self, onset: Tensor, hop: int, rate: int, generator: torch.Generator | None) -> Tensor:
         """Uniform noise during the first 5 ms after each onset frame: (R, N) -> (R, N * hop)."""

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from ddsp_zoo.dsp.noise import filtered_noise
+from ddsp_zoo.dsp.noise import filtered_noise, noise_power
 from ddsp_zoo.dsp.oscillator import sinusoidal_bank
-from ddsp_zoo.synths.base import Synth
+from ddsp_zoo.synths.base import Sound, Synth
 from ddsp_zoo.synths.control import Control, Controls, ControlSet
 
 
@@ -40,11 +40,17 @@ class SinusoidsPlusNoise(Synth):
         controls["amplitude"] = share * controls["loudness"]
         return controls
 
-    def render(self, controls: Controls, generator: torch.Generator | None = None) -> Tensor:
+    def render(self, controls: Controls, generator: torch.Generator | None = None) -> Sound:
         """Controls (B, S, N, k) -> audio (B, S, N * hop)."""
         frequency, amplitude, noise = (
             controls[name].flatten(0, 1) for name in ("frequency_hz", "amplitude", "noise_magnitude")
         )
-        audio = sinusoidal_bank(frequency, amplitude, self.sample_rate, self.hop)
-        audio = audio + filtered_noise(noise, self.hop, generator)
-        return audio.unflatten(0, controls["loudness"].shape[:2])
+        tonal = sinusoidal_bank(frequency, amplitude, self.sample_rate, self.hop)
+        audio = tonal + filtered_noise(noise, self.hop, generator)
+        shape = controls["loudness"].shape[:2]
+        return Sound(audio.unflatten(0, shape), tonal.unflatten(0, shape))
+
+    def power_spectra(self, controls: Controls, tonal: Tensor, n_fft: int) -> Tensor:
+        """Power of the sinusoids plus the expected power of the noise: -> (B, S, F, N + 1)."""
+        noise = noise_power(controls["noise_magnitude"], self.hop, n_fft)
+        return super().power_spectra(controls, tonal, n_fft) + noise

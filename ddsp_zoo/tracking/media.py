@@ -90,7 +90,7 @@ def _render(model: LightningModule, example: dict[str, Tensor]) -> tuple[Sounds,
     """({caption: (T,)}, {source: {name: (N, k)}}) of one example with a batch axis of 1."""
     mixture = example["mixture"]
     rendered = model(mixture, f0_hz=example.get("f0_hz"), onset=example.get("onset"))
-    kinds = {"synthesised": rendered.sources, "masked": model.masked(mixture, rendered.sources)}
+    kinds = {"synthesised": rendered.sources, "masked": model.masked(mixture, rendered)}
     if "sources" in example:
         kinds = {"target": example["sources"]} | kinds
     sounds = {"mixture": _array(mixture[0])}
