@@ -45,11 +45,27 @@ def check_finite(audio: np.ndarray, name: str | Path) -> None:
 
 
 def read_blocks(path: str | Path, block_frames: int = 1 << 18) -> Iterator[np.ndarray]:
-    """The file as float32 blocks (C, n)."""
+    """The file as float32 blocks (C, n), together as long as its header says; `DdspZooError` where it breaks off."""
     with open_audio(path) as file:
-        while len(block := file.read(block_frames, dtype="float32", always_2d=True)):
-            check_finite(block, path)
+        left = file.frames
+        while left > 0:
+            block = _read(file, block_frames, path)
+            if not len(block):
+                if left > 0.1 * file.samplerate:
+                    raise DdspZooError(f"{path} breaks off {left / file.samplerate:.1f} s before its end.")
+                block = np.zeros((left, file.channels), np.float32)  # the length of an MP3 can be an estimate
+            left -= len(block)
             yield block.T
+
+
+def _read(file: sf.SoundFile, frames: int, path: str | Path) -> np.ndarray:
+    """Up to ``frames`` samples (n, C), all of them finite."""
+    try:
+        block = file.read(frames, dtype="float32", always_2d=True)
+    except sf.LibsndfileError as error:
+        raise DdspZooError(f"{path} is damaged: {error}") from error
+    check_finite(block, path)
+    return block
 
 
 def read_mono(
@@ -59,8 +75,7 @@ def read_mono(
     with open_audio(path) as file:
         file.seek(min(round(start_seconds * file.samplerate), file.frames))
         frames = -1 if seconds < 0 else round(seconds * file.samplerate)
-        audio = file.read(frames, dtype="float32", always_2d=True).mean(1)
-        check_finite(audio, path)
+        audio = _read(file, frames, path).mean(1)
         if file.samplerate != sample_rate:
             audio = soxr.resample(audio, file.samplerate, sample_rate)
     return audio

@@ -5,7 +5,6 @@ module parses and calls; everything it does can be done from Python too.
 """
 
 import sys
-from collections.abc import Callable
 
 from ddsp_zoo.errors import DdspZooError
 
@@ -51,15 +50,9 @@ def _run(arguments: list[str]) -> int:
         return 0
     from ddsp_zoo import commands
 
-    known: dict[str, Callable[[list[str]], int]] = {
-        "separate": commands.separate,
-        "list": commands.list_models,
-        "info": commands.info,
-        "evaluate": commands.evaluate,
-    }
-    if command not in known:
+    if command not in commands.COMMANDS:
         raise DdspZooError(f"There is no command {command!r}: `ddsp-zoo --help` lists them.")
-    return known[command](rest)
+    return commands.COMMANDS[command](rest)
 
 
 if __name__ == "__main__":

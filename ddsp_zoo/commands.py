@@ -2,13 +2,23 @@
 
 import argparse
 import json
+from collections.abc import Callable
+from typing import NoReturn
 
 from ddsp_zoo.errors import DdspZooError
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are the package's: one sentence, without the usage around it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Called by argparse for everything that it cannot make sense of."""
+        raise DdspZooError(f"{message} (`{self.prog} --help` says what there is).")
+
+
 def separate(arguments: list[str]) -> int:
     """`ddsp-zoo separate IN... --model NAME --out DIR`."""
-    parser = argparse.ArgumentParser("ddsp-zoo separate", description="Separate audio files.")
+    parser = Parser("ddsp-zoo separate", description="Separate audio files.")
     parser.add_argument(
         "inputs", nargs="+", metavar="IN", help="audio files: any rate and length, mono or stereo"
     )
@@ -48,7 +58,7 @@ def separate(arguments: list[str]) -> int:
 
 def list_models(arguments: list[str]) -> int:
     """`ddsp-zoo list`."""
-    argparse.ArgumentParser("ddsp-zoo list", description="The models there are.").parse_args(arguments)
+    Parser("ddsp-zoo list", description="The models there are.").parse_args(arguments)
     from ddsp_zoo import hub
 
     names = hub.list_models()
@@ -60,21 +70,20 @@ def list_models(arguments: list[str]) -> int:
 
 def info(arguments: list[str]) -> int:
     """`ddsp-zoo info NAME`."""
-    parser = argparse.ArgumentParser("ddsp-zoo info", description="What a model is and reaches.")
+    parser = Parser("ddsp-zoo info", description="What a model is and reaches.")
     parser.add_argument("model", metavar="NAME")
     from ddsp_zoo import hub
 
     row = hub.info(parser.parse_args(arguments).model)
-    card = row.pop("card")
-    row.pop("metrics"), row.pop("files")
-    print(json.dumps(row, indent=2, ensure_ascii=False))
-    print("\n" + (card or "There is no card yet."))
+    shown = {key: row[key] for key in ("name", "summary", "paper", "sources", "sample_rate", "licences")}
+    print(json.dumps(shown, indent=2, ensure_ascii=False))
+    print("\n" + (row["card"] or "There is no card yet."))
     return 0
 
 
 def evaluate(arguments: list[str]) -> int:
     """`ddsp-zoo evaluate --model NAME --data NAME`."""
-    parser = argparse.ArgumentParser("ddsp-zoo evaluate", description="Measure a model against baselines.")
+    parser = Parser("ddsp-zoo evaluate", description="Measure a model against baselines.")
     parser.add_argument("--model", required=True, help="a name of `ddsp-zoo list`")
     parser.add_argument(
         "--checkpoint", help="a checkpoint folder or .ckpt file instead of the released weights"
@@ -115,3 +124,8 @@ def _device(name: str) -> str:
     except (RuntimeError, AssertionError) as error:
         raise DdspZooError(f"The device {name!r} cannot be used here: try --device cpu.") from error
     return name
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "separate": separate, "list": list_models, "info": info, "evaluate": evaluate,
+}  # fmt: skip

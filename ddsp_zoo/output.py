@@ -16,6 +16,7 @@ from ddsp_zoo.separation import Separation
 
 SUBTYPES = {"wav": "FLOAT", "flac": "PCM_24"}
 PLOT_SECONDS = 60.0
+CONTROLS, OVERVIEW, SYNTHESISED = "controls.npz", "overview.png", "synthesised"
 LARGEST_WAV = 1 << 32  # bytes; beyond it the header of RF64 is needed
 
 
@@ -23,8 +24,9 @@ class OutputFolder:
     """Writes the pieces of one separation and puts the folder in place when all of them are written.
 
     It holds ``<source>.wav`` and ``residual.wav`` (which sum to the mixture), ``synthesised/<source>.wav``,
-    ``controls.npz`` and ``overview.png`` (the first minute). A folder that was there before is replaced. Use as
-    a context manager; after an error nothing is left.
+    ``controls.npz`` and ``overview.png`` (the first minute). Use as a context manager; after an error nothing is
+    left. An earlier separation in the folder is replaced; a folder that holds anything else is refused, for what
+    it holds would be lost.
     """
 
     def __init__(self, folder: str | Path, audio_format: str = "wav", expected_frames: int = 0) -> None:
@@ -38,6 +40,11 @@ class OutputFolder:
 
     def __enter__(self) -> "OutputFolder":
         try:
+            if not _replaceable(self.folder):
+                raise DdspZooError(
+                    f"{self.folder} holds files that are no separation and would be lost: "
+                    "choose another folder with --out."
+                )
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             self._partial = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}.", dir=self.folder.parent))
             self._partial.chmod(0o755)
@@ -51,7 +58,7 @@ class OutputFolder:
                 file.close()
             if kind is None:
                 self._finish()
-        except OSError as problem:
+        except (OSError, sf.LibsndfileError) as problem:
             raise self._unwritable(problem) from problem
         finally:
             shutil.rmtree(self._partial, ignore_errors=True)
@@ -61,7 +68,7 @@ class OutputFolder:
     def write(self, piece: Separation) -> None:
         """Append a piece."""
         tracks = piece.stems | {"residual": piece.residual}
-        tracks |= {f"synthesised/{name}": audio for name, audio in piece.synthesised.items()}
+        tracks |= {f"{SYNTHESISED}/{name}": audio for name, audio in piece.synthesised.items()}
         for name, audio in tracks.items():
             self._file(name, piece.sample_rate, len(audio)).write(audio.T)
             self.peak = max(self.peak, float(np.abs(audio).max(initial=0)))
@@ -98,10 +105,10 @@ class OutputFolder:
         for (source, name), (file, shape, dtype) in self._controls.items():
             values = np.memmap(file.name, dtype, "r").reshape(-1, *shape)
             controls.setdefault(source, {})[name] = values
-        write_controls(controls, self._rate, self._partial / "controls.npz")
+        write_controls(controls, self._rate, self._partial / CONTROLS)
         for file, _, _ in self._controls.values():
             os.unlink(file.name)
-        Separation.join(self._head).plot(self._partial / "overview.png")
+        Separation.join(self._head).plot(self._partial / OVERVIEW)
         if self.folder.exists():
             shutil.rmtree(self.folder)
         self._partial.rename(self.folder)
@@ -109,6 +116,16 @@ class OutputFolder:
     def _unwritable(self, error: Exception) -> DdspZooError:
         reason = getattr(error, "strerror", None) or error
         return DdspZooError(f"Cannot write to {self.folder} ({reason}): choose another folder with --out.")
+
+
+def _replaceable(folder: Path) -> bool:
+    """Whether a folder is absent, empty or holds a separation and nothing else."""
+    if not folder.exists():
+        return True
+    names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    own = {CONTROLS, OVERVIEW, SYNTHESISED}
+    others = {name for name in names - own if name.rpartition(".")[2] not in SUBTYPES}
+    return not names or (CONTROLS in names and not others)
 
 
 def save(separation: Separation, folder: str | Path, audio_format: str = "wav") -> Path:

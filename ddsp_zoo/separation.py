@@ -21,6 +21,7 @@ from ddsp_zoo.pitch.track import PitchTrack
 
 OVERLAP = 0.25  # share of a segment that is cross-faded with the next
 BLOCK = 1 << 18  # samples of an array that are taken at a time
+SWITCHED = ("f0_hz", "onset")  # controls that make no sense between two values
 BATCH = 8  # segments that go through the model together
 
 
@@ -110,9 +111,9 @@ def separate(
         blocks = read_blocks(audio)
     else:
         array = _as_channels(audio)
-        if sample_rate is None:
-            raise DdspZooError("An array needs its sample rate: separate(audio, sample_rate).")
-        frames = array.shape[1]
+        if not sample_rate or sample_rate < 0:
+            raise DdspZooError("An array needs its sample rate in Hz: separate(audio, sample_rate).")
+        sample_rate, frames = round(sample_rate), array.shape[1]
         blocks = (array[:, start : start + BLOCK] for start in range(0, frames, BLOCK))
     track = resolve_pitch(model, pitch, audio, sample_rate, frames / sample_rate)
     return Separation.join(list(stream(model, blocks, sample_rate, frames, track, seed, progress)))
@@ -143,8 +144,9 @@ def stream(
             back = [_Resampler(model.sample_rate, sample_rate, len(parts))]
         parts = back[0](parts, last)
         missing = frames - done - parts.shape[1]
-        if last:  # rounding in the two resamplers can leave a sample too many or too few
+        if last:  # rounding in the two resamplers can leave a sample too many or too few, and so a frame
             parts = np.pad(parts, ((0, 0), (0, max(missing, 0))))
+            controls = {name: _lengthened(value, controls_left) for name, value in controls.items()}
         parts = parts[:, : frames - done]
         done += parts.shape[1]
         bar.update(round(done / sample_rate) - bar.n)
@@ -176,6 +178,7 @@ def resolve_pitch(model: Any, pitch: Any, audio: Any, sample_rate: int, seconds:
 
 
 def _as_channels(audio: np.ndarray | torch.Tensor) -> np.ndarray:
+    audio = audio.detach().cpu() if isinstance(audio, torch.Tensor) else audio
     array = np.asarray(audio, dtype=np.float32)
     array = array[None] if array.ndim == 1 else array
     if array.ndim != 2 or not 1 <= len(array) <= MAX_CHANNELS:
@@ -186,6 +189,11 @@ def _as_channels(audio: np.ndarray | torch.Tensor) -> np.ndarray:
         raise DdspZooError("The audio holds no samples.")
     check_finite(array, "The audio")
     return array
+
+
+def _lengthened(values: np.ndarray, count: int) -> np.ndarray:
+    """(…, N) with the last frame held until there are ``count``."""
+    return np.concatenate([values, np.repeat(values[..., -1:], max(count - values.shape[-1], 0), -1)], -1)
 
 
 class _Resampler:
@@ -300,13 +308,14 @@ def _run(
     rendered = model(mixture.mean(1), generator=generator, **given)
     masked = model.masked(mixture, rendered)
     # Time last, as audio has it, so that one cross-fade serves both.
-    arrays = {name: value.transpose(-1, -2).cpu().numpy() for name, value in rendered.controls.items()}
+    controls = model.given_controls(rendered, masked.mean(2))
+    arrays = {name: value.transpose(-1, -2).cpu().numpy() for name, value in controls.items()}
     named = [{name: value[b] for name, value in arrays.items()} for b in range(len(segments))]
     return masked.cpu().numpy(), rendered.sources.cpu().numpy(), named
 
 
 class _CrossFade:
-    """Join consecutive segments (…, hop + overlap) that overlap: linear fades over the overlap."""
+    """Join consecutive segments (…, hop + overlap) that overlap: linear fades, or a switch halfway."""
 
     def __init__(self, hop: int, overlap: int) -> None:
         self.hop, self.overlap = hop, overlap
@@ -319,7 +328,8 @@ class _CrossFade:
         if self.tail is not None:
             for name, value in joined.items():
                 start = value[..., : self.overlap]
-                value[..., : self.overlap] = start * self.rise + self.tail[name] * (1 - self.rise)
+                rise = self.rise.round() if name in SWITCHED else self.rise
+                value[..., : self.overlap] = start * rise + self.tail[name] * (1 - rise)
         self.tail = {name: value[..., self.hop :] for name, value in segment.items()}
         return joined if last else {name: value[..., : self.hop] for name, value in joined.items()}
 
@@ -327,11 +337,10 @@ class _CrossFade:
 def _named_controls(
     model: Any, controls: dict[str, np.ndarray], limit: int
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Controls (S, k, N) -> {source: {control: (N, k)}} of at most ``limit`` frames, with f0_hz (N,) if any."""
+    """Controls (S, k, N) -> {source: {control: (N, k)}} of at most ``limit`` frames; f0_hz is (N,)."""
     named = {}
     for source in model.targets:
         index = model.sources.index(source)
         own = {name: np.ascontiguousarray(value[index, :, :limit].T) for name, value in controls.items()}
-        f0 = model.pitch_from_controls(source, own)
-        named[source] = own if f0 is None else own | {"f0_hz": f0}
+        named[source] = own | ({"f0_hz": own["f0_hz"][:, 0]} if "f0_hz" in own else {})
     return named

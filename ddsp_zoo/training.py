@@ -48,6 +48,8 @@ class ZooCLI(LightningCLI):
     def instantiate_trainer(self, **options: Any) -> L.Trainer:
         """The trainer of the recipe, with the package's callbacks, and its loggers where it names none."""
         config = self.config[self.subcommand]
+        root = config.trainer.get("default_root_dir") or str(Path(config.runs) / config.name)
+        options.setdefault("default_root_dir", root)
         if not config.trainer.get("fast_dev_run") and not config.trainer.get("barebones"):
             if config.trainer.get("logger") in (None, True):
                 options.setdefault("logger", make_loggers(config.runs, config.name))

@@ -91,7 +91,7 @@ class StemDataset(Dataset):
         self.excerpts = [] if random_excerpts else [
             (index, k * self.seconds)
             for index, track in enumerate(tracks)
-            for k in range(max(1, int(track.seconds / self.seconds)))
+            for k in range(max(1, int(track.seconds / self.seconds + 1e-6)))  # 0.6 / 0.2 is below 3
         ]  # fmt: skip
         self.weights = np.array([track.seconds for track in tracks])
         self._pitch: dict[int, PitchTrack] = {}
@@ -219,9 +219,13 @@ class StemDataModule(L.LightningDataModule):
 
 
 def folder_tracks(folder: Path) -> list[Track]:
-    """Tracks of the layout ``<folder>/<track>/<source>.(wav|flac)`` with an optional ``f0.csv`` beside."""
+    """Tracks of the layout ``<folder>/<track>/<source>.(wav|flac)`` with an optional ``f0.csv`` beside.
+
+    An absent folder has no tracks.
+    """
     tracks = []
-    for path in sorted(p for p in Path(folder).iterdir() if p.is_dir() and not p.name.startswith(".")):
+    paths = Path(folder).iterdir() if Path(folder).is_dir() else ()
+    for path in sorted(p for p in paths if p.is_dir() and not p.name.startswith(".")):
         stems = {
             file.stem: (file,) for file in sorted(path.iterdir()) if file.suffix.lower() in AUDIO_SUFFIXES
         }

@@ -1,12 +1,12 @@
 """AST-DDSP: a transformer hears the mixture, sinusoids and filtered noise sound the stem (Gabrielli 2024)."""
 
-import numpy as np
 from torch import Tensor
 
 from ddsp_zoo.losses import MultiResolutionStftLoss, MultiScaleSpectralLoss
 from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.networks.ast import FrameAST, LogMel
 from ddsp_zoo.pitch.salience import salient_f0
+from ddsp_zoo.synths.control import Controls
 from ddsp_zoo.synths.sinusoids import SinusoidsPlusNoise
 
 LOSS_FFT_SIZES = (2048, 512, 128)  # every other one of the authors' sizes: the same span at half the cost
@@ -79,6 +79,7 @@ class AstDdsp(Separator):
             parts["masked"] = self.masked_weight * self.masked_loss(masked, targets)
         return parts
 
-    def pitch_from_controls(self, source: str, controls: dict[str, np.ndarray]) -> np.ndarray | None:
-        """f0 (N,) that explains the strongest sinusoids of each frame best."""
-        return salient_f0(controls["frequency_hz"], controls["amplitude"])
+    def given_controls(self, rendered: Rendered, stems: Tensor) -> Controls:
+        """The controls, and f0_hz (B, S, N, 1): free sinusoids have no fundamental, the masked stem does."""
+        f0 = salient_f0(stems, self.sample_rate, self.hop_samples)
+        return rendered.controls | {"f0_hz": f0[..., None]}

@@ -4,7 +4,6 @@ from abc import abstractmethod
 from typing import Any, NamedTuple
 
 import lightning as L
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -158,9 +157,9 @@ class Separator(L.LightningModule):
         """The sources that are given out: all but the rest."""
         return tuple(name for name in self.sources if name != REST)
 
-    def pitch_from_controls(self, source: str, controls: dict[str, np.ndarray]) -> np.ndarray | None:
-        """f0 in Hz (N,) of a source from its controls, or None where it has no pitch."""
-        return controls["f0_hz"][:, 0] if "f0_hz" in controls else None
+    def given_controls(self, rendered: Rendered, stems: Tensor) -> Controls:
+        """What is given out beside the audio: the controls, and what can be read off the mono stems (B, S, T)."""
+        return rendered.controls
 
     def separate(self, audio: Any, sample_rate: int | None = None, **options: Any) -> Any:
         """Separate an array or a file: see `ddsp_zoo.separation.separate`, which this calls."""

@@ -7,6 +7,8 @@ from ddsp_zoo._compat import import_torchaudio
 
 LOWEST_HZ, HIGHEST_HZ = 32.7, 2000.0  # below C1 the network has no bins
 RATE = 16000
+WINDOW = 1024  # samples that the network hears a frame
+SILENCE = 1e-4  # -80 dB; CREPE levels each frame and would hear pitch in a resampler's rounding errors
 
 
 def track_f0(
@@ -14,8 +16,8 @@ def track_f0(
 ) -> np.ndarray:
     """f0 of a monophonic signal: audio (T,) at 16 kHz -> f0_hz (ceil(T / hop),), 0 where unvoiced.
 
-    A frame is voiced where CREPE's confidence reaches ``threshold`` (0.4 in thesis eq. 5.7). Each frame's f0 is
-    the weighted mean around its strongest bin. ``model`` is "tiny" or "full".
+    A frame is voiced where CREPE's confidence reaches ``threshold`` (0.4 in thesis eq. 5.7) and its peak -80 dB.
+    Each frame's f0 is the weighted mean around its strongest bin. ``model`` is "tiny" or "full".
     """
     import_torchaudio()
     import torchcrepe
@@ -26,4 +28,6 @@ def track_f0(
         decoder=torchcrepe.decode.weighted_argmax, return_periodicity=True, batch_size=batch,
     )  # fmt: skip
     f0, confidence = f0[0, :count].numpy(), confidence[0, :count].numpy()
-    return np.where(confidence >= threshold, f0, 0).astype(np.float32)
+    padded = np.pad(np.abs(audio), WINDOW // 2)
+    peak = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::hop_samples].max(1)[:count]
+    return np.where((confidence >= threshold) & (peak >= SILENCE), f0, 0).astype(np.float32)

@@ -1,31 +1,50 @@
-"""The pitch of a set of sinusoids."""
+"""The pitch of a stem that plays one note at a time."""
 
-import numpy as np
+import math
 
-GRID_CENTS = 20
+import torch
+from torch import Tensor
+
+from ddsp_zoo.dsp.stft import stft
+
+GRID_CENTS = 10
 HARMONICS = 8
+WINDOW_SECONDS = 0.256
 
 
 def salient_f0(
-    frequency_hz: np.ndarray, amplitude: np.ndarray, low_hz: float = 30.0, high_hz: float = 500.0,
+    audio: Tensor,
+    sample_rate: int,
+    hop: int,
+    low_hz: float = 30.0,
+    high_hz: float = 500.0,
     floor: float = 1e-3,
-) -> np.ndarray:  # fmt: skip
-    """f0 whose harmonics carry the most amplitude: frequency_hz, amplitude (N, K) -> f0_hz (N,).
+) -> Tensor:
+    """f0 by harmonic summation: audio (..., T) -> f0_hz (..., T / hop), 0 where unvoiced.
 
-    Harmonic summation (Hermes 1988) on a 20-cent grid: candidate f collects the amplitude of every sinusoid that
-    lies within about half a semitone of h * f, weighted by 0.84^(h - 1), for h = 1…8. The winner is refined by the
-    amplitude-weighted mean of the sinusoids at its first four harmonics. Frames whose summed amplitude is below
-    ``floor`` are unvoiced (0).
+    A candidate collects the square roots of the magnitudes at its harmonics h = 1…8, weighted by 0.84^(h - 1), from
+    a spectrum over a quarter of a second; the best of a 10-cent grid wins. Frames whose root mean square is
+    below ``floor`` are unvoiced. Source: Hermes 1988, subharmonic summation.
     """
-    candidates = low_hz * 2 ** np.arange(0, np.log2(high_hz / low_hz), GRID_CENTS / 1200)
-    order = np.arange(1, HARMONICS + 1)
-    f0 = np.zeros(len(frequency_hz), dtype=np.float32)
-    for n in np.flatnonzero(amplitude.sum(-1) >= floor):
-        ratio = frequency_hz[n] / candidates[:, None]
-        harmonic = np.clip(np.round(ratio), 1, HARMONICS)
-        cents = 1200 * np.log2(np.maximum(ratio, 1e-9) / harmonic)
-        weight = np.exp(-0.5 * (cents / 40) ** 2) * 0.84 ** (harmonic - 1) * amplitude[n]
-        best = weight.sum(-1).argmax()
-        near = weight[best] * (harmonic[best] <= order[3])
-        f0[n] = (near * frequency_hz[n] / harmonic[best]).sum() / max(near.sum(), 1e-12)
-    return f0
+    n_fft = 1 << round(math.log2(WINDOW_SECONDS * sample_rate))
+    strength = stft(audio, n_fft, hop).abs()[..., : audio.shape[-1] // hop].sqrt()
+    steps = math.floor(math.log2(high_hz / low_hz) * 1200 / GRID_CENTS) + 1
+    candidates = low_hz * 2 ** (torch.arange(steps, device=audio.device) * GRID_CENTS / 1200)
+    salience = _comb(candidates, n_fft, sample_rate).to(strength) @ strength
+    f0 = candidates[salience.argmax(-2)].to(audio.dtype)
+    level = audio.unflatten(-1, (-1, hop)).square().mean(-1).sqrt()
+    return torch.where(level >= floor, f0, torch.zeros_like(f0))
+
+
+def _comb(candidates: Tensor, n_fft: int, sample_rate: int) -> Tensor:
+    """Weights (candidates, F) that read a spectrum at the harmonics of each candidate, between bins linearly."""
+    bins = n_fft // 2 + 1
+    comb = candidates.new_zeros(len(candidates), bins)
+    rows = torch.arange(len(candidates), device=candidates.device)
+    for harmonic in range(1, HARMONICS + 1):
+        position = (candidates * harmonic * n_fft / sample_rate).clamp(max=bins - 1.001)
+        left = position.floor().long()
+        weight = 0.84 ** (harmonic - 1) * (candidates * harmonic < sample_rate / 2)
+        comb[rows, left] += weight * (1 - (position - left))
+        comb[rows, left + 1] += weight * (position - left)
+    return comb

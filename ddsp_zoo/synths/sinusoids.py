@@ -13,7 +13,9 @@ class SinusoidsPlusNoise(Synth):
     """K free sinusoids and one time-varying noise filter (AST-DDSP, section 3).
 
     The relative amplitudes sum to one in each frame and are scaled by the frame's loudness, so that decays,
-    hits and rests can be told from timbre.
+    hits and rests can be told from timbre. Zeros from the network mean quiet noise and quieter sinusoids: both
+    soft enough to grow where they are needed, and loud enough to have a gradient (at magenta/ddsp's offset of -5
+    the noise hardly has one, and masks are learned several times more slowly).
     """
 
     level_controls = ("amplitude", "loudness", "noise_magnitude")
@@ -27,9 +29,10 @@ class SinusoidsPlusNoise(Synth):
                 Control("frequency_hz", "Hz", "frequency of each sinusoid", 20.0, sample_rate / 2,
                         size=sinusoids, curve="log_bins", bins=bins),
                 Control("amplitude", "1", "amplitude of each sinusoid", size=sinusoids, curve="amplitude"),
-                Control("loudness", "1", "summed amplitude of the sinusoids", high=2.0, curve="amplitude"),
+                Control("loudness", "1", "summed amplitude of the sinusoids", high=2.0, curve="amplitude",
+                        offset=-2.0),
                 Control("noise_magnitude", "1", "noise response, 0 Hz to Nyquist", high=2.0,
-                        size=noise_bands, curve="amplitude", offset=-5.0),
+                        size=noise_bands, curve="amplitude", offset=-1.5),
             )
         )  # fmt: skip
 

@@ -1,0 +1,36 @@
+"""From frame rate to sample rate and back together."""
+
+import pytest
+import torch
+
+from ddsp_zoo.dsp.frames import overlap_add, upsample_linear, upsample_window
+
+
+@pytest.mark.parametrize("upsample", [upsample_linear, upsample_window])
+def test_a_constant_stays_constant(upsample):
+    audio = upsample(torch.full((2, 3, 5), 0.7), 8)
+    assert audio.shape == (2, 3, 40)
+    assert torch.equal(audio, torch.full((2, 3, 40), 0.7))
+
+
+def test_linear_passes_through_the_frames_and_holds_the_last():
+    assert upsample_linear(torch.tensor([0.0, 4.0]), 4).tolist() == [0, 1, 2, 3, 4, 4, 4, 4]
+
+
+def test_window_is_a_raised_cosine_between_frames():
+    audio = upsample_window(torch.tensor([0.0, 1.0]), 4)
+    assert audio.tolist() == pytest.approx([0, 0.1464466, 0.5, 0.8535534, 1, 1, 1, 1], abs=1e-6)
+
+
+def test_a_jump_holds_the_old_value_and_starts_at_the_new():
+    audio = upsample_linear(torch.tensor([1.0, 5.0, 9.0]), 4, jump=torch.tensor([1.0, 1.0, 0.0]))
+    assert audio.tolist() == [1, 1, 1, 1, 5, 6, 7, 8, 9, 9, 9, 9]
+
+
+@pytest.mark.parametrize(("count", "length", "hop"), [(5, 8, 4), (4, 10, 4), (3, 3, 5), (1, 7, 2), (6, 4, 4)])
+def test_overlap_add_equals_the_plain_sum(count, length, hop):
+    frames = torch.randn(2, count, length, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    expected = torch.zeros(2, (count - 1) * hop + -(-length // hop) * hop, dtype=torch.float64)
+    for n in range(count):
+        expected[:, n * hop : n * hop + length] += frames[:, n]
+    torch.testing.assert_close(overlap_add(frames, hop), expected)

@@ -1,0 +1,280 @@
+"""Every model: shapes, sizes, gradients, silence, level, pitch, and settings that build it again."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import tiny_ast
+from torch import Tensor
+
+from ddsp_zoo import hub
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.models import AstDdsp, KarplusStrongStrings, Separator
+
+SHORT_STRINGS = {"sources": ("low", "high"), "segment_seconds": 0.512, "oversampling": 1}
+
+
+def tiny_strings(**settings: object) -> KarplusStrongStrings:
+    torch.manual_seed(0)
+    return KarplusStrongStrings(**(SHORT_STRINGS | settings))
+
+
+def tiny_solo(**settings: object) -> AstDdsp:
+    return tiny_ast(sources=("bass",), **settings)
+
+
+EVERY = pytest.mark.parametrize("build", [tiny_ast, tiny_solo, tiny_strings])
+
+
+def make_batch(model: Separator, silent: bool = False, seed: int = 0) -> dict[str, Tensor]:
+    """Two examples of decaying notes, with the pitch that they have."""
+    random = torch.Generator().manual_seed(seed)
+    frames = model.segment_samples // model.hop_samples
+    f0 = (
+        (80 + 300 * torch.rand(2, len(model.sources), 1, generator=random))
+        .expand(-1, -1, frames)
+        .contiguous()
+    )
+    time = torch.arange(model.segment_samples) / model.sample_rate
+    phase = 2 * torch.pi * f0[..., :1] * time
+    notes = 0.1 * sum(torch.sin(k * phase) / k for k in range(1, 6)) * torch.exp(-3 * time)
+    sources = torch.zeros_like(notes) if silent else notes
+    batch = {"mixture": sources.sum(1), "sources": sources}
+    if model.needs_pitch:
+        onset = torch.zeros_like(f0)
+        onset[..., 0] = 1
+        batch |= {"f0_hz": f0, "onset": onset}
+    return batch
+
+
+def loss_of(model: Separator, batch: dict[str, Tensor]) -> Tensor:
+    """The loss of a training step, without a Trainer."""
+    model.log_dict = lambda *arguments, **options: None
+    return model._step(batch, "train", torch.Generator().manual_seed(0))
+
+
+def rendered(
+    model: Separator, batch: dict[str, Tensor], gain: float = 1.0
+) -> tuple[Tensor, dict[str, Tensor]]:
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        out = model(gain * batch["mixture"], batch.get("f0_hz"), batch.get("onset"), generator)
+    return out.sources, out.controls
+
+
+# Size and shape
+
+
+def count(model: Separator) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_the_strings_model_has_the_size_of_the_thesis() -> None:
+    assert count(KarplusStrongStrings()) == 5_497_221
+
+
+def test_the_transformer_stays_small() -> None:
+    assert 2_000_000 < count(AstDdsp()) < 30_000_000
+
+
+@EVERY
+def test_a_model_is_a_plain_module_from_mixture_to_sources_and_controls(
+    build: Callable[..., Separator],
+) -> None:
+    model = build()
+    batch = make_batch(model)
+    sources, controls = rendered(model, batch)
+    samples, frames = model.segment_samples, model.segment_samples // model.hop_samples
+    assert sources.shape == (2, len(model.sources), samples) and sources.isfinite().all()
+    declared = {control.name: control.size for control in model.synth.controls.controls}
+    given = {"f0_hz": 1, "onset": 1} if model.needs_pitch else {}
+    shapes = {name: tuple(value.shape) for name, value in controls.items()}
+    assert shapes == {name: (2, len(model.sources), frames, k) for name, k in (declared | given).items()}
+
+
+@EVERY
+def test_masked_stems_share_the_mixture_in_every_channel(build: Callable[..., Separator]) -> None:
+    model = build()
+    batch = make_batch(model)
+    stereo = torch.stack([batch["mixture"], -0.5 * batch["mixture"]], dim=1)
+    with torch.no_grad():
+        out = model(batch["mixture"], batch.get("f0_hz"), batch.get("onset"))
+        mono, both = model.masked(batch["mixture"], out), model.masked(stereo, out)
+    assert both.shape == (2, len(model.sources), 2, model.segment_samples)
+    if len(model.sources) > 1:  # a single source leaves a residual
+        torch.testing.assert_close(mono.sum(1), batch["mixture"], atol=1e-5, rtol=0)
+        torch.testing.assert_close(both.sum(1), stereo, atol=1e-5, rtol=0)
+        torch.testing.assert_close(both[:, :, 0], mono, atol=1e-5, rtol=0)
+    torch.testing.assert_close(both[:, :, 1], -0.5 * both[:, :, 0], atol=1e-5, rtol=0)
+
+
+def test_rest_is_a_source_but_no_target() -> None:
+    assert tiny_ast().sources == ("bass", "rest") and tiny_ast().targets == ("bass",)
+    assert tiny_strings().targets == ("low", "high")
+
+
+# Training
+
+
+@EVERY
+def test_gradient_reaches_every_weight(build: Callable[..., Separator]) -> None:
+    model = build()
+    loss_of(model, make_batch(model)).backward()
+    without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert without == []
+
+
+@EVERY
+@pytest.mark.parametrize("level", [0.0, 1e-8, 100.0])
+def test_loss_and_gradients_are_finite_at_any_level(build: Callable[..., Separator], level: float) -> None:
+    model = build()
+    batch = make_batch(model)
+    batch |= {key: level * batch[key] for key in ("mixture", "sources")}
+    loss = loss_of(model, batch)
+    loss.backward()
+    assert loss.isfinite()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+@EVERY
+def test_one_batch_can_be_learnt(build: Callable[..., Separator]) -> None:
+    model = build(learning_rate=3e-3)
+    batch, adam = make_batch(model), model.configure_optimizers()
+    adam = adam["optimizer"] if isinstance(adam, dict) else adam
+    losses = []
+    for _ in range(20):
+        adam.zero_grad()
+        losses.append(loss_of(model, batch))
+        losses[-1].backward()
+        adam.step()
+    assert losses[-1] < 0.85 * losses[0]
+
+
+def test_supervised_loss_knows_which_source_is_which_and_the_other_does_not() -> None:
+    for supervised in (True, False):
+        model = tiny_strings(supervised=supervised)
+        batch = make_batch(model)
+        swapped = batch | {"sources": batch["sources"].flip(1)}
+        assert (loss_of(model, batch) != loss_of(model, swapped)).item() is supervised
+
+
+def test_masked_weight_adds_the_masked_stems_distance() -> None:
+    names = []
+    for weight in (0.0, 2.0):
+        model = tiny_ast(masked_weight=weight)
+        model.log_dict = lambda parts, **options: names.append(sorted(parts))  # noqa: B023
+        model._step(make_batch(model), "train", torch.Generator().manual_seed(0))
+    assert names == [["train/loss", "train/spectral"], ["train/loss", "train/masked", "train/spectral"]]
+
+
+@pytest.mark.parametrize("every, rate", [(0, 1e-3), (2, 1e-3 * 0.98**2)])
+def test_learning_rate_decays_by_steps(every: int, rate: float) -> None:
+    model = tiny_ast(learning_rate=1e-3, decay_every=every, weight_decay=0.5)
+    made = model.configure_optimizers()
+    adam = made if every == 0 else made["optimizer"]
+    assert isinstance(adam, torch.optim.Adam) and adam.param_groups[0]["weight_decay"] == 0.5
+    for _ in range(5):
+        adam.step()
+        if every:
+            assert made["lr_scheduler"]["interval"] == "step"
+            made["lr_scheduler"]["scheduler"].step()
+    assert adam.param_groups[0]["lr"] == pytest.approx(rate)
+
+
+# Level, noise and pitch
+
+
+@EVERY
+def test_twice_as_loud_in_is_twice_as_loud_out(build: Callable[..., Separator]) -> None:
+    model = build()
+    batch = make_batch(model)
+    (once, controls), (twice, louder) = rendered(model, batch), rendered(model, batch, gain=2.0)
+    torch.testing.assert_close(twice, 2 * once, rtol=1e-3, atol=1e-5)
+    levels = model.synth.level_controls
+    for name, value in controls.items():
+        torch.testing.assert_close(louder[name], value * (2 if name in levels else 1), rtol=1e-3, atol=1e-6)
+
+
+@EVERY
+def test_the_generator_decides_the_noise(build: Callable[..., Separator]) -> None:
+    model = build()
+    batch = make_batch(model)
+
+    def sound(seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        return model(batch["mixture"], batch.get("f0_hz"), batch.get("onset"), generator).sources
+
+    assert torch.equal(sound(1), sound(1)) and not torch.equal(sound(1), sound(2))
+
+
+@pytest.mark.parametrize("what", ["f0_hz", "onset"])
+@pytest.mark.parametrize("wrong", [(2, 2, 31), (2, 1, 32), (1, 2, 32)])
+def test_pitch_of_another_shape_is_refused(what: str, wrong: tuple[int, ...]) -> None:
+    model = tiny_strings()
+    batch = make_batch(model)
+    batch[what] = torch.ones(wrong)
+    with pytest.raises(
+        DdspZooError, match=r"\(2, 2, 32\).*" + str(wrong).replace("(", r"\(").replace(")", r"\)")
+    ):
+        model(batch["mixture"], batch["f0_hz"], batch["onset"])
+
+
+def test_missing_pitch_is_told() -> None:
+    model = tiny_strings()
+    with pytest.raises(DdspZooError, match="f0_hz and onset"):
+        model(make_batch(model)["mixture"])
+
+
+def test_strings_sound_where_they_are_told_to() -> None:
+    model = tiny_strings()
+    batch = make_batch(model)
+    batch["f0_hz"][:, 1], batch["onset"][:, 1] = 0, 0
+    sources, _ = rendered(model, batch)
+    assert sources[:, 0].abs().max() > 1e-4 and sources[:, 1].abs().max() == 0
+
+
+@EVERY
+@pytest.mark.parametrize("shape", [(2, 100), (4096,), (2, 0), (1, 2, 4096)])
+def test_audio_that_is_no_whole_number_of_frames_is_refused(
+    build: Callable[..., Separator], shape: tuple[int, ...]
+) -> None:
+    with pytest.raises(DdspZooError, match="whole frames.*separate"):
+        build()(torch.zeros(shape))
+
+
+def test_f0_of_a_model_without_pitch_is_read_off_the_stem() -> None:
+    model = tiny_ast()
+    time = torch.arange(model.segment_samples) / model.sample_rate
+    tone = sum(torch.sin(2 * torch.pi * 100 * h * time) / h for h in range(1, 9)).expand(1, 2, -1)
+    rendered = model(torch.zeros(1, model.segment_samples))
+    f0 = model.given_controls(rendered, tone)["f0_hz"]
+    assert f0.shape == (1, 2, model.segment_samples // model.hop_samples, 1)
+    assert f0[0, 0, 8:-8, 0].tolist() == pytest.approx([100] * 16, rel=0.02)
+
+
+# Settings
+
+
+def test_segments_must_be_whole_frames() -> None:
+    with pytest.raises(DdspZooError, match="800 samples.*128"):
+        tiny_ast(segment_seconds=0.1)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        tiny_ast(sources=("drums", "rest"), learning_rate=1e-2, hop_samples=64, mask_power=1.0),
+        tiny_strings(supervised=True, mask_fft=1024),
+    ],
+    ids=["AstDdsp", "KarplusStrongStrings"],
+)
+def test_hyper_parameters_build_the_model_again(model: Separator, tmp_path: Path) -> None:
+    plain = dict(model.hparams) | {"sources": list(model.sources)}
+    config = {"class_path": f"ddsp_zoo.models.{type(model).__name__}", "init_args": plain}
+    hub.save_checkpoint(model, tmp_path, config)
+    loaded = hub.load("own", checkpoint=tmp_path)
+    assert dict(loaded.hparams) == plain and loaded.sources == model.sources
+    model.load_state_dict({name: value.half().float() for name, value in model.state_dict().items()})
+    batch = make_batch(model)
+    assert torch.equal(rendered(loaded, batch)[0], rendered(model.eval(), batch)[0])

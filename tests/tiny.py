@@ -1,0 +1,73 @@
+"""Models and music small enough for tests."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ddsp_zoo import hub
+from ddsp_zoo.models import AstDdsp, Rendered
+
+RATE, HOP = 8000, 128
+SMALL = {"width": 24, "depth": 1, "heads": 1, "sinusoids": 2, "noise_bands": 9, "segment_seconds": 0.512}
+
+
+def tiny_ast(**settings: object) -> AstDdsp:
+    """An untrained transformer of some ten thousand weights, the same each time; segments of 32 frames."""
+    torch.manual_seed(0)
+    return AstDdsp(**(SMALL | settings)).eval()
+
+
+def save_tiny_ast(folder: Path) -> Path:
+    """A checkpoint folder of `tiny_ast`."""
+    config = {"class_path": "ddsp_zoo.models.AstDdsp", "init_args": dict(SMALL)}
+    hub.save_checkpoint(tiny_ast(), folder, config)
+    return folder
+
+
+def music(frames: int, channels: int = 1, rate: int = RATE, seed: int = 0) -> np.ndarray:
+    """Some notes and a little noise (channels, frames), peak below 1, different in each channel."""
+    random = np.random.default_rng(seed)
+    time = np.arange(frames) / rate
+    notes = random.uniform(60, 900, (channels, 4, 1))
+    audio = 0.15 * np.sin(2 * np.pi * notes * time).sum(1) + 0.05 * random.standard_normal((channels, frames))
+    return audio.astype(np.float32)
+
+
+class Mirror:
+    """Stands in for a model: its only stem is the mixture, and it remembers what it was given.
+
+    The control ``clock`` counts frames within a segment; ``heard`` is the loudest sample of each frame.
+    """
+
+    sample_rate, hop_samples, segment_samples = RATE, HOP, 32 * HOP
+    device = torch.device("cpu")
+
+    def __init__(self, sources: tuple[str, ...] = ("all",), needs_pitch: bool = False) -> None:
+        self.sources, self.needs_pitch = sources, needs_pitch
+        self.targets = tuple(name for name in sources if name != "rest")
+        self.segments: list[Tensor] = []
+        self.pitch: list[tuple[Tensor, Tensor]] = []
+
+    def eval(self) -> "Mirror":
+        return self
+
+    def __call__(
+        self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Rendered:  # fmt: skip
+        self.segments += list(audio)
+        every = audio[:, None].expand(-1, len(self.sources), -1)
+        heard = every.abs().unflatten(-1, (-1, HOP)).amax(-1, keepdim=True)
+        controls = {"heard": heard, "clock": torch.arange(heard.shape[2])[:, None] + 0 * heard}
+        if f0_hz is not None:
+            self.pitch += list(zip(f0_hz, onset, strict=True))
+            controls["f0_hz"] = f0_hz[..., None]
+        return Rendered(every, controls, every)
+
+    def masked(self, mixture: Tensor, rendered: Rendered) -> Tensor:
+        return mixture[:, None].expand(-1, len(self.sources), *mixture.shape[1:])
+
+    def given_controls(self, rendered: Rendered, stems: Tensor) -> dict[str, Tensor]:
+        return rendered.controls

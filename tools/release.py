@@ -1,0 +1,60 @@
+"""Make a checkpoint folder from a training run: `python tools/release.py NAME RUN.ckpt DATA [--root DIR]`.
+
+Writes model.safetensors (half precision), config.yaml and metrics.json (measured on the test split, with the weights
+as they are on disk) into checkpoints/NAME and its table into the last section of card.md; the rest of the card is
+written by hand. Then sizes and checksums go into the manifest.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from ddsp_zoo import evaluation, hub
+from ddsp_zoo.data import make
+from ddsp_zoo.evaluation.tables import render_markdown
+
+CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
+HEADING = "## Measured"
+
+
+def main() -> None:
+    """Save, evaluate, write the metrics."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name")
+    parser.add_argument("run", help=".ckpt file of the training run")
+    parser.add_argument("data", help="a data module by name, or a recipe")
+    parser.add_argument("--root", help="folder of the data")
+    parser.add_argument("--tables", default="evaluation", help="folder for tables and plots")
+    options = parser.parse_args()
+    folder = CHECKPOINTS / options.name
+    model = hub.load(options.name, checkpoint=options.run)
+    class_path = f"ddsp_zoo.models.{type(model).__name__}"
+    hub.save_checkpoint(model, folder, {"class_path": class_path, "init_args": dict(model.hparams)})
+    data = make(options.data, **({"root": options.root} if options.root else {}))
+    summary = evaluation.run(
+        hub.load(options.name, checkpoint=folder), data, Path(options.tables) / options.name
+    )
+    summary["protocol"]["model"] = options.name
+    (folder / "metrics.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    _write_table(folder / "card.md", summary)
+    hub.refresh_manifest(CHECKPOINTS)
+
+
+def measured(summary: dict[str, Any]) -> str:
+    """The last section of a card: what was measured, and how."""
+    protocol = summary["protocol"]
+    return (
+        f"{HEADING}\n\nMean over {protocol['frame_seconds']:g}-s frames of {protocol['tracks']} {protocol['split']} "
+        f"tracks of {protocol['data']}, in brackets the 95 % interval over tracks; sources together, the rest left "
+        f"out. `metrics.json` has every source.\n\n{render_markdown(summary['results'])}\n"
+    )
+
+
+def _write_table(card: Path, summary: dict[str, Any]) -> None:
+    written = card.read_text(encoding="utf-8").partition(HEADING)[0]
+    card.write_text(written + measured(summary), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
