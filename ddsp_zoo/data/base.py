@@ -199,7 +199,7 @@ class StemDataModule(L.LightningDataModule):
 
     def _loader(self, split: str, sampler: EpochSampler | None = None) -> DataLoader:
         return DataLoader(
-            self.datasets[split], self.batch_size, sampler=sampler, num_workers=self.workers,
+            self.datasets[split], batch_size=self.batch_size, sampler=sampler, num_workers=self.workers,
             persistent_workers=self.workers > 0,
         )  # fmt: skip
 

@@ -88,7 +88,10 @@ class FrameAST(nn.Module):
         """
         from transformers import ASTModel
 
-        source = ASTModel.from_pretrained(name)
+        try:
+            source = ASTModel.from_pretrained(name)
+        except OSError as error:
+            raise DdspZooError(f"The pretrained transformer {name!r} cannot be loaded: {error}") from error
         old, new = source.config, self.transformer.config
         for field in ("hidden_size", "num_hidden_layers", "num_attention_heads", "patch_size"):
             if getattr(old, field) != getattr(new, field):

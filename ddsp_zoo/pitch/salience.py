@@ -32,7 +32,8 @@ def salient_f0(
     candidates = low_hz * 2 ** (torch.arange(steps, device=audio.device) * GRID_CENTS / 1200)
     salience = _comb(candidates, n_fft, sample_rate).to(strength) @ strength
     f0 = candidates[salience.argmax(-2)].to(audio.dtype)
-    level = audio.unflatten(-1, (-1, hop)).square().mean(-1).sqrt()
+    centred = torch.nn.functional.pad(audio, (hop // 2, -(hop // 2)))
+    level = centred.unflatten(-1, (-1, hop)).square().mean(-1).sqrt()
     return torch.where(level >= floor, f0, torch.zeros_like(f0))
 
 

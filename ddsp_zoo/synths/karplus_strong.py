@@ -19,7 +19,7 @@ class KarplusStrong(Synth):
     ``y[n] = a (H_d x)[n] + rho ((1 - b) u[n] + b u[n - 1])`` with u the output one tuned period ago, x a 5-ms
     burst of uniform noise at each onset, H_d the one-pole excitation filter of eq. 5.13 and rho fixed at 0.99.
     The loop runs at ``oversampling`` times the sample rate. An unvoiced frame (f0 = 0) stops the string. The
-    output never exceeds a / (1 - rho), whatever the controls do.
+    loop's output never exceeds a / (1 - rho), whatever the controls do.
     """
 
     level_controls = ("excitation_gain",)
@@ -44,8 +44,8 @@ class KarplusStrong(Synth):
         shape = controls["f0_hz"].shape[:3]
         flat = {name: value.reshape(-1, shape[2]) for name, value in controls.items()}
         rate, hop = self.sample_rate * self.oversampling, self.hop * self.oversampling
-        onset = flat["onset"]
-        voiced = (flat["f0_hz"] > 0).to(onset.dtype)
+        voiced = (flat["f0_hz"] > 0).to(flat["f0_hz"].dtype)
+        onset = flat["onset"] * voiced  # no pluck without a pitch
         f0 = upsample_linear(hold_pitch(flat["f0_hz"]), hop, jump=onset)
         f0 = f0.clamp(LOWEST_F0_HZ, rate / 8)
         gain, damping, dynamics = (
