@@ -8,7 +8,7 @@ from typing import Any
 from ddsp_zoo.audio import open_audio, read_blocks
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.output import save_pieces
-from ddsp_zoo.separation import resolve_pitch, stream
+from ddsp_zoo.separation import resolve_pitch, stream, with_progress
 
 
 def separate_file(
@@ -19,7 +19,8 @@ def separate_file(
     with open_audio(path) as file:
         rate, frames = file.samplerate, file.frames
     track = resolve_pitch(model, pitch, path, rate, frames / rate)
-    pieces = stream(model, read_blocks(path), rate, frames, track, seed, progress)
+    pieces = stream(model, read_blocks(path), rate, frames, track, seed)
+    pieces = with_progress(pieces, frames / rate) if progress else pieces
     output = save_pieces(pieces, folder, audio_format, frames)
     if audio_format == "flac" and output.peak > 1:
         print(

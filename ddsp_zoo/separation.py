@@ -116,16 +116,27 @@ def separate(
         sample_rate, frames = round(sample_rate), array.shape[1]
         blocks = (array[:, start : start + BLOCK] for start in range(0, frames, BLOCK))
     track = resolve_pitch(model, pitch, audio, sample_rate, frames / sample_rate)
-    return Separation.join(list(stream(model, blocks, sample_rate, frames, track, seed, progress)))
+    pieces = stream(model, blocks, sample_rate, frames, track, seed)
+    return Separation.join(list(with_progress(pieces, frames / sample_rate) if progress else pieces))
+
+
+def with_progress(pieces: Iterable[Separation], seconds: float) -> Iterator[Separation]:
+    """The same pieces, with a bar at the terminal that is gone when they end."""
+    from tqdm import tqdm
+
+    done = 0.0
+    with tqdm(total=round(seconds), unit="s", desc="separating", leave=False, disable=None) as bar:
+        for piece in pieces:
+            done += piece.mixture.shape[-1] / piece.sample_rate
+            bar.update(round(done) - bar.n)
+            yield piece
 
 
 def stream(
     model: Any, blocks: Iterable[np.ndarray], sample_rate: int, frames: int, pitch: PitchTrack | None = None,
-    seed: int = 0, progress: bool = False,
+    seed: int = 0,
 ) -> Iterator[Separation]:  # fmt: skip
     """Separate blocks (channels, n) of a recording of ``frames`` samples, yielding finished pieces in order."""
-    from tqdm import tqdm
-
     model.eval()
     names = model.targets
     rows = [model.sources.index(name) for name in names]
@@ -134,7 +145,6 @@ def stream(
     back: list[_Resampler] = []
     waiting = _Queue()  # the recording, until its stems are finished
     done = 0
-    bar = tqdm(total=round(frames / sample_rate), unit="s", desc="separating", disable=not progress)
     pieces = _pieces(
         model, _resampled(_remembered(blocks, waiting), sample_rate, model.sample_rate), pitch, seed
     )
@@ -149,7 +159,6 @@ def stream(
             controls = {name: _lengthened(value, controls_left) for name, value in controls.items()}
         parts = parts[:, : frames - done]
         done += parts.shape[1]
-        bar.update(round(done / sample_rate) - bar.n)
         mixture = waiting.take(parts.shape[1])
         count = len(names) * len(mixture)
         stems = parts[:count].reshape(len(names), len(mixture), -1)
@@ -163,7 +172,6 @@ def stream(
             control_rate_hz=control_rate_hz,
         )
         controls_left -= next(iter(controls.values())).shape[-1]
-    bar.close()
 
 
 def resolve_pitch(model: Any, pitch: Any, audio: Any, sample_rate: int, seconds: float) -> PitchTrack | None:

@@ -65,8 +65,11 @@ class ZooCLI(LightningCLI):
         if config.trainer.get("logger") is not False:
             callbacks += [LearningRateMonitor("step"), LogMedia(every_n_epochs=config.media_every)]
         if config.trainer.get("enable_checkpointing") is not False:
-            best = {"filename": "best", "monitor": "validation/loss", "enable_version_counter": False}
-            callbacks.append(ModelCheckpoint(folder, **best, save_last=True))
+            # Two, because save_last follows the best one and would leave a resumed run epochs behind.
+            callbacks += [
+                ModelCheckpoint(folder, name, monitor=monitor, enable_version_counter=False)
+                for name, monitor in (("best", "validation/loss"), ("last", None))
+            ]
         return callbacks
 
 

@@ -1,5 +1,6 @@
 """Separating files into folders."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -57,14 +58,24 @@ def test_same_file_twice_gives_exactly_the_same(model: AstDdsp, song: Path, tmp_
         np.testing.assert_array_equal(sf.read(two / path.relative_to(one))[0], sf.read(path)[0])
 
 
-def test_pitch_file_and_progress_bar(song: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_pitch_of_a_file(song: Path, tmp_path: Path) -> None:
     (tmp_path / "f0.csv").write_text("time_seconds,one\n0,100\n1,100\n2,100\n")
-    folder = separate_file(
-        Mirror(("one",), needs_pitch=True), song, tmp_path / "out", pitch=tmp_path / "f0.csv", progress=True
-    )
+    model = Mirror(("one",), needs_pitch=True)
+    folder = separate_file(model, song, tmp_path / "out", pitch=tmp_path / "f0.csv")
     with np.load(folder / "controls.npz") as controls:
-        assert set(np.unique(controls["one/f0_hz"].round(3))) >= {100}
-    assert "3/3" in capsys.readouterr().err
+        np.testing.assert_allclose(controls["one/f0_hz"], 100, rtol=1e-6)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_shown_at_a_terminal_only(
+    song: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    separate_file(Mirror(), song, tmp_path / "out", progress=True)
+    shown = capsys.readouterr().err
+    assert ("separating" in shown and "/3" in shown) is terminal and "\n" not in shown
+    separate_file(Mirror(), song, tmp_path / "out", progress=False)
+    assert capsys.readouterr().err == ""
 
 
 def test_clipped_flac_is_told_and_wav_is_not(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -1,5 +1,7 @@
 """Audio Spectrogram Transformer that predicts controls for every frame (AST-DDSP, section 3)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -65,6 +67,10 @@ class FrameAST(nn.Module):
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled (for spawned processes) so that the import is mended before the transformer is read."""
+        return _blank, (type(self),), self.__dict__
+
     def forward(self, mel: Tensor) -> Tensor:
         """Standardised log-mel (B, frames, mels) -> raw controls (B, frames, channels)."""
         tokens = self.transformer(mel).last_hidden_state[:, 2:]  # without the two special tokens
@@ -107,3 +113,8 @@ class FrameAST(nn.Module):
         grid = nn.functional.interpolate(grid, size=(self.rows, self.columns), mode="bilinear")
         state[position] = torch.cat([special, grid.flatten(2).transpose(1, 2)], dim=1)
         self.transformer.load_state_dict(state)
+
+
+def _blank(kind: type[FrameAST]) -> FrameAST:
+    import_torchaudio()
+    return kind.__new__(kind)
