@@ -1,5 +1,6 @@
 """The folder that a separation leaves: complete or absent, whatever its length."""
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -45,6 +46,7 @@ class OutputFolder:
                     f"{self.folder} holds files that are no separation and would be lost: "
                     "choose another folder with --out."
                 )
+            self._made = [path for path in self.folder.parents if not path.exists()]
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             self._partial = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}.", dir=self.folder.parent))
             self._partial.chmod(0o755)
@@ -62,6 +64,10 @@ class OutputFolder:
             raise self._unwritable(problem) from problem
         finally:
             shutil.rmtree(self._partial, ignore_errors=True)
+            if not self.folder.exists():
+                for path in self._made:
+                    with contextlib.suppress(OSError):  # somebody else has put something there
+                        path.rmdir()
         if isinstance(error, (OSError, sf.LibsndfileError)):
             raise self._unwritable(error) from error
 

@@ -136,6 +136,7 @@ def test_a_bad_sample_late_in_a_file_leaves_nothing_new(tmp_path: Path, earlier:
     assert next(audio.read_blocks(path)).shape[1] < 890_000  # found only after pieces were written
     with pytest.raises(DdspZooError, match="song.wav.*not finite"):
         separate_files(Mirror(), [path], tmp_path / "out")
+    assert names(tmp_path) == (["in", "out"] if earlier else ["in"])
     assert names(tmp_path / "out") == (["song"] if earlier else [])
     assert {file: file.read_bytes() for file in (tmp_path / "out").rglob("*.*")} == before
 

@@ -154,7 +154,7 @@ def test_an_error_on_the_way_leaves_nothing_and_keeps_the_earlier_result(
 
     folder = save(separation(), tmp_path / "song")
     before = {path: path.read_bytes() for path in folder.rglob("*.*")}
-    for target in (folder, tmp_path / "other"):
+    for target in (folder, tmp_path / "other", tmp_path / "new/deep/song"):
         with pytest.raises(type(problem)):
             save_pieces(breaking_off(), target)
     assert names(tmp_path) == ["song"]

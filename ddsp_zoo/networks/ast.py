@@ -36,7 +36,7 @@ class FrameAST(nn.Module):
     """AST whose tokens are pooled over frequency per time column and decoded at the frame rate.
 
     A column sees two seconds of context but only every ``time_stride``-th frame; it is interpolated to the frame
-    rate and joined with the frame's own spectrum, so that the controls keep the spectrogram's resolution in
+    rate and joined with the spectrum of the frame and its neighbours, so that the controls keep the spectrogram's resolution in
     time. The weights start random; `load_pretrained` takes another AST's.
     """
 
@@ -58,7 +58,8 @@ class FrameAST(nn.Module):
         self.columns = (frames - PATCH) // time_stride + 1
         self.transformer = ASTModel(config)
         self.from_frame = nn.Sequential(
-            nn.Conv1d(mels, width, kernel_size=3, padding=1), nn.GELU(), nn.Conv1d(width, width, 1)
+            nn.Conv1d(mels, width, kernel_size=5, padding=2), nn.GELU(),
+            nn.Conv1d(width, width, kernel_size=5, padding=2), nn.GELU(),
         )
         self.refine = nn.Sequential(
             nn.LayerNorm(2 * width), nn.Linear(2 * width, 2 * width), nn.GELU(), nn.LayerNorm(2 * width)

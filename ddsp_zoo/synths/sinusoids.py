@@ -8,6 +8,10 @@ from ddsp_zoo.dsp.oscillator import sinusoidal_bank
 from ddsp_zoo.synths.base import Sound, Synth
 from ddsp_zoo.synths.control import Control, Controls, ControlSet
 
+# A phase sums all frequencies before it, so that spectral losses have steep, erratic gradients there, a hundred
+# times those of amplitudes, which would drown them in every layer the controls share.
+FREQUENCY_GRADIENT = 0.01
+
 
 class SinusoidsPlusNoise(Synth):
     """K free sinusoids and one time-varying noise filter (AST-DDSP, section 3).
@@ -48,6 +52,8 @@ class SinusoidsPlusNoise(Synth):
         frequency, amplitude, noise = (
             controls[name].flatten(0, 1) for name in ("frequency_hz", "amplitude", "noise_magnitude")
         )
+        if frequency.requires_grad:
+            frequency.register_hook(lambda gradient: FREQUENCY_GRADIENT * gradient)
         tonal = sinusoidal_bank(frequency, amplitude, self.sample_rate, self.hop)
         audio = tonal + filtered_noise(noise, self.hop, generator)
         shape = controls["loudness"].shape[:2]
