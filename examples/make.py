@@ -32,10 +32,8 @@ def guitar() -> None:
     """Six strings and their f0."""
     audio, f0, onset = perform(np.random.default_rng([SEED, 0, 1]), SECONDS)
     sf.write(HERE / "guitar.flac", audio.sum(0), RATE, subtype="PCM_16")
-    coarse = slice(None, None, 4)  # 16 ms
-    onset = onset.reshape(6, -1, 4).max(-1)
-    times = np.arange(f0.shape[1])[coarse] * PITCH_HOP_SECONDS
-    write_f0_csv(HERE / "guitar_f0.csv", times, f0[:, coarse], tuple(GUITAR_STRINGS_HZ), onset)
+    times = np.arange(f0.shape[1]) * PITCH_HOP_SECONDS
+    write_f0_csv(HERE / "guitar_f0.csv", times, f0, tuple(GUITAR_STRINGS_HZ), onset)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,16 @@ from tiny import RATE, Mirror, music, tiny_ast
 
 from ddsp_zoo import audio
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.export import plots
 from ddsp_zoo.files import separate_file, separate_files
 from ddsp_zoo.models import AstDdsp
 from ddsp_zoo.separation import separate
+
+
+@pytest.fixture(autouse=True)
+def quick_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture that costs nothing."""
+    monkeypatch.setattr(plots, "plot_separation", lambda separation, path: Path(path).write_bytes(b"picture"))
 
 
 @pytest.fixture(scope="module")

@@ -143,7 +143,7 @@ def test_one_batch_can_be_learnt(build: Callable[..., Separator]) -> None:
     batch, adam = make_batch(model), model.configure_optimizers()
     adam = adam["optimizer"] if isinstance(adam, dict) else adam
     losses = []
-    for _ in range(20):
+    for _ in range(8 if build is tiny_strings else 20):  # strings learn fast and compute slowly
         adam.zero_grad()
         losses.append(loss_of(model, batch))
         losses[-1].backward()

@@ -11,11 +11,18 @@ import soundfile as sf
 from tiny import RATE, music
 
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.export import plots
 from ddsp_zoo.output import LARGEST_WAV, OutputFolder, save, save_pieces
 from ddsp_zoo.separation import Separation
 
 FILES = ["bass.{0}", "controls.npz", "lead.{0}", "overview.png", "residual.{0}"]
 SYNTHESISED = ["bass.{0}", "lead.{0}"]
+
+
+@pytest.fixture(autouse=True)
+def quick_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture that costs nothing."""
+    monkeypatch.setattr(plots, "plot_separation", lambda separation, path: Path(path).write_bytes(b"picture"))
 
 
 def separation(frames: int = 4000, channels: int = 2, gain: float = 1.0) -> Separation:
@@ -56,8 +63,9 @@ def read(path: Path) -> np.ndarray:
 
 @pytest.mark.parametrize("kind, subtype", [("wav", "FLOAT"), ("flac", "PCM_24")])
 def test_folder_holds_stems_residual_synthesised_controls_and_a_picture(
-    tmp_path: Path, kind: str, subtype: str
+    tmp_path: Path, kind: str, subtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.undo()  # the real picture
     folder = save(separation(), tmp_path / "new" / "song", kind)
     assert folder == tmp_path / "new" / "song" and names(tmp_path / "new") == ["song"]
     assert names(folder) == sorted([file.format(kind) for file in FILES] + ["synthesised"])

@@ -58,8 +58,10 @@ class FrameAST(nn.Module):
         self.columns = (frames - PATCH) // time_stride + 1
         self.transformer = ASTModel(config)
         self.from_frame = nn.Sequential(
-            nn.Conv1d(mels, width, kernel_size=5, padding=2), nn.GELU(),
-            nn.Conv1d(width, width, kernel_size=5, padding=2), nn.GELU(),
+            nn.Conv1d(mels, width, kernel_size=5, padding=2),
+            nn.GELU(),
+            nn.Conv1d(width, width, kernel_size=5, padding=2),
+            nn.GELU(),
         )
         self.refine = nn.Sequential(
             nn.LayerNorm(2 * width), nn.Linear(2 * width, 2 * width), nn.GELU(), nn.LayerNorm(2 * width)

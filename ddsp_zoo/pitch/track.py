@@ -37,7 +37,8 @@ class PitchTrack:
 
         A frame takes the value nearest in time, no farther than the spacing of the given times (or of the grid,
         whichever is longer), else it is unvoiced; pitches are never mixed across notes. Given onsets fall on
-        the frame nearest to them, which takes their pitch, so that no onset lies on the rest or the note before;
+        the frame nearest to them, which takes their pitch (or the next one given, where they lie just before a note),
+        so that no onset lies on the rest or the note before;
         without any they follow from the gate.
         """
         grid = np.arange(count) * hop_seconds
@@ -57,7 +58,7 @@ class PitchTrack:
             frame = round(time_seconds[at] / hop_seconds)
             if frame < count:
                 marks[source, frame] = 1
-                f0[source, frame] = f0_hz[source, at] or f0[source, frame]
+                f0[source, frame] = f0_hz[source, at : at + 2].max() or f0[source, frame]
         return cls(f0, marks * (f0 > 0), hop_seconds)
 
     def excerpt(self, start: int, count: int) -> "PitchTrack":

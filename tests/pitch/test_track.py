@@ -118,3 +118,9 @@ def test_excerpt(ten_frames, start, f0, onset):
 def test_an_excerpt_leaves_the_track_as_it_was(ten_frames):
     ten_frames.excerpt(5, 4)
     assert np.flatnonzero(ten_frames.onset[1]).tolist() == [2]
+
+
+def test_an_onset_given_just_before_its_note_plucks_it():
+    times, f0 = np.arange(4) * 0.016, np.array([[0, 0, 110, 110]], np.float32)
+    track = PitchTrack.from_times(times, f0, np.array([[0, 1, 0, 0]], np.float32), 0.016, 4)
+    assert track.onset.tolist() == [[0, 1, 0, 0]] and track.f0_hz.tolist() == [[0, 110, 110, 110]]
