@@ -36,8 +36,8 @@ class FrameAST(nn.Module):
     """AST whose tokens are pooled over frequency per time column and decoded at the frame rate.
 
     A column sees two seconds of context but only every ``time_stride``-th frame; it is interpolated to the frame
-    rate and joined with the spectrum of the frame and its neighbours, so that the controls keep the spectrogram's resolution in
-    time. The weights start random; `load_pretrained` takes another AST's.
+    rate and joined with the spectrum of the frame and its neighbours, so that the controls keep the spectrogram's
+    resolution in time. The weights start random; `load_pretrained` takes another AST's.
     """
 
     def __init__(
