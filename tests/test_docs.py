@@ -1,0 +1,68 @@
+"""What the README says is run, not believed."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ddsp_zoo.cli import main
+from ddsp_zoo.commands import COMMANDS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(python)?\n(.*?)```", README, flags=re.DOTALL)
+COMMAND_LINES = [
+    line.split("#")[0].strip()
+    for _, block in BLOCKS
+    for line in block.splitlines()
+    if line.startswith("ddsp-zoo ")
+]
+
+
+@pytest.fixture
+def songs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files that the README's commands name."""
+    shutil.copy(ROOT / "examples/band.flac", tmp_path / "song.wav")  # the content decides, not the name
+    shutil.copy(ROOT / "examples/guitar.flac", tmp_path / "guitar.wav")
+    shutil.copy(ROOT / "examples/guitar_f0.csv", tmp_path / "f0.csv")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_python_example(songs: Path) -> None:
+    (code,) = [block for language, block in BLOCKS if language == "python"]
+    exec(compile(code, "README.md", "exec"), {})
+    assert (
+        (songs / "out/residual.wav").exists()
+        and (songs / "bass.mid").exists()
+        and (songs / "bass.png").exists()
+    )
+
+
+@pytest.mark.parametrize("line", COMMAND_LINES)
+def test_command(line: str, songs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = shlex.split(line)[1:]
+    if arguments[0] == "evaluate":  # renders a corpus: its arguments are checked, its work elsewhere
+        arguments += ["--help"]
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == 0
+    else:
+        assert main(arguments) == 0
+    assert capsys.readouterr().out
+
+
+def test_every_command_is_in_the_readme() -> None:
+    assert set(COMMANDS) <= {line.split()[1] for line in COMMAND_LINES} | {"info"}
+
+
+def test_linked_pages_exist() -> None:
+    pages = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert pages and all((ROOT / page).exists() for page in pages)
+
+
+def test_recipes_named_in_the_readme_exist() -> None:
+    recipes = re.findall(r"--config (\S+\.yaml)", README)
+    assert recipes and all((ROOT / recipe).is_file() for recipe in recipes)
