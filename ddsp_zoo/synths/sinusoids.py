@@ -8,8 +8,8 @@ from ddsp_zoo.dsp.oscillator import sinusoidal_bank
 from ddsp_zoo.synths.base import Sound, Synth
 from ddsp_zoo.synths.control import Control, Controls, ControlSet
 
-# A phase sums all frequencies before it, so that spectral losses have steep, erratic gradients there, a hundred
-# times those of amplitudes, which would drown them in every layer the controls share.
+# A phase sums all frequencies before it, so that spectral losses have steep, erratic gradients there, ten to
+# a hundred times those of other controls, which would drown them in every layer the controls share.
 FREQUENCY_GRADIENT = 0.01
 
 
