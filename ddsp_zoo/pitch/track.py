@@ -58,7 +58,8 @@ class PitchTrack:
             frame = round(time_seconds[at] / hop_seconds)
             if frame < count:
                 marks[source, frame] = 1
-                f0[source, frame] = f0_hz[source, at : at + 2].max() or f0[source, frame]
+                given = next(filter(None, f0_hz[source, at : at + 2]), 0)
+                f0[source, frame] = given or f0[source, frame]
         return cls(f0, marks * (f0 > 0), hop_seconds)
 
     def excerpt(self, start: int, count: int) -> "PitchTrack":
