@@ -79,6 +79,16 @@ def test_the_transformer_stays_small() -> None:
 
 
 @EVERY
+def test_controls_and_sound_keep_full_precision_beside_a_network_in_half(build):
+    """In bfloat16 a frequency of 441 Hz would move in steps of eight cents."""
+    model = build()
+    with torch.autocast("cpu", torch.bfloat16):
+        audio, controls = rendered(model, make_batch(model))
+    assert audio.dtype == torch.float32
+    assert all(value.dtype == torch.float32 for value in controls.values())
+
+
+@EVERY
 def test_a_model_is_a_plain_module_from_mixture_to_sources_and_controls(
     build: Callable[..., Separator],
 ) -> None:

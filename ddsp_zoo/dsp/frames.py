@@ -6,6 +6,36 @@ Frame ``n`` is centred at sample ``n * hop``; ``N`` frames describe ``N * hop`` 
 import torch
 from torch import Tensor
 
+from ddsp_zoo.errors import DdspZooError
+
+
+def ramps(frames: Tensor, hop: int, samples: int, onset: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """What each hop starts from and what it moves towards: (..., N) -> two of (..., samples / hop).
+
+    N frames describe N * hop samples, the last one held, or (N - 1) * hop samples, the last one being only the goal
+    of the last hop: chunks of a longer sound are cut that way. ``onset`` (..., N) is above zero where a frame starts
+    something new: the value before it is held and then jumps. Raises `DdspZooError` for any other number of samples.
+    """
+    count = frames.shape[-1]
+    if hop < 1 or samples not in (count * hop, (count - 1) * hop):
+        raise DdspZooError(
+            f"{count} frames of {hop} samples describe {count * hop} samples (or {(count - 1) * hop}, with the last "
+            f"frame as goal), got {samples}."
+        )
+    hops = samples // hop
+    goal = frames[..., 1:] if hops < count else torch.cat([frames[..., 1:], frames[..., -1:]], dim=-1)
+    start = frames[..., :hops]
+    if onset is not None:
+        ahead = onset[..., 1:] if hops < count else torch.cat([onset[..., 1:], onset[..., :1] * 0], dim=-1)
+        goal = torch.where(ahead > 0, start, goal)
+    return start, goal
+
+
+def follow(start: Tensor, goal: Tensor, hop: int) -> Tensor:
+    """Values of ramps at each sample: two (..., N) -> (..., N * hop)."""
+    weight = torch.arange(hop, device=start.device, dtype=start.dtype) / hop
+    return torch.lerp(start[..., None], goal[..., None], weight).flatten(-2)
+
 
 def upsample_linear(frames: Tensor, hop: int, jump: Tensor | None = None) -> Tensor:
     """Interpolate frames linearly: (..., N) -> (..., N * hop); the last frame is held.
@@ -13,12 +43,7 @@ def upsample_linear(frames: Tensor, hop: int, jump: Tensor | None = None) -> Ten
     ``jump`` (..., N), true where a frame starts something new (a note): the value before it is held up to
     that frame and then jumps, so that a new note never begins with a glide from the old one.
     """
-    following = torch.cat([frames[..., 1:], frames[..., -1:]], dim=-1)
-    if jump is not None:
-        ahead = torch.cat([jump[..., 1:], torch.zeros_like(jump[..., -1:])], dim=-1) > 0
-        following = torch.where(ahead, frames, following)
-    weight = torch.arange(hop, device=frames.device, dtype=frames.dtype) / hop
-    return torch.lerp(frames[..., None], following[..., None], weight).flatten(-2)
+    return follow(*ramps(frames, hop, frames.shape[-1] * hop, jump), hop)
 
 
 def upsample_window(frames: Tensor, hop: int) -> Tensor:

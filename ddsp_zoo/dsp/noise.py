@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp.frames import overlap_add
+from ddsp_zoo.errors import DdspZooError
 
 
 def uniform_noise(like: Tensor, shape: tuple[int, ...], generator: torch.Generator | None = None) -> Tensor:
@@ -27,19 +28,56 @@ def zero_phase_fir(magnitudes: Tensor) -> Tensor:
     return response * torch.hann_window(taps, device=magnitudes.device, dtype=magnitudes.dtype)
 
 
-def filtered_noise(magnitudes: Tensor, hop: int, generator: torch.Generator | None = None) -> Tensor:
+def filtered_noise(
+    magnitudes: Tensor, hop: int, generator: torch.Generator | None = None, count: int | None = None
+) -> Tensor:
     """White noise through time-varying zero-phase filters: magnitudes (B, N, F) -> audio (B, N * hop).
 
-    Each frame's ``hop`` samples of noise pass through that frame's filter (one FFT product, linear
-    convolution) and the results are overlap-added, with the filters' delay of F - 1 samples removed.
+    With ``count``, one filter (B, 1, F) serves for that many frames. The noise is drawn frame by frame, so that
+    drawing N frames and then M more from one generator gives the same as N + M at once. Raises `DdspZooError` for
+    magnitudes that are negative or not finite, and for shapes that do not fit. Source: Engel et al. 2020 (DDSP).
     """
-    batch, count, points = magnitudes.shape
-    taps = 2 * (points - 1)
-    noise = uniform_noise(magnitudes, (batch, count, hop), generator)
+    _check_magnitudes(magnitudes, hop)
+    frames = magnitudes.shape[1]
+    if count is not None and frames != 1:
+        raise DdspZooError(
+            f"A count of frames goes with one filter (B, 1, F); got {frames} of them: leave it out."
+        )
+    noise = noise_frames(magnitudes, frames if count is None else count, hop, generator)
+    return filter_frames(noise, magnitudes)
+
+
+def noise_frames(like: Tensor, count: int, hop: int, generator: torch.Generator | None = None) -> Tensor:
+    """White noise (B, count, hop) with batch, dtype and device of ``like`` (B, ...), drawn frame by frame."""
+    return uniform_noise(like, (count, like.shape[0], hop), generator).transpose(0, 1)
+
+
+def filter_frames(noise: Tensor, magnitudes: Tensor) -> Tensor:
+    """Each frame of a signal through its own zero-phase filter: (B, N, hop), (B, N or 1, F) -> (B, N * hop).
+
+    A frame passes through its filter by one FFT product (linear convolution) and the results are overlap-added,
+    with the filters' delay of F - 1 samples removed. A frame is heard at most F - 1 samples before and after its
+    own, so a chunk of a longer signal is exact but for its first and last F - 1 samples: overlap chunks by that.
+    """
+    count, hop = noise.shape[-2:]
+    taps = 2 * (magnitudes.shape[-1] - 1)
     size = 1 << (hop + taps - 2).bit_length()
     spectrum = torch.fft.rfft(noise, n=size) * torch.fft.rfft(zero_phase_fir(magnitudes), n=size)
     audio = overlap_add(torch.fft.irfft(spectrum, n=size)[..., : hop + taps - 1], hop)
     return audio[:, taps // 2 : taps // 2 + count * hop]
+
+
+def _check_magnitudes(magnitudes: Tensor, hop: int) -> None:
+    shape, floating = tuple(magnitudes.shape), magnitudes.dtype in (torch.float32, torch.float64)
+    if len(shape) != 3 or 0 in shape or shape[2] < 2 or not floating or hop < 1:
+        raise DdspZooError(
+            "A noise filter needs float32 or float64 magnitudes (B, N, F) that are not empty, with two points or more "
+            f"from 0 Hz to Nyquist, and a hop of at least 1; got {magnitudes.dtype} of shape {shape} and hop {hop}."
+        )
+    if not torch.compiler.is_compiling():
+        low, high = magnitudes.detach().aminmax()
+        if not (low >= 0) & (high < torch.inf):
+            raise DdspZooError("The magnitudes of a noise filter must be finite and not negative.")
 
 
 def noise_power(magnitudes: Tensor, hop: int, n_fft: int) -> Tensor:

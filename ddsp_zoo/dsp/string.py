@@ -1,138 +1,235 @@
-"""The plucked-string loop of Karplus and Strong: a delay line with losses, and its exact adjoint.
+"""The plucked-string loop of Karplus and Strong: a tuned delay line that loses a little on every round.
 
-One row is one string. All controls are at sample rate here: (R, T).
+One row is one string. Controls come once a frame and move linearly between frames.
 """
+
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 
+from ddsp_zoo.dsp import compiled
+from ddsp_zoo.dsp.frames import ramps
+from ddsp_zoo.dsp.string_block import block_loop
 from ddsp_zoo.errors import DdspZooError
 
-
-def one_zero_phase_delay(weight: Tensor, omega: Tensor) -> Tensor:
-    """Phase delay in samples of (1 - w) + w z^-1 at the angular frequency omega (radians per sample)."""
-    return torch.atan2(weight * torch.sin(omega), 1 - weight + weight * torch.cos(omega)) / omega
+LoopFilter = Literal["one_zero", "one_pole"]
 
 
-def tuned_delay(f0_hz: Tensor, damping: Tensor, sample_rate: float) -> tuple[Tensor, Tensor]:
-    """Whole and fractional delay that make the loop resonate exactly at f0.
+class StringState(NamedTuple):
+    """What a string remembers between chunks.
 
-    f0_hz, damping (b of H_a = (1 - b) + b z^-1) -> integer delay (int64) and the weight eta of the linear
-    interpolator (1 - eta) + eta z^-1. The phase delay of the damping filter at f0 is taken off, and eta is
-    solved for its own phase delay at f0 (thesis eq. 5.3 with both corrections).
+    history: its last samples (R, H).
+    tail: last output of the loop filter and of the DC blocker inside the loop (R, 2).
+    """
+
+    history: Tensor
+    tail: Tensor
+
+    @classmethod
+    def silent(cls, rows: int, longest_delay: int, like: Tensor) -> "StringState":
+        """The state of strings at rest, able to continue with delays up to ``longest_delay`` samples."""
+        return cls(like.new_zeros(rows, longest_delay + 2), like.new_zeros(rows, 2))
+
+
+def phase_delay(smoothing: Tensor, omega: Tensor, loop_filter: LoopFilter = "one_zero") -> Tensor:
+    """Phase delay in samples of the loop filter at the angular frequency omega (radians per sample).
+
+    "one_zero" is (1 - s) + s z^-1, "one_pole" is (1 - s) / (1 - s z^-1).
+    """
+    if loop_filter == "one_zero":
+        return torch.atan2(smoothing * torch.sin(omega), 1 - smoothing + smoothing * torch.cos(omega)) / omega
+    return torch.atan2(smoothing * torch.sin(omega), 1 - smoothing * torch.cos(omega)) / omega
+
+
+def tuned_delay(
+    f0_hz: Tensor, smoothing: Tensor, sample_rate: float, loop_filter: LoopFilter = "one_zero"
+) -> Tensor:
+    """Delay in samples that makes the loop resonate at f0 > 0: one period less what its filter delays.
+
+    The phase delay of the linear interpolator is taken to be its fraction, which is exact to 0.3 cents at 1 kHz and
+    16 kHz and better below (thesis eq. 5.3, with the correction of the filter's delay).
     """
     omega = 2 * torch.pi * f0_hz / sample_rate
-    delay = 2 * torch.pi / omega - one_zero_phase_delay(damping, omega)
-    whole = delay.detach().floor()
-    fraction = (delay - whole) * omega
-    eta = torch.sin(fraction) / (torch.sin(omega - fraction) + torch.sin(fraction))
-    return whole.long(), eta
+    return sample_rate / f0_hz - phase_delay(smoothing, omega, loop_filter)
 
 
-def loop_taps(gain: Tensor, damping: Tensor, eta: Tensor) -> Tensor:
-    """The three taps of a string loop: gain, damping, eta (R, T) -> (3, R, T).
+def string_loop(
+    excitation: Tensor, delay: Tensor, gain: Tensor, smoothing: Tensor, hop: int, *,
+    loop_filter: LoopFilter = "one_zero", onset: Tensor | None = None, dc_pole: float = 0.0, clip: bool = False,
+    state: StringState | None = None,
+) -> tuple[Tensor, StringState]:  # fmt: skip
+    """A string fed with an excitation: y[n] = x[n] + (filtered g y)[n - D[n]], from silence or from ``state``.
 
-    Product of the loop gain, the damping filter and the fractional delay. For gain >= 0 and damping, eta in
-    [0, 1] the taps are non-negative and sum to the gain, which is what makes the loop stable.
+    The delayed sample is read by linear interpolation, multiplied by the gain and passed through the loop filter,
+    (1 - s) + s z^-1 ("one_zero", thesis eq. 5.11) or (1 - s) / (1 - s z^-1) ("one_pole", eq. 5.2). For
+    |g| <= g_max < 1 and s in [0, 1] both filters and the interpolator are convex combinations, so that
+    |y| <= max|x| / (1 - g_max) for any motion of the controls, and the adjoint obeys the same bound in the sum
+    norm. A delay that reaches before the beginning hears silence. Exact adjoint, differentiable in everything
+    including the state.
+
+    Args:
+        excitation: (R, T), float32 or float64.
+        delay: length of the loop in samples, at least 1 (R, N). With N = T / hop frames the last is held; one more
+            is only what the last hop moves towards, which is how chunks of a longer sound are cut.
+        gain: loop gain g (R, N).
+        smoothing: s of the loop filter (R, N).
+        hop: samples a frame.
+        loop_filter: the filter in the loop.
+        onset: (R, N), above zero where a frame starts a new note: controls jump there instead of gliding.
+        dc_pole: pole p of the high-pass p (1 - z^-1) / (1 - p z^-1) inside the loop, as published by the thesis
+            (eq. 5.5); it voids the bound, so 0 leaves it out: `one_pole.dc_block` does the same outside the loop.
+        clip: limit y to [-1, 1] (hardtanh) inside the loop, as series B2.1; no gradient passes where it does.
+        state: what a previous call returned, whose audio this one continues.
+
+    Returns:
+        audio (R, T) and the state at its end, which remembers as many samples as the state given, else all.
+
+    Raises:
+        DdspZooError: shapes or types that do not fit, controls that are NaN or infinite, a delay below one sample or
+            longer than the state remembers.
     """
-    keep, pass_on = 1 - damping, 1 - eta
-    return gain * torch.stack([keep * pass_on, damping * pass_on + keep * eta, damping * eta])
+    frames = _check(excitation, delay, gain, smoothing, onset)
+    start, goal = ramps(frames, hop, excitation.shape[-1], onset)
+    history, tail = state or StringState(excitation[:, :0], excitation.new_zeros(len(excitation), 2))
+    _check_state(history, tail, excitation)
+    options = (hop, loop_filter == "one_pole", dc_pole, clip)
+    if excitation.device.type == "cpu" and compiled.AVAILABLE:
+        audio, _, tail = _string_loop(excitation, start, goal, history, tail, *options)
+    else:
+        start, goal, _ = _checked_values(start, goal, history, excitation.shape[1])
+        audio, tail = block_loop(excitation, start, goal, history, tail, *options)
+    if state:
+        return audio, StringState(torch.cat([history, audio], dim=1)[:, -history.shape[1] :], tail)
+    return audio, StringState(audio, tail)
 
 
-class _DelayLoop(torch.autograd.Function):
-    """Block-parallel recursion: within the shortest delay no sample depends on another of its block."""
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, excitation: Tensor, taps: Tensor, delay: Tensor) -> Tensor:
-        rows, count = excitation.shape
-        block, reach = int(delay.min()), int(delay.max()) + 2
-        ring = excitation.new_zeros(reach + count, rows)  # time first, so that a block is one slice
-        index = _tap_index(delay, reach)
-        taps, excitation = taps.permute(2, 0, 1).contiguous(), excitation.t().contiguous()
-        for start in range(0, count, block):
-            stop = min(start + block, count)
-            past = torch.take(ring, index[start:stop])
-            torch.sum(past * taps[start:stop], dim=1, out=ring[reach + start : reach + stop])
-            ring[reach + start : reach + stop] += excitation[start:stop]
-        ctx.save_for_backward(ring, taps, index)
-        ctx.block, ctx.reach = block, reach
-        return ring[reach:].t().contiguous()
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor, None]:
-        ring, taps, index = ctx.saved_tensors
-        block, reach = ctx.block, ctx.reach
-        adjoint = torch.zeros_like(ring)
-        adjoint[reach:] = grad.t()
-        flat = adjoint.view(-1)
-        count = grad.shape[1]
-        for stop in range(count, 0, -block):
-            start = max(stop - block, 0)
-            sent = taps[start:stop] * adjoint[reach + start : reach + stop, None]
-            flat.index_add_(0, index[start:stop].reshape(-1), sent.reshape(-1))
-        adjoint = adjoint[reach:]
-        grad_taps = torch.take(ring, index) * adjoint[:, None]
-        return adjoint.t(), grad_taps.permute(1, 2, 0), None
-
-
-def _tap_index(delay: Tensor, reach: int) -> Tensor:
-    """Flat positions (T, 3, R) of the three delayed samples in a ring of shape (reach + T, R)."""
-    rows, count = delay.shape
-    now = torch.arange(count, device=delay.device)[:, None] + reach - delay.t()
-    steps = torch.arange(3, device=delay.device)
-    return (now[:, None] - steps[:, None]) * rows + torch.arange(rows, device=delay.device)
-
-
-def delay_loop(excitation: Tensor, taps: Tensor, delay: Tensor) -> Tensor:
-    """y[n] = x[n] + sum_j taps[j, n] * y[n - delay[n] - j], from silence.
-
-    excitation (R, T), taps (3, R, T), delay (R, T) int64 -> y (R, T). With non-negative taps whose sum never
-    exceeds g < 1, |y| <= max|x| / (1 - g) for any motion of taps and delay. Raises `DdspZooError` for delays
-    below one sample or wrong shapes. Source: Karplus & Strong 1983; thesis eq. 5.4.
-    """
-    if excitation.ndim != 2 or delay.shape != excitation.shape or taps.shape != (3, *excitation.shape):
+def _check(
+    excitation: Tensor, delay: Tensor, gain: Tensor, smoothing: Tensor, onset: Tensor | None
+) -> Tensor:
+    """The controls as one tensor (3, R, N), or an error."""
+    given = [delay, gain, smoothing] + ([] if onset is None else [onset])
+    if excitation.ndim != 2 or any(
+        x.ndim != 2 or x.shape != delay.shape or len(x) != len(excitation) for x in given
+    ):
+        shapes = ", ".join(str(tuple(x.shape)) for x in (excitation, *given))
         raise DdspZooError(
-            "A string loop takes excitation (R, T), taps (3, R, T) and delay (R, T); "
-            f"got {tuple(excitation.shape)}, {tuple(taps.shape)} and {tuple(delay.shape)}."
+            f"A string takes excitation (R, T) and delay, gain, smoothing and onset (R, N); got {shapes}."
         )
-    if excitation.shape[1] == 0:
-        return excitation
-    if delay.dtype != torch.int64 or int(delay.min()) < 1:
-        raise DdspZooError("A string's delay must be whole samples (int64) and at least 1: lower its f0.")
-    return _DelayLoop.apply(excitation, taps, delay.clamp(max=excitation.shape[1]))
+    if any(x.dtype != excitation.dtype for x in given[:3]) or excitation.dtype not in (
+        torch.float32,
+        torch.float64,
+    ):
+        types = ", ".join(str(x.dtype).removeprefix("torch.") for x in (excitation, *given[:3]))
+        raise DdspZooError(
+            f"A string computes in float32 or float64, the same for all its inputs; got {types}."
+        )
+    return torch.stack(given[:3])
 
 
-def _first_order_scan(x: Tensor, pole: Tensor) -> Tensor:
-    """y[n] = x[n] + pole[n] * y[n - 1] by recursive doubling along the last axis."""
-    y, carry, step = x, pole, 1
-    while step < x.shape[-1] and bool(carry.abs().max() > 0):
-        shifted = torch.nn.functional.pad(y[..., :-step], (step, 0))
-        y = torch.addcmul(y, carry, shifted)
-        carry = carry * torch.nn.functional.pad(carry[..., :-step], (step, 0))
-        carry = torch.where(carry.abs() < 1e-30, 0.0, carry)  # no denormals: they are slow and inaudible
-        step *= 2
-    return y
+def _check_state(history: Tensor, tail: Tensor, excitation: Tensor) -> None:
+    rows = len(excitation)
+    fits = history.ndim == 2 and len(history) == rows and tail.shape == (rows, 2)
+    if not fits or not history.dtype == tail.dtype == excitation.dtype:
+        raise DdspZooError(
+            f"The state of a string is that of {rows} strings in {excitation.dtype}; got history "
+            f"{tuple(history.shape)} and tail {tuple(tail.shape)} in {history.dtype}."
+        )
 
 
-class _OnePole(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, pole: Tensor) -> Tensor:
-        y = _first_order_scan(x, pole)
-        ctx.save_for_backward(y, pole)
-        return y
+def _checked_values(start: Tensor, goal: Tensor, history: Tensor, count: int) -> tuple[Tensor, Tensor, int]:
+    """Ramps whose delays are safe to follow, and the samples that they reach back; or an error."""
+    if not start.numel():
+        return start, goal, 3
+    low, high = torch.stack([start, goal]).detach().transpose(0, 1).flatten(1).aminmax(dim=1)
+    if not bool(torch.isfinite(low).all() and torch.isfinite(high).all()):
+        raise DdspZooError(
+            "A string's delay, gain and smoothing must be finite; an unvoiced frame has no delay (f0 = 0 makes it "
+            "infinite): hold the last pitch and set the gain to 0 there."
+        )
+    shortest, longest = float(low[0]), float(high[0])
+    if shortest < 1:
+        raise DdspZooError(f"A string's delay is at least 1 sample, got {shortest:g}: lower its f0.")
+    if history.shape[1] and longest + 2 > history.shape[1]:
+        raise DdspZooError(
+            f"A delay of {longest:.0f} samples reaches further back than the {history.shape[1]} samples that the "
+            "state remembers: begin with StringState.silent(rows, longest_delay, like)."
+        )
+    if longest > count + 1 and not history.shape[1]:
+        start, goal = (torch.cat([x[:1].clamp(max=count + 1.0), x[1:]]) for x in (start, goal))
+        longest = count + 1
+    return start, goal, int(longest) + 2
 
-    @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor]:
-        y, pole = ctx.saved_tensors
-        following = torch.nn.functional.pad(pole[..., 1:], (0, 1))
-        adjoint = _first_order_scan(grad.flip(-1), following.flip(-1)).flip(-1)
-        return adjoint, adjoint * torch.nn.functional.pad(y[..., :-1], (1, 0))
+
+@torch.library.custom_op("ddsp_zoo::string_loop", mutates_args=(), device_types="cpu")
+def _string_loop(
+    excitation: Tensor, start: Tensor, goal: Tensor, history: Tensor, tail: Tensor,
+    hop: int, one_pole: bool, dc_pole: float, clip: bool,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Audio (R, T), the loop filter's output from the sample before on (R, T + 1), and the new tail (R, 2)."""
+    from ddsp_zoo.dsp import string_kernel
+
+    start, goal, reach = _checked_values(start, goal, history, excitation.shape[1])
+    rows, count = excitation.shape
+    audio, end = torch.empty_like(excitation, memory_format=torch.contiguous_format), torch.empty_like(tail)
+    filtered = excitation.new_zeros(rows, count + 1 if one_pole or dc_pole else 0)
+    arrays = [x.detach().contiguous().numpy() for x in (excitation, start, goal, history, tail)]
+    outputs = [x.numpy() for x in (audio, filtered, end)]
+    string_kernel.forward(
+        *arrays, reach, hop, one_pole, excitation.numpy().dtype.type(dc_pole), clip, *outputs
+    )
+    return audio, filtered, end
 
 
-def one_pole(x: Tensor, pole: Tensor) -> Tensor:
-    """Time-varying low-pass y[n] = (1 - r[n]) x[n] + r[n] y[n - 1], from silence: x, pole r (..., T) -> y.
+@_string_loop.register_fake
+def _(excitation, start, goal, history, tail, hop, one_pole, dc_pole, clip):
+    rows, count = excitation.shape
+    filtered = excitation.new_empty(rows, count + 1 if one_pole or dc_pole else 0)
+    return (
+        torch.empty_like(excitation, memory_format=torch.contiguous_format),
+        filtered,
+        torch.empty_like(tail),
+    )
 
-    For r in [0, 1) it never exceeds max|x|. Source: Jaffe & Smith 1983; thesis eq. 5.13.
-    """
-    return _OnePole.apply((1 - pole) * x, pole)
+
+@torch.library.custom_op("ddsp_zoo::string_loop_backward", mutates_args=(), device_types="cpu")
+def _string_loop_backward(
+    grad_audio: Tensor, grad_end: Tensor, audio: Tensor, filtered: Tensor, start: Tensor, goal: Tensor,
+    history: Tensor, hop: int, one_pole: bool, dc_pole: float, clip: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    """Gradients of excitation, start, goal, history and tail."""
+    from ddsp_zoo.dsp import string_kernel
+
+    clamped_start, clamped_goal, reach = _checked_values(start, goal, history, audio.shape[1])
+    given = (grad_audio, grad_end, audio, filtered, clamped_start, clamped_goal, history)
+    arrays = [x.detach().contiguous().numpy() for x in given]
+    grads = [torch.zeros_like(x, memory_format=torch.contiguous_format) for x in (start, goal)]
+    grads += [torch.empty_like(x, memory_format=torch.contiguous_format) for x in (audio, history, grad_end)]
+    start, goal, excitation, history, tail = grads
+    options = (reach, hop, one_pole, arrays[0].dtype.type(dc_pole), clip)
+    string_kernel.backward(*arrays, *options, *(x.numpy() for x in grads))
+    return excitation, start, goal, history, tail
+
+
+@_string_loop_backward.register_fake
+def _(grad_audio, grad_end, audio, filtered, start, goal, history, hop, one_pole, dc_pole, clip):
+    given = (audio, start, goal, history, grad_end)
+    return tuple(torch.empty_like(x, memory_format=torch.contiguous_format) for x in given)
+
+
+def _save(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor, Tensor]) -> None:
+    _, start, goal, history, _, *ctx.options = inputs
+    ctx.save_for_backward(output[0], output[1], start, goal, history)
+
+
+def _differentiate(ctx: Any, grad_audio: Tensor, _: Tensor, grad_end: Tensor) -> tuple[Tensor | None, ...]:
+    return (
+        *_string_loop_backward(grad_audio, grad_end, *ctx.saved_tensors, *ctx.options),
+        None,
+        None,
+        None,
+        None,
+    )
+
+
+_string_loop.register_autograd(_differentiate, setup_context=_save)

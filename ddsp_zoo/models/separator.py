@@ -87,10 +87,10 @@ class Separator(L.LightningModule):
         self._check(audio, f0_hz, onset)
         level = audio.detach().abs().amax(-1).clamp(min=QUIETEST_PEAK)
         raw = self.raw_controls(audio / level[:, None], f0_hz, onset)
-        controls = self.synth.scale(self.synth.constrain(raw.float()), level)
-        if f0_hz is not None:
-            controls |= {"f0_hz": f0_hz[..., None], "onset": onset[..., None]}
-        with torch.autocast(audio.device.type, enabled=False):  # phases and feedback need full precision
+        with torch.autocast(audio.device.type, enabled=False):  # frequencies and feedback need full precision
+            controls = self.synth.scale(self.synth.constrain(raw.float()), level)
+            if f0_hz is not None:
+                controls |= {"f0_hz": f0_hz[..., None], "onset": onset[..., None]}
             sound = self.synth.render(controls, generator)
             return Rendered(sound.audio, controls, sound.tonal)
 

@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo._compat import import_torchaudio
-from ddsp_zoo.dsp import string
 from ddsp_zoo.dsp.frames import upsample_linear
 from ddsp_zoo.dsp.noise import uniform_noise
+from ddsp_zoo.dsp.one_pole import one_pole
+from ddsp_zoo.dsp.string import string_loop, tuned_delay
 from ddsp_zoo.synths.base import Sound, Synth
 from ddsp_zoo.synths.control import Control, Controls, ControlSet
 
@@ -46,17 +47,12 @@ class KarplusStrong(Synth):
         rate, hop = self.sample_rate * self.oversampling, self.hop * self.oversampling
         voiced = (flat["f0_hz"] > 0).to(flat["f0_hz"].dtype)
         onset = flat["onset"] * voiced  # no pluck without a pitch
-        f0 = upsample_linear(hold_pitch(flat["f0_hz"]), hop, jump=onset)
-        f0 = f0.clamp(LOWEST_F0_HZ, rate / 8)
-        gain, damping, dynamics = (
-            upsample_linear(flat[name], hop, jump=onset)
-            for name in ("excitation_gain", "damping", "dynamics")
-        )
-        sounding = upsample_linear(voiced, hop, jump=onset)
-        burst = self.burst(onset, hop, rate, generator)
-        delay, eta = string.tuned_delay(f0, damping, rate)
-        taps = string.loop_taps(self.feedback * sounding, damping, eta)
-        audio = string.delay_loop(gain * string.one_pole(burst, dynamics), taps, delay)
+        f0 = hold_pitch(flat["f0_hz"]).clamp(LOWEST_F0_HZ, rate / 8)
+        gain, damping, dynamics = (flat[name] for name in ("excitation_gain", "damping", "dynamics"))
+        pluck, _ = one_pole(self.burst(onset, hop, rate, generator), dynamics, hop, onset)
+        pluck = pluck * upsample_linear(gain, hop, jump=onset)
+        delay = tuned_delay(f0, damping, rate)
+        audio, _ = string_loop(pluck, delay, self.feedback * voiced, damping, hop, onset=onset)
         if self.oversampling > 1:
             audio = import_torchaudio().functional.resample(audio, rate, self.sample_rate)
         audio = audio.unflatten(0, shape[:2])

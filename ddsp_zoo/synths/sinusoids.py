@@ -54,7 +54,7 @@ class SinusoidsPlusNoise(Synth):
         )
         if frequency.requires_grad:
             frequency.register_hook(lambda gradient: FREQUENCY_GRADIENT * gradient)
-        tonal = sinusoidal_bank(frequency, amplitude, self.sample_rate, self.hop)
+        tonal, _ = sinusoidal_bank(frequency, amplitude, self.sample_rate, self.hop)
         audio = tonal + filtered_noise(noise, self.hop, generator)
         shape = controls["loudness"].shape[:2]
         return Sound(audio.unflatten(0, shape), tonal.unflatten(0, shape))

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from ddsp_zoo.dsp.frames import overlap_add, upsample_linear, upsample_window
+from ddsp_zoo.dsp.frames import overlap_add, ramps, upsample_linear, upsample_window
+from ddsp_zoo.errors import DdspZooError
 
 
 @pytest.mark.parametrize("upsample", [upsample_linear, upsample_window])
@@ -34,3 +35,17 @@ def test_overlap_add_equals_the_plain_sum(count, length, hop):
     for n in range(count):
         expected[:, n * hop : n * hop + length] += frames[:, n]
     torch.testing.assert_close(overlap_add(frames, hop), expected)
+
+
+def test_ramps_hold_the_last_frame_or_move_towards_it():
+    frames = torch.tensor([1.0, 2.0, 4.0])
+    start, goal = ramps(frames, 10, 30)
+    assert (start.tolist(), goal.tolist()) == ([1, 2, 4], [2, 4, 4])
+    start, goal = ramps(frames, 10, 20, onset=torch.tensor([0, 0, 1]))
+    assert (start.tolist(), goal.tolist()) == ([1, 2], [2, 2])
+
+
+@pytest.mark.parametrize("samples", [0, 10, 29, 31, 40])
+def test_ramps_refuse_other_lengths(samples):
+    with pytest.raises(DdspZooError, match="3 frames of 10 samples"):
+        ramps(torch.zeros(3), 10, samples)

@@ -3,8 +3,16 @@
 import pytest
 import torch
 
-from ddsp_zoo.dsp.noise import filtered_noise, noise_power, uniform_noise, zero_phase_fir
+from ddsp_zoo.dsp.noise import (
+    filter_frames,
+    filtered_noise,
+    noise_frames,
+    noise_power,
+    uniform_noise,
+    zero_phase_fir,
+)
 from ddsp_zoo.dsp.stft import stft
+from ddsp_zoo.errors import DdspZooError
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -34,7 +42,7 @@ def test_uniform_noise_fills_its_range():
 
 def test_magnitude_one_leaves_the_noise_as_it_is():
     audio = filtered_noise(torch.ones(2, 5, 17), 64, seeded())
-    noise = uniform_noise(audio, (2, 5, 64), seeded()).flatten(1)
+    noise = noise_frames(audio, 5, 64, seeded()).flatten(1)
     torch.testing.assert_close(audio, noise, atol=1e-5, rtol=0)
     assert audio.square().mean().item() == pytest.approx(1 / 3, rel=0.1)
 
@@ -44,6 +52,82 @@ def test_a_seed_repeats_the_noise():
     first, second, other = (filtered_noise(magnitudes, 32, seeded(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, second)
     assert not torch.allclose(first, other)
+
+
+def naive(noise: torch.Tensor, magnitudes: torch.Tensor) -> torch.Tensor:
+    """Every sample of noise adds its frame's impulse response around itself: (N, hop), (N, F) -> (N * hop,)."""
+    count, hop = noise.shape
+    half = magnitudes.shape[-1] - 1
+    audio = noise.new_zeros(count * hop + 2 * half)
+    for n, response in enumerate(zero_phase_fir(magnitudes)):
+        for j in range(hop):
+            audio[n * hop + j : n * hop + j + 2 * half] += noise[n, j] * response
+    return audio[half : half + count * hop]
+
+
+@pytest.mark.parametrize(("hop", "points"), [(16, 9), (5, 17), (1, 2), (40, 5)])
+def test_frames_equal_a_convolution_sample_by_sample(hop, points):
+    magnitudes = torch.rand(1, 4, points, dtype=torch.float64, generator=seeded())
+    noise = noise_frames(magnitudes, 4, hop, seeded(1))
+    expected = naive(noise[0], magnitudes[0])
+    torch.testing.assert_close(filter_frames(noise, magnitudes)[0], expected, atol=1e-12, rtol=0)
+
+
+def test_one_filter_serves_for_the_whole_clip():
+    magnitudes = torch.rand(3, 1, 9, dtype=torch.float64, generator=seeded())
+    still = filtered_noise(magnitudes, 20, seeded(1), count=7)
+    moving = filtered_noise(magnitudes.expand(3, 7, 9), 20, seeded(1))
+    torch.testing.assert_close(still, moving, atol=1e-14, rtol=0)
+
+
+def test_noise_is_drawn_frame_by_frame():
+    like, generator = torch.zeros(3, 1), seeded()
+    parts = torch.cat([noise_frames(like, count, 16, generator) for count in (1, 4, 2)], dim=1)
+    assert torch.equal(parts, noise_frames(like, 7, 16, seeded()))
+
+
+@pytest.mark.parametrize("static", [False, True])
+def test_overlapping_chunks_equal_one_pass(static):
+    """One frame more on each side is enough for filters that reach no further than a hop."""
+    hop, magnitudes = 16, torch.rand(2, 1 if static else 9, 17, dtype=torch.float64, generator=seeded())
+    noise = noise_frames(magnitudes, 9, hop, seeded(1))
+    whole = filter_frames(noise, magnitudes)
+    for first, last in [(0, 3), (3, 4), (4, 9)]:
+        start, stop = max(first - 1, 0), last + 1
+        filters = magnitudes if static else magnitudes[:, start:stop]
+        part = filter_frames(noise[:, start:stop], filters)[:, (first - start) * hop :][
+            :, : (last - first) * hop
+        ]
+        torch.testing.assert_close(part, whole[:, first * hop : last * hop], atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
+def test_bad_magnitudes_are_refused(value):
+    magnitudes = torch.ones(2, 3, 5)
+    magnitudes[1, 2, 4] = value
+    with pytest.raises(DdspZooError, match="finite and not negative"):
+        filtered_noise(magnitudes, 8)
+
+
+@pytest.mark.parametrize(
+    "magnitudes",
+    [
+        torch.ones(2, 3, 1),
+        torch.ones(3, 5),
+        torch.ones(2, 0, 5),
+        torch.ones(0, 3, 5),
+        torch.ones(2, 3, 5).long(),
+        torch.ones(2, 3, 5).half(),
+    ],
+)
+def test_bad_shapes_and_types_are_refused(magnitudes):
+    with pytest.raises(DdspZooError, match="needs float32 or float64 magnitudes"):
+        filtered_noise(magnitudes, 8)
+
+
+def test_a_count_goes_with_one_filter():
+    with pytest.raises(DdspZooError, match="leave it out"):
+        filtered_noise(torch.ones(2, 3, 5), 8, count=4)
 
 
 def test_a_low_pass_takes_the_upper_half_away():
@@ -78,3 +162,15 @@ def test_expected_power_is_the_mean_over_many_draws(n_fft):
 def test_gradients():
     magnitudes = torch.rand(1, 3, 5, dtype=torch.float64, generator=seeded()).requires_grad_()
     assert torch.autograd.gradcheck(lambda m: filtered_noise(m, 6, seeded()), magnitudes)
+    assert torch.autograd.gradcheck(lambda m: filtered_noise(m, 6, seeded(), 4), magnitudes[:, :1])
+
+
+def test_whole_graphs_compile():
+    noise = noise_frames(torch.zeros(2, 1), 3, 16, seeded())
+    magnitudes = torch.rand(2, 3, 9, generator=seeded())
+    grads = []
+    for function in (filter_frames, torch.compile(filter_frames, fullgraph=True, backend="aot_eager")):
+        leaf = magnitudes.clone().requires_grad_()
+        function(noise, leaf).square().sum().backward()
+        grads.append(leaf.grad)
+    torch.testing.assert_close(*grads)

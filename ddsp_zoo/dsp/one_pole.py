@@ -1,0 +1,181 @@
+"""A time-varying one-pole low-pass, and the DC blocker made of it."""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ddsp_zoo.dsp import compiled
+from ddsp_zoo.dsp.frames import follow, ramps
+from ddsp_zoo.dsp.scan import FirstOrder
+from ddsp_zoo.errors import DdspZooError
+
+
+def one_pole(
+    x: Tensor, pole: Tensor, hop: int, onset: Tensor | None = None, state: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """y[n] = (1 - r[n]) x[n] + r[n] y[n - 1], from y[-1] = ``state`` (R,) or silence -> y (R, T), new state (R,).
+
+    x (R, T), float32 or float64; the pole r (R, N) moves linearly from frame to frame, jumps where ``onset`` (R, N)
+    is above zero, and with one frame more than T / hop moves towards the last. For r in [0, 1) the output never
+    exceeds max|x|. Exact adjoint in everything. Raises `DdspZooError` for shapes or types that do not fit and for
+    poles that are not finite. Source: Jaffe & Smith 1983; thesis eq. 5.13.
+    """
+    if (
+        x.ndim != 2
+        or pole.ndim != 2
+        or len(pole) != len(x)
+        or pole.dtype != x.dtype
+        or not x.is_floating_point()
+    ):
+        raise DdspZooError(
+            f"A one-pole filter takes x (R, T) and poles (R, N) of one float type; got {tuple(x.shape)} {x.dtype} and "
+            f"{tuple(pole.shape)} {pole.dtype}."
+        )
+    start, goal = ramps(pole, hop, x.shape[1], onset)
+    state = _state(x, state)
+    if not x.numel():
+        return x, state
+    if x.device.type == "cpu" and compiled.AVAILABLE:
+        y = _one_pole(x, start, goal, state, hop)
+    else:
+        _check_finite(start, goal)
+        poles = follow(start, goal, hop)
+        y = FirstOrder.apply(((1 - poles) * x).t(), poles.t(), state).t()
+    return y, y[:, -1]
+
+
+def dc_block(
+    x: Tensor, cutoff_hz: float, sample_rate: float, state: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """First-order high-pass r (1 - z^-1) / (1 - r z^-1): x (R, T) -> audio (R, T), state (R,) for the next chunk.
+
+    It is x less its one-pole low-pass, r = `high_pass_pole` of the cutoff frequency. Source: thesis eq. 5.5.
+    """
+    if x.ndim != 2 or not _computes(x) or not 0 < cutoff_hz < sample_rate / 2:
+        raise DdspZooError(
+            f"A DC blocker takes audio (R, T) in float32 or float64 and a cutoff between 0 and {sample_rate / 2:g} Hz; "
+            f"got {tuple(x.shape)} {x.dtype} and {cutoff_hz:g} Hz."
+        )
+    state = _state(x, state)
+    if not x.numel():
+        return x, state
+    pole = high_pass_pole(cutoff_hz, sample_rate)
+    if x.device.type == "cpu" and compiled.AVAILABLE:
+        y = _dc_block(x, state, pole, False)
+        return y, x[:, -1] - y[:, -1]
+    low, state = one_pole(x, x.new_full((len(x), 1), pole), x.shape[1], state=state)
+    return x - low, state
+
+
+def _computes(x: Tensor) -> bool:
+    return x.dtype in (torch.float32, torch.float64)
+
+
+def _check_finite(start: Tensor, goal: Tensor) -> None:
+    if not bool(torch.isfinite(start).all() and torch.isfinite(goal).all()):
+        raise DdspZooError("The pole of a one-pole filter must be finite.")
+
+
+def _state(x: Tensor, state: Tensor | None) -> Tensor:
+    """The state given, or silence; or an error."""
+    if state is None:
+        return x.new_zeros(len(x))
+    if state.shape != x.shape[:1] or state.dtype != x.dtype:
+        raise DdspZooError(
+            f"The state of {len(x)} one-pole filters is ({len(x)},) in {x.dtype}; got {tuple(state.shape)} in "
+            f"{state.dtype}."
+        )
+    return state
+
+
+def high_pass_pole(cutoff_hz: float, sample_rate: float) -> float:
+    """Pole of the first-order high-pass with that cutoff frequency (thesis eq. 5.6)."""
+    return 1 / (1 + 2 * math.pi * cutoff_hz / sample_rate)
+
+
+@torch.library.custom_op("ddsp_zoo::one_pole", mutates_args=(), device_types="cpu")
+def _one_pole(x: Tensor, start: Tensor, goal: Tensor, state: Tensor, hop: int) -> Tensor:
+    from ddsp_zoo.dsp import one_pole_kernel
+
+    _check_finite(start, goal)
+    y = torch.empty_like(x, memory_format=torch.contiguous_format)
+    one_pole_kernel.forward(
+        *(v.detach().contiguous().numpy() for v in (x, start, goal, state)), hop, y.numpy()
+    )
+    return y
+
+
+@_one_pole.register_fake
+def _(x, start, goal, state, hop):
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
+
+
+@torch.library.custom_op("ddsp_zoo::one_pole_backward", mutates_args=(), device_types="cpu")
+def _one_pole_backward(
+    grad: Tensor, x: Tensor, y: Tensor, start: Tensor, goal: Tensor, state: Tensor, hop: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of x, start, goal and state."""
+    from ddsp_zoo.dsp import one_pole_kernel
+
+    grad, x, y, start, goal, state = (
+        v.detach().contiguous().numpy() for v in (grad, x, y, start, goal, state)
+    )
+    adjoint, grads = np.empty_like(x), [np.empty_like(v) for v in (x, start, goal, state)]
+    one_pole_kernel.accumulate(grad, start, goal, hop, adjoint, grads[3])
+    one_pole_kernel.differentiate(adjoint, x, y, start, goal, state, hop, *grads[:3])
+    return tuple(torch.from_numpy(v) for v in grads)
+
+
+@_one_pole_backward.register_fake
+def _(grad, x, y, start, goal, state, hop):
+    return tuple(torch.empty_like(v, memory_format=torch.contiguous_format) for v in (x, start, goal, state))
+
+
+def _save(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    x, start, goal, state, ctx.hop = inputs
+    ctx.save_for_backward(x, output, start, goal, state)
+
+
+def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    return *_one_pole_backward(grad, *ctx.saved_tensors, ctx.hop), None
+
+
+_one_pole.register_autograd(_differentiate, setup_context=_save)
+
+
+@torch.library.custom_op("ddsp_zoo::dc_block", mutates_args=(), device_types="cpu")
+def _dc_block(x: Tensor, state: Tensor, pole: float, backwards: bool) -> Tensor:
+    """High-pass of x (R, T), forwards in time or, which is the adjoint, backwards."""
+    from ddsp_zoo.dsp import one_pole_kernel
+
+    y, poles = (
+        torch.empty_like(x, memory_format=torch.contiguous_format),
+        x.new_full((len(x), 1), pole).numpy(),
+    )
+    order = slice(None, None, -1 if backwards else 1)
+    signal, result = x.detach().contiguous().numpy()[:, order], y.numpy()[:, order]
+    one_pole_kernel.forward(signal, poles, poles, state.detach().contiguous().numpy(), x.shape[1], result)
+    np.subtract(signal, result, out=result)
+    return y
+
+
+@_dc_block.register_fake
+def _(x, state, pole, backwards):
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
+
+
+def _save_pole(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    _, _, ctx.pole, ctx.backwards = inputs
+
+
+def _differentiate_dc(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    grad_x = _dc_block(grad, grad.new_zeros(len(grad)), ctx.pole, not ctx.backwards)
+    first = -1 if ctx.backwards else 0
+    low = grad[:, first] - grad_x[:, first]  # the low-pass of the gradient, where it meets the state
+    return grad_x, -ctx.pole / (1 - ctx.pole) * low, None, None
+
+
+_dc_block.register_autograd(_differentiate_dc, setup_context=_save_pole)
