@@ -172,7 +172,7 @@ def _string_loop(
     start, goal, reach = _checked_values(start, goal, history, excitation.shape[1])
     rows, count = excitation.shape
     audio, end = torch.empty_like(excitation, memory_format=torch.contiguous_format), torch.empty_like(tail)
-    filtered = excitation.new_zeros(rows, count + 1 if one_pole or dc_pole else 0)
+    filtered = excitation.new_empty(rows, count + 1 if one_pole or dc_pole else 0)
     arrays = [x.detach().contiguous().numpy() for x in (excitation, start, goal, history, tail)]
     outputs = [x.numpy() for x in (audio, filtered, end)]
     string_kernel.forward(
