@@ -6,8 +6,8 @@
 One thread, float32. The variants of a case take turns, so that a busy moment hits all of them; times are medians.
 Memory is what the process grows by at its peak during one step (Linux only). Rivals:
 
-    bare recursion   y[n] = x[n] + c y[n - 1] and its adjoint in compiled code: what reading, one dependent
-                     multiply-add and writing cost, without autograd, into memory that is there already
+    bare recursion   y[n] = x[n] + c y[n - 1] and its adjoint in compiled code, without autograd: what
+                     reading, one multiply-add that waits for the one before, and writing cost
     naive loop       the string by autograd, sample by sample, inputs taken apart once; it is given one common
                      whole delay for all strings, which spares it the gathering
     block form       the string's own form for other devices
@@ -53,23 +53,32 @@ def step_of(function: Callable[..., Tensor], inputs: list[Tensor]) -> Step:
 
 
 def bare_recursion(x: Tensor) -> Step:
-    """Forward and adjoint of one multiply-add per sample."""
+    """y[n] = x[n] + c y[n - 1] and its adjoint, the gradients of x and c, into fresh memory as any operation."""
 
     @compiled.kernel
-    def run(x, y, c, backwards):
+    def forward(x, c):
+        y = np.empty_like(x)
         for row in range(x.shape[0]):
             last = x.dtype.type(0)
-            if backwards:
-                for n in range(x.shape[1] - 1, -1, -1):
-                    last = x[row, n] + c * last
-                    y[row, n] = last
-            else:
-                for n in range(x.shape[1]):
-                    last = x[row, n] + c * last
-                    y[row, n] = last
+            for n in range(x.shape[1]):
+                last = x[row, n] + c * last
+                y[row, n] = last
+        return y
 
-    signal, out = x.numpy(), np.zeros_like(x.numpy())
-    return lambda: (run(signal, out, np.float32(0.9), False), run(signal, out, np.float32(0.9), True))
+    @compiled.kernel
+    def backward(grad, y, c):
+        by_x, by_c = np.empty_like(y), np.empty_like(y[:, 0])
+        for row in range(y.shape[0]):
+            last, total = y.dtype.type(0), y.dtype.type(0)
+            for n in range(y.shape[1] - 1, 0, -1):
+                last = grad[row, n] + c * last
+                by_x[row, n] = last
+                total += last * y[row, n - 1]
+            by_x[row, 0], by_c[row] = grad[row, 0] + c * last, total
+        return by_x, by_c
+
+    signal, grad, c = x.numpy(), torch.randn_like(x).numpy(), np.float32(0.9)
+    return lambda: backward(grad, forward(signal, c), c)
 
 
 def naive_string(

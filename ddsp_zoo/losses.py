@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 
 from ddsp_zoo.dsp.stft import stft
 
@@ -24,14 +25,96 @@ def multi_scale_spectral_distance(
     natural log magnitudes. Magnitudes below ``floor`` count as ``floor`` under the logarithm.
     Source: thesis eq. 4.3 to 4.5, after Engel et al. 2020 (DDSP).
     """
-    distance = prediction.new_zeros(())
-    for n_fft in fft_sizes:
-        hop = max(1, round(n_fft * (1 - overlap)))
-        predicted, true = (stft(audio, n_fft, hop).abs() for audio in (prediction, target))
-        distance = distance + (predicted - true).abs().mean(dim=(-2, -1))
-        log_ratio = predicted.clamp(min=floor).log() - true.clamp(min=floor).log()
-        distance = distance + log_weight * log_ratio.abs().mean(dim=(-2, -1))
-    return distance
+    prediction, target = torch.broadcast_tensors(prediction, target)
+    hops = [max(1, round(n_fft * (1 - overlap))) for n_fft in fft_sizes]
+    rows = [audio.reshape(-1, audio.shape[-1]) for audio in (prediction, target)]
+    differentiate = prediction.requires_grad and torch.is_grad_enabled()
+    distance, _ = spectral_distance(*rows, list(fft_sizes), hops, log_weight, floor, differentiate)
+    return distance.reshape(prediction.shape[:-1])
+
+
+@torch.library.custom_op("ddsp_zoo::spectral_distance", mutates_args=())
+def spectral_distance(
+    prediction: Tensor, target: Tensor, fft_sizes: Sequence[int], hops: Sequence[int], log_weight: float,
+    floor: float, differentiate: bool,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """`multi_scale_spectral_distance` of rows (R, T) -> (R,), and its gradient by the prediction (R, T).
+
+    The gradient is taken along with the value: so no spectrogram outlives its scale, nor, row by row on a CPU,
+    leaves the cache. Without ``differentiate`` it is empty.
+    """
+    distance = prediction.new_zeros(len(prediction))
+    slope = torch.zeros_like(prediction) if differentiate else prediction.new_empty(0)
+    rows_at_once = 1 if prediction.device.type == "cpu" else max(1, len(prediction))
+    for first in range(0, len(prediction), rows_at_once):
+        rows = slice(first, first + rows_at_once)
+        for n_fft, hop in zip(fft_sizes, hops):
+            spectrogram, true = (stft(audio[rows], n_fft, hop) for audio in (prediction, target))
+            predicted, true = _magnitude(spectrogram), _magnitude(true)
+            distance[rows] += _spectrogram_distance(predicted, true, log_weight, floor)
+            if differentiate:
+                spectrogram *= _spectrogram_slope(predicted, true, log_weight, floor)
+                slope[rows] += _stft_adjoint(spectrogram, n_fft, hop, slope.shape[1])
+    return distance, slope
+
+
+def _magnitude(spectrogram: Tensor) -> Tensor:
+    """|X|; below 1e-19 in float32 it is 0. More than twice as fast as ``abs``."""
+    real, imaginary = spectrogram.real, spectrogram.imag
+    return torch.addcmul(real * real, imaginary, imaginary).sqrt_()
+
+
+def _spectrogram_distance(predicted: Tensor, true: Tensor, log_weight: float, floor: float) -> Tensor:
+    """Mean absolute difference of magnitudes, plain and logarithmic: (R, F, N) -> (R,)."""
+    log_ratio = (predicted.clamp(min=floor) / true.clamp(min=floor)).log_().abs_()
+    return ((predicted - true).abs_() + log_weight * log_ratio).mean((-2, -1))
+
+
+def _spectrogram_slope(predicted: Tensor, true: Tensor, log_weight: float, floor: float) -> Tensor:
+    """Real k (R, F, N) such that k X is the gradient of `_spectrogram_distance` by X = predicted, 0 at X = 0."""
+    inverse = predicted.clamp(min=1e-18).reciprocal_()
+    slope = torch.where(predicted >= floor, inverse, 0).mul_(log_weight).add_(1).mul_(inverse)
+    return slope.mul_((predicted - true).sign_()).div_(predicted[0].numel())
+
+
+def _stft_adjoint(spectrogram: Tensor, n_fft: int, hop: int, samples: int) -> Tensor:
+    """The transpose of `stft`, as a gradient flows: (R, F, N) -> (R, samples). Overwrites its input."""
+    spectrogram[:, 1 : (n_fft + 1) // 2] *= 0.5  # irfft counts these bins twice, for their mirror images
+    frames = torch.fft.irfft(spectrogram.transpose(1, 2), n_fft, norm="forward")
+    frames *= torch.hann_window(n_fft, dtype=frames.dtype, device=frames.device)
+    count, parts = frames.shape[1], -(-n_fft // hop)
+    audio = frames.new_zeros(len(frames), count + parts, hop)
+    for index, part in enumerate(frames.split(hop, dim=2)):
+        audio[:, index : index + count, : part.shape[2]] += part
+    return audio.flatten(1)[:, n_fft // 2 : n_fft // 2 + samples]
+
+
+@spectral_distance.register_fake
+def _(
+    prediction: Tensor, target: Tensor, fft_sizes: Sequence[int], hops: Sequence[int], log_weight: float,
+    floor: float, differentiate: bool,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    slope = torch.empty_like(prediction) if differentiate else prediction.new_empty(0)
+    return prediction.new_empty(len(prediction)), slope
+
+
+def _keep_slope(ctx: FunctionCtx, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(output[1], *inputs[:2])
+    ctx.settings = inputs[2:-1]
+
+
+def _scale_slope(ctx: FunctionCtx, grad: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
+    slope, prediction, target = ctx.saved_tensors
+    by_prediction = by_target = None
+    if grad is not None and ctx.needs_input_grad[0]:
+        by_prediction = grad[:, None] * slope
+    if grad is not None and ctx.needs_input_grad[1]:  # rare, so taken here; the distance is symmetric
+        by_target = grad[:, None] * spectral_distance(target, prediction, *ctx.settings, True)[1]
+    return by_prediction, by_target, None, None, None, None, None
+
+
+spectral_distance.register_autograd(_scale_slope, setup_context=_keep_slope)
 
 
 class MultiScaleSpectralLoss(nn.Module):
@@ -57,6 +140,17 @@ class MultiScaleSpectralLoss(nn.Module):
         return multi_scale_spectral_distance(
             prediction, target, self.fft_sizes, self.overlap, self.log_weight, self.floor
         ).mean()
+
+
+def error_db(estimate: Tensor, target: Tensor, mixture: Tensor, floor: float = 1e-3) -> Tensor:
+    """Level of the error under that of the target in dB, what a mask is judged by: (B, S, T) -> scalar.
+
+    The negative signal-to-distortion ratio, held at ``floor`` times the energy of the mixture (B, T), -30 dB, so
+    that neither a perfect nor a silent target outweighs the others. Source: Wisdom et al. 2020, eq. 4.
+    """
+    smallest = floor * mixture.square().sum(-1)[:, None] + 1e-8
+    error = (estimate - target).square().sum(-1)
+    return 10 * ((error + smallest).log10() - (target.square().sum(-1) + smallest).log10()).mean()
 
 
 class _SafeSpectralConvergence(nn.Module):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ddsp_zoo import hub
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.models import AstDdsp, KarplusStrongStrings, Separator
+from ddsp_zoo.models import AstDdsp, KarplusStrongStrings, Separator, Umss
 
 SHORT_STRINGS = {"sources": ("low", "high"), "segment_seconds": 0.512, "oversampling": 1}
 
@@ -24,7 +24,12 @@ def tiny_solo(**settings: object) -> AstDdsp:
     return tiny_ast(sources=("bass",), **settings)
 
 
-EVERY = pytest.mark.parametrize("build", [tiny_ast, tiny_solo, tiny_strings])
+def tiny_umss(**settings: object) -> Umss:
+    torch.manual_seed(0)
+    return Umss(**({"sources": ("high", "low"), "segment_seconds": 0.512} | settings))
+
+
+EVERY = pytest.mark.parametrize("build", [tiny_ast, tiny_solo, tiny_strings, tiny_umss])
 
 
 def make_batch(model: Separator, silent: bool = False, seed: int = 0) -> dict[str, Tensor]:
@@ -72,6 +77,10 @@ def count(model: Separator) -> int:
 
 def test_the_strings_model_has_the_size_of_the_thesis() -> None:
     assert count(KarplusStrongStrings()) == 5_497_221
+
+
+def test_umss_has_its_published_size() -> None:
+    assert count(Umss()) == count(Umss(sources=("high", "low"))) == 5_573_961
 
 
 def test_the_transformer_stays_small() -> None:

@@ -218,18 +218,19 @@ def _(grad_audio, grad_end, audio, filtered, start, goal, history, hop, one_pole
 
 
 def _save(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor, Tensor]) -> None:
+    ctx.set_materialize_grads(False)  # of the filter's output, which nobody differentiates
     _, start, goal, history, _, *ctx.options = inputs
     ctx.save_for_backward(output[0], output[1], start, goal, history)
 
 
-def _differentiate(ctx: Any, grad_audio: Tensor, _: Tensor, grad_end: Tensor) -> tuple[Tensor | None, ...]:
-    return (
-        *_string_loop_backward(grad_audio, grad_end, *ctx.saved_tensors, *ctx.options),
-        None,
-        None,
-        None,
-        None,
-    )
+def _differentiate(
+    ctx: Any, grad_audio: Tensor | None, _: None, grad_end: Tensor | None
+) -> tuple[Tensor | None, ...]:
+    audio = ctx.saved_tensors[0]
+    grad_audio = torch.zeros_like(audio) if grad_audio is None else grad_audio
+    grad_end = audio.new_zeros(len(audio), 2) if grad_end is None else grad_end
+    grads = _string_loop_backward(grad_audio, grad_end, *ctx.saved_tensors, *ctx.options)
+    return *grads, None, None, None, None
 
 
 _string_loop.register_autograd(_differentiate, setup_context=_save)

@@ -2,9 +2,11 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from ddsp_zoo.dsp.scale import hz_to_unit
 from ddsp_zoo.dsp.stft import stft
+from ddsp_zoo.networks.gru import GRU
 
 
 class SpectrogramNorm(nn.Module):
@@ -41,7 +43,7 @@ class MixtureEncoder(nn.Module):
         self.n_fft, self.hop = n_fft, hop
         bins = n_fft // 2 + 1
         self.norm = SpectrogramNorm(bins)
-        self.grus = nn.ModuleList(nn.GRU(size, width, batch_first=True) for size in (bins, width, width))
+        self.grus = nn.ModuleList(GRU(size, width) for size in (bins, width, width))
         self.project = nn.Linear(width, latent)
 
     def forward(self, audio: Tensor) -> Tensor:
@@ -65,14 +67,33 @@ class SourceDecoder(nn.Module):
         super().__init__()
         self.from_f0 = mlp(1, width)
         self.from_mixture = mlp(latent, width)
-        self.gru = nn.GRU(2 * width, width, batch_first=True)
+        self.gru = GRU(2 * width, width)
         self.refine = mlp(width, width)
         self.head = nn.Linear(width, channels)
 
     def forward(self, latent: Tensor, f0_hz: Tensor) -> Tensor:
         """latent (B, N, Z), f0_hz (B, S, N) -> raw controls (B, S, N, channels)."""
-        sources = f0_hz.shape[1]
+        hidden = self.hidden(self.from_mixture(latent), f0_hz)
+        return self.head(self.refine(hidden))
+
+    def hidden(self, mixture: Tensor, f0_hz: Tensor) -> Tensor:
+        """What `hidden_expanded` gives, with each number computed once; (B, N, W), (B, S, N) -> (B, S, N, W).
+
+        The mixture's share in the gates serves all sources, and that of a pitch all frames that have it: the
+        unvoiced ones, and those of a note in a score.
+        """
+        # Elsewhere the CPU would have to wait for the number of pitches, and a compiler cannot know it.
+        if f0_hz.device.type != "cpu" or torch.compiler.is_compiling():
+            return self.hidden_expanded(mixture, f0_hz)
+        pitches, place = f0_hz.permute(2, 0, 1).unique(return_inverse=True)
+        pitch = self.gru.project(self.from_f0(hz_to_unit(pitches)[:, None]), bias=False)
+        shared = self.gru.project(mixture.transpose(0, 1), first=self.gru.input_size - mixture.shape[-1])
+        gates = (embedding(place, pitch) + shared[:, :, None]).flatten(1, 2)
+        hidden, _ = self.gru.scan(gates)
+        return hidden.unflatten(1, f0_hz.shape[:2]).permute(1, 2, 0, 3)
+
+    def hidden_expanded(self, mixture: Tensor, f0_hz: Tensor) -> Tensor:
+        """The GRU over MLP(f0) beside the mixture, a copy of it for each source."""
         pitch = self.from_f0(hz_to_unit(f0_hz)[..., None])
-        mixture = self.from_mixture(latent)[:, None].expand(-1, sources, -1, -1)
-        hidden, _ = self.gru(torch.cat([pitch, mixture], dim=-1).flatten(0, 1))
-        return self.head(self.refine(hidden)).unflatten(0, (-1, sources))
+        both = torch.cat([pitch, mixture[:, None].expand_as(pitch)], dim=-1)
+        return self.gru(both.flatten(0, 1))[0].unflatten(0, f0_hz.shape[:2])

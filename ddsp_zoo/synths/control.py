@@ -6,10 +6,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ddsp_zoo.dsp.lsf import lsf_from_logits
 from ddsp_zoo.dsp.scale import exp_sigmoid, unit_to_hz
 from ddsp_zoo.errors import DdspZooError
 
-Curve = Literal["amplitude", "linear", "log_bins"]
+Curve = Literal["amplitude", "linear", "log_bins", "lsf"]
 Controls = dict[str, Tensor]
 
 
@@ -19,9 +20,10 @@ class Control:
 
     curve "amplitude" is `exp_sigmoid` up to ``high``; "linear" is a sigmoid from ``low`` to ``high``;
     "log_bins" reads ``bins`` raw channels a value as logits over log-spaced points from ``low`` to ``high``
-    and takes the expectation, a classification that stays differentiable. ``offset`` is added to raw values,
-    so that a network that says nothing (zeros) starts somewhere sensible. Constrained values never leave
-    [low, high] (amplitude: [1e-7, high + 1e-7]) for any finite raw value.
+    and takes the expectation, a classification that stays differentiable; "lsf" reads one channel more than
+    values, the distances between line spectral frequencies. Raw values are multiplied by ``slope`` and
+    ``offset`` is added, so that a network that says nothing (zeros) starts somewhere sensible. Constrained
+    values never leave [low, high] (amplitude: [1e-7, high + 1e-7]) for any finite raw value.
     """
 
     name: str
@@ -33,19 +35,22 @@ class Control:
     curve: Curve = "linear"
     bins: int = 1
     offset: float = 0.0
+    slope: float = 1.0
 
     @property
     def channels(self) -> int:
         """Raw network outputs a frame that this control reads."""
-        return self.size * self.bins
+        return self.size * self.bins + (self.curve == "lsf")
 
     def constrain(self, raw: Tensor) -> Tensor:
         """Raw values (..., channels) -> values in range (..., size)."""
-        raw = raw + self.offset
+        raw = self.slope * raw + self.offset
         if self.curve == "amplitude":
             return exp_sigmoid(raw, self.high)
         if self.curve == "linear":
             return self.low + (self.high - self.low) * torch.sigmoid(raw)
+        if self.curve == "lsf":
+            return lsf_from_logits(raw)
         logits = raw.unflatten(-1, (self.size, self.bins)) + self._spread(raw)
         points = torch.linspace(0, 1, self.bins, device=raw.device, dtype=raw.dtype)
         return unit_to_hz(torch.softmax(logits, dim=-1) @ points, self.low, self.high)

@@ -68,3 +68,29 @@ def test_size_of_experiment_b4(pytestconfig):
         "damping",
         "dynamics",
     ]
+
+
+@pytest.mark.parametrize("pitches", [1, 3, 1000], ids=["one pitch", "few", "all different"])
+def test_sharing_changes_neither_controls_nor_gradients(pitches):
+    decoder = SourceDecoder(channels=3, latent=5, width=8).double()
+    latent = noise(2, 7, 5).double().requires_grad_()
+    f0 = 100.0 * torch.randint(pitches, (2, 4, 7), generator=torch.Generator().manual_seed(0)).double()
+
+    def results() -> list[torch.Tensor]:
+        raw = decoder(latent, f0)
+        return [raw, *torch.autograd.grad(raw.pow(3).sum(), [latent, *decoder.parameters()])]
+
+    shared = results()
+    decoder.hidden = decoder.hidden_expanded
+    for got, expected in zip(shared, results(), strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-9, atol=1e-10)
+
+
+def test_network_compiles_in_one_piece():
+    encoder, decoder = (
+        MixtureEncoder(n_fft=64, hop=32, width=8, latent=5),
+        SourceDecoder(3, latent=5, width=8),
+    )
+    audio, f0 = noise(2, 32 * 7), 100 + 50 * noise(2, 4, 7).abs()
+    compiled = torch.compile(lambda a, f: decoder(encoder(a), f), fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(audio, f0), decoder(encoder(audio), f0))

@@ -1,0 +1,90 @@
+"""A singing voice as source and filter: harmonics and noise through an all-pole filter."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ddsp_zoo.dsp.allpole import allpole, framewise_allpole
+from ddsp_zoo.dsp.frames import upsample_window
+from ddsp_zoo.dsp.lsf import lsf_to_coefficients, lsf_to_reflection
+from ddsp_zoo.dsp.noise import filtered_noise, noise_power
+from ddsp_zoo.dsp.oscillator import harmonic_bank
+from ddsp_zoo.synths.base import Sound, Synth
+from ddsp_zoo.synths.control import Control, Controls, ControlSet
+
+CORNER_HZ = 200.0  # of the fixed low-pass of the harmonics, 6 dB per octave
+
+
+class SourceFilter(Synth):
+    """The voice of UMSS (Schulze-Forster et al. 2022, section III; thesis section 4.3).
+
+    ``harmonics`` equal harmonics of f0, those below Nyquist sharing the amplitude alpha, fall by 6 dB per octave
+    above 200 Hz; noise of one constant colour and moving gain is added; the sum goes through 1/A(z), whose line
+    spectral frequencies are predicted and therefore always stable. An unvoiced frame (f0 = 0) has no harmonics.
+
+    ``filtering`` "samplewise" carries the filter's state from sample to sample (thesis eq. 4.7); "framewise" filters
+    every frame alone from silence, as the authors' code does.
+    """
+
+    level_controls = ("harmonic_amplitude", "noise_gain")
+
+    def __init__(
+        self, sample_rate: int, hop: int, harmonics: int = 101, order: int = 20, noise_bands: int = 40,
+        filtering: Literal["samplewise", "framewise"] = "samplewise",
+    ) -> None:  # fmt: skip
+        super().__init__(sample_rate, hop)
+        self.harmonics, self.filtering = harmonics, filtering
+        self.controls = ControlSet(
+            (
+                Control("harmonic_amplitude", "1", "alpha: loudness of the vocal folds", high=2.0, curve="amplitude"),
+                Control("noise_gain", "1", "g: loudness of the breath", curve="amplitude"),
+                Control("lsf", "rad", "line spectral frequencies of the vocal tract", 0.0, torch.pi, size=order,
+                        curve="lsf"),
+                Control("noise_magnitude", "1", "colour of the breath, 0 Hz to Nyquist", high=2.0, size=noise_bands,
+                        curve="amplitude", slope=2.5),
+            )
+        )  # fmt: skip
+
+    def render(self, controls: Controls, generator: torch.Generator | None = None) -> Sound:
+        """Predicted controls and f0_hz, each (B, S, N, k) -> audio (B, S, N * hop)."""
+        shape = controls["f0_hz"].shape[:2]
+        flat = {name: value.flatten(0, 1) for name, value in controls.items()}
+        folds, _ = harmonic_bank(
+            flat["f0_hz"][..., 0], self.harmonic_amplitudes(flat), self.sample_rate, self.hop
+        )
+        breath = filtered_noise(
+            flat["noise_magnitude"][:, :1], self.hop, generator, count=flat["lsf"].shape[1]
+        )
+        breath = breath * upsample_window(flat["noise_gain"][..., 0], self.hop)
+        reflection = lsf_to_reflection(flat["lsf"])
+        if self.filtering == "framewise":
+            tonal, noise = (framewise_allpole(x, reflection, self.hop) for x in (folds, breath))
+        else:
+            both, _ = allpole(torch.cat([folds, breath]), reflection.repeat(2, 1, 1), self.hop)
+            tonal, noise = both.chunk(2)
+        return Sound((tonal + noise).unflatten(0, shape), tonal.unflatten(0, shape))
+
+    def harmonic_amplitudes(self, controls: Controls) -> Tensor:
+        """Amplitudes of the harmonics before the filter: f0_hz, harmonic_amplitude (..., N, 1) -> (..., N, H)."""
+        number = torch.arange(1, self.harmonics + 1, device=controls["f0_hz"].device)
+        frequency = controls["f0_hz"] * number
+        audible = (frequency > 0) & (frequency < self.sample_rate / 2)
+        share = audible / audible.sum(-1, keepdim=True).clamp(min=1)
+        return controls["harmonic_amplitude"] * share * CORNER_HZ / frequency.clamp(min=CORNER_HZ)
+
+    def response(self, lsf: Tensor, points: int) -> Tensor:
+        """|1 / A| from 0 Hz to Nyquist: lsf (..., P) -> (..., points)."""
+        a = lsf_to_coefficients(lsf)
+        a = torch.cat([torch.ones_like(a[..., :1]), a], dim=-1)
+        return 1 / torch.fft.rfft(a, 2 * (points - 1)).abs().clamp(min=1e-6)
+
+    def power_spectra(self, controls: Controls, tonal: Tensor, n_fft: int) -> Tensor:
+        """Power of the harmonics plus the expected power of the breath: -> (B, S, F, N + 1)."""
+        points = 4 * controls["noise_magnitude"].shape[-1] + 1
+        colour = controls["noise_gain"] * controls["noise_magnitude"]
+        colour = torch.nn.functional.interpolate(
+            colour.flatten(0, -3), points, mode="linear", align_corners=True
+        )
+        magnitudes = colour.view(*controls["lsf"].shape[:-1], points) * self.response(controls["lsf"], points)
+        return super().power_spectra(controls, tonal, n_fft) + noise_power(magnitudes, self.hop, n_fft)
