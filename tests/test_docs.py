@@ -41,6 +41,14 @@ def test_python_example(songs: Path) -> None:
     )
 
 
+def test_string_example() -> None:
+    page = (ROOT / "docs/synthesisers.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    played: dict = {}
+    exec(compile(code, "synthesisers.md", "exec"), played)
+    assert played["audio"].shape == (1, 125 * 256) and played["audio"][0, 16000:].abs().max() > 0.01
+
+
 @pytest.mark.parametrize("line", COMMAND_LINES)
 def test_command(line: str, songs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = shlex.split(line)[1:]
