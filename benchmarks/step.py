@@ -2,8 +2,8 @@
 
     python benchmarks/step.py [CASE ...] [--threads 1] [--runs 11] [--json step.json]
 
-The rival has the same weights and the same synthesiser, but `nn.GRU`, a decoder input expanded to every source, a
-spectral loss that autograd differentiates, and Adam as it comes. Both run in this process, in turns; times are medians in milliseconds.
+The rival has the same weights and the same synthesiser, but `nn.GRU`, a decoder input expanded to every source, and
+a spectral loss that autograd differentiates. Both run in this process, in turns; times are medians in milliseconds.
 """
 
 import argparse
@@ -30,12 +30,10 @@ Render = Callable[[Tensor, Batch], Tensor]  # raw controls (B, S, N, channels) -
 class Step:
     """A training step and its parts."""
 
-    def __init__(
-        self, encoder: nn.Module, decoder: nn.Module, render: Render, loss: Loss, fused: bool = True
-    ) -> None:
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, render: Render, loss: Loss) -> None:
         self.encoder, self.decoder, self.render, self.loss = encoder, decoder, render, loss
         weights = [*encoder.parameters(), *decoder.parameters()]
-        self.adam = torch.optim.Adam(weights, lr=1e-4, weight_decay=1e-5, fused=fused)
+        self.adam = torch.optim.Adam(weights, lr=1e-4, weight_decay=1e-5)
 
     def run(self, batch: Batch) -> float:
         """One step; its loss."""
@@ -65,7 +63,7 @@ class Step:
         encoder, decoder = copy.deepcopy(self.encoder), copy.deepcopy(self.decoder)
         encoder.grus = nn.ModuleList(torch_gru(gru) for gru in encoder.grus)
         decoder.gru, decoder.hidden = torch_gru(decoder.gru), decoder.hidden_expanded
-        return Step(encoder, decoder, self.render, plain_loss, fused=False)
+        return Step(encoder, decoder, self.render, plain_loss)
 
 
 def strings() -> Step:

@@ -146,9 +146,7 @@ class Separator(L.LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any] | torch.optim.Optimizer:
         """Adam, with the learning rate decaying by 0.98 every ``decay_every`` steps."""
-        adam = torch.optim.Adam(
-            self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
-        )
+        adam = torch.optim.Adam(self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
         if not self.decay_every:
             return adam
         decay = torch.optim.lr_scheduler.StepLR(adam, self.decay_every, gamma=0.98)
