@@ -98,6 +98,22 @@ def test_controls_and_sound_keep_full_precision_beside_a_network_in_half(build):
 
 
 @EVERY
+@pytest.mark.parametrize("scale", [30, 1e4])
+def test_any_finite_raw_control_makes_finite_sound_and_gradients(
+    build: Callable[..., Separator], scale: float
+) -> None:
+    model, random = build(), torch.Generator().manual_seed(0)
+    batch = make_batch(model)
+    shape = (2, len(model.sources), 16, model.synth.controls.channels)
+    raw = (scale * torch.randn(shape, generator=random)).requires_grad_()
+    given = {name: batch[name][..., :16, None] for name in ("f0_hz", "onset") if name in batch}
+    audio = model.synth.render(model.synth.constrain(raw) | given, random).audio
+    assert audio.isfinite().all()
+    audio.square().mean().backward()
+    assert raw.grad.isfinite().all()
+
+
+@EVERY
 def test_a_model_is_a_plain_module_from_mixture_to_sources_and_controls(
     build: Callable[..., Separator],
 ) -> None:
