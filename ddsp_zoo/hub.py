@@ -224,7 +224,7 @@ def _fetch(url: str, part: Path, target: Path, expected: dict[str, Any]) -> None
     part.parent.mkdir(parents=True, exist_ok=True)
     for _ in range(MOST_TRIES):
         before = _size(part)
-        problem = _receive(url, part, expected["size"])
+        problem = receive(url, part, expected["size"])
         # A cut line is taken up again; a try that brought nothing new is the last one.
         if _size(part) >= expected["size"] or _size(part) <= before:
             break
@@ -242,7 +242,7 @@ def _fetch(url: str, part: Path, target: Path, expected: dict[str, Any]) -> None
     os.replace(part, target)
 
 
-def _receive(url: str, part: Path, size: int) -> str:
+def receive(url: str, part: Path, size: int) -> str:
     """Append to `part` what it lacks of `size` bytes; returns in a few words how the transfer ended."""
     import requests
     from tqdm import tqdm

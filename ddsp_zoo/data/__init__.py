@@ -1,6 +1,17 @@
 """Corpora: one DataModule a file, all on `StemDataModule`; `registry` knows them by name."""
 
 from ddsp_zoo.data.base import StemDataModule, Track
-from ddsp_zoo.data.registry import GuitarSet, RenderedBand, RenderedStrings, StemFolder, make
+from ddsp_zoo.data.registry import (
+    ChoralSingingDataset,
+    GuitarSet,
+    RenderedBand,
+    RenderedChoir,
+    RenderedStrings,
+    StemFolder,
+    make,
+)  # fmt: skip
 
-__all__ = ["GuitarSet", "RenderedBand", "RenderedStrings", "StemDataModule", "StemFolder", "Track", "make"]
+__all__ = [
+    "ChoralSingingDataset", "GuitarSet", "RenderedBand", "RenderedChoir", "RenderedStrings", "StemDataModule",
+    "StemFolder", "Track", "make",
+]  # fmt: skip

@@ -4,6 +4,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from ddsp_zoo.dsp.allpole import allpole, framewise_allpole
 from ddsp_zoo.dsp.frames import upsample_window
@@ -73,18 +74,27 @@ class SourceFilter(Synth):
         share = audible / audible.sum(-1, keepdim=True).clamp(min=1)
         return controls["harmonic_amplitude"] * share * CORNER_HZ / frequency.clamp(min=CORNER_HZ)
 
-    def response(self, lsf: Tensor, points: int) -> Tensor:
-        """|1 / A| from 0 Hz to Nyquist: lsf (..., P) -> (..., points)."""
+    def partial_variance(self, controls: Controls) -> Tensor:
+        """Squared amplitude of each harmonic behind the filter, a prior for its phase-locked fit: -> (B, S, N, H)."""
+        number = torch.arange(1, self.harmonics + 1, device=controls["f0_hz"].device)
+        omega = 2 * torch.pi / self.sample_rate * controls["f0_hz"] * number
+        a = lsf_to_coefficients(controls["lsf"])
+        order = torch.arange(1, a.shape[-1] + 1, device=a.device)
+        turned = torch.exp(-1j * omega[..., None] * order)
+        response = 1 + (turned @ a[..., None].to(turned.dtype))[..., 0]
+        return (self.harmonic_amplitudes(controls) / response.abs().clamp(min=1e-6)).square()
+
+    def breath_magnitudes(self, controls: Controls) -> Tensor:
+        """Magnitude response of breath and filter from 0 Hz to Nyquist: -> (B, S, N, points)."""
+        lsf, colour = controls["lsf"], controls["noise_gain"] * controls["noise_magnitude"]
+        points = 4 * colour.shape[-1] + 1
+        colour = interpolate(colour.flatten(0, -3), points, mode="linear", align_corners=True)
         a = lsf_to_coefficients(lsf)
         a = torch.cat([torch.ones_like(a[..., :1]), a], dim=-1)
-        return 1 / torch.fft.rfft(a, 2 * (points - 1)).abs().clamp(min=1e-6)
+        response = torch.fft.rfft(a, 2 * (points - 1)).abs().clamp(min=1e-6)
+        return colour.view(*lsf.shape[:-1], points) / response
 
     def power_spectra(self, controls: Controls, tonal: Tensor, n_fft: int) -> Tensor:
         """Power of the harmonics plus the expected power of the breath: -> (B, S, F, N + 1)."""
-        points = 4 * controls["noise_magnitude"].shape[-1] + 1
-        colour = controls["noise_gain"] * controls["noise_magnitude"]
-        colour = torch.nn.functional.interpolate(
-            colour.flatten(0, -3), points, mode="linear", align_corners=True
-        )
-        magnitudes = colour.view(*controls["lsf"].shape[:-1], points) * self.response(controls["lsf"], points)
-        return super().power_spectra(controls, tonal, n_fft) + noise_power(magnitudes, self.hop, n_fft)
+        noise = noise_power(self.breath_magnitudes(controls), self.hop, n_fft)
+        return super().power_spectra(controls, tonal, n_fft) + noise
