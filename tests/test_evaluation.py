@@ -18,6 +18,15 @@ from ddsp_zoo.masking import apply_masks, single_mask, soft_masks
 from ddsp_zoo.metrics import si_sdr
 
 RATE, HOP = 4000, 50
+GIVEN_PITCH = {
+    "comb_mask",
+    "comb_mask_power",
+    "nmf",
+    "harmonic_ls",
+    "harmonic_ls_masked",
+    "harmonic_ls_masked_power",
+    "harmonic_ls_shared",
+}
 
 
 def tone(f0_hz: float, samples: int, harmonics: int = 8) -> Tensor:
@@ -137,17 +146,17 @@ def test_comb_has_the_documented_spectrum() -> None:
     spectrum = torch.fft.rfft(comb).abs() / (RATE / 2)  # 1-Hz bins
     peaks = spectrum[100:2000:100] * 19  # 19 harmonics lie below Nyquist and share the amplitude
     expected = 200 / (100 * torch.arange(1, 20)).clamp(min=200)
-    torch.testing.assert_close(peaks, expected.double(), atol=0.01, rtol=0)
+    torch.testing.assert_close(peaks, expected, atol=0.01, rtol=0)
     assert spectrum[150:2000:100].max() < 1e-3
 
 
-def test_comb_is_silent_where_unvoiced_and_holds_its_pitch_at_the_border() -> None:
-    f0_hz = torch.zeros(1, 1, 80)
-    f0_hz[..., 20:40] = 100
-    comb = baselines._harmonic_comb(f0_hz, RATE, HOP, 80 * HOP)[0, 0]
-    assert (comb[: 19 * HOP] == 0).all() and (comb[40 * HOP :] == 0).all()
-    pitch, voiced = baselines._at_audio_rate(f0_hz, HOP, 80 * HOP)
-    assert (pitch[voiced > 0] == 100).all() and voiced[0, 0, 20 * HOP : 39 * HOP].min() == 1
+def test_comb_is_silent_where_unvoiced_and_where_no_pitch_is_known() -> None:
+    f0_hz = torch.zeros(2, 1, 60)
+    f0_hz[1, :, 20:40] = 100
+    comb = baselines._harmonic_comb(f0_hz, RATE, HOP, 80 * HOP)
+    assert comb.shape == (2, 1, 80 * HOP) and (comb[0] == 0).all()
+    assert (comb[1, 0, : 19 * HOP] == 0).all() and (comb[1, 0, 40 * HOP :] == 0).all()
+    assert (comb[1, 0, 20 * HOP : 39 * HOP].unflatten(0, (-1, HOP)).abs().amax(1) > 0).all()
 
 
 def test_comb_mask_separates_by_pitch_alone() -> None:
@@ -155,6 +164,16 @@ def test_comb_mask_separates_by_pitch_alone() -> None:
     masked = baselines.comb_mask(batch["mixture"], batch["f0_hz"], RATE, HOP, power=2.0, n_fft=1024, hop=128)
     torch.testing.assert_close(masked.sum(1), batch["mixture"], atol=1e-5, rtol=0)
     assert (si_sdr(masked, batch["sources"]) > 10).all()
+
+
+def test_systems_of_given_pitch_separate_and_share_the_mixture() -> None:
+    batch = excerpt(430, 300)
+    found = baselines.given_pitch(batch["mixture"], batch["f0_hz"], RATE, HOP, n_fft=512, hop=HOP)
+    assert set(found) == GIVEN_PITCH
+    for name, estimate in found.items():
+        assert (si_sdr(estimate, batch["sources"]) > (8 if "harmonic" in name else 5)).all(), name
+        if name != "harmonic_ls":
+            torch.testing.assert_close(estimate.sum(1), batch["mixture"], atol=1e-5, rtol=0)
 
 
 # Protocol
@@ -241,7 +260,7 @@ def test_one_source_without_pitch_has_no_comb_and_leaves_a_residual() -> None:
     batch = excerpt(440, 300)
     batch = {"mixture": batch["mixture"], "sources": batch["sources"][:, :1]}
     rows = rows_of(FakeModel(lambda audio: batch["sources"], sources=("high",)), FakeData([batch]))
-    assert {row["system"] for row in rows} == set(SYSTEMS) - {"comb_mask", "comb_mask_power"}
+    assert {row["system"] for row in rows} == set(SYSTEMS) - GIVEN_PITCH
     assert min(column(rows, "masked")) > max(column(rows, "mixture")) + 10
 
 

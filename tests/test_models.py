@@ -29,7 +29,11 @@ def tiny_umss(**settings: object) -> Umss:
     return Umss(**({"sources": ("high", "low"), "segment_seconds": 0.512} | settings))
 
 
-EVERY = pytest.mark.parametrize("build", [tiny_ast, tiny_solo, tiny_strings, tiny_umss])
+def tiny_locked(**settings: object) -> Umss:
+    return tiny_umss(**({"supervised": True, "masked_weight": 0.5, "phase_locked": True} | settings))
+
+
+EVERY = pytest.mark.parametrize("build", [tiny_ast, tiny_solo, tiny_strings, tiny_umss, tiny_locked])
 
 
 def make_batch(model: Separator, silent: bool = False, seed: int = 0) -> dict[str, Tensor]:

@@ -3,12 +3,14 @@
 All functions return estimates (B, S, T).
 """
 
-import math
-
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from ddsp_zoo.dsp.harmonic_ls import harmonic_least_squares
+from ddsp_zoo.dsp.oscillator import harmonic_bank
 from ddsp_zoo.dsp.stft import stft
+from ddsp_zoo.evaluation.nmf import harmonic_nmf
 from ddsp_zoo.masking import EPS, apply_masks, soft_masks
 
 HARMONICS = 101
@@ -56,36 +58,39 @@ def comb_mask(
 
     mixture (B, T); f0_hz (B, S, N) with S > 1, frame n at sample n * frame_hop, 0 = unvoiced.
     """
-    combs = _harmonic_comb(f0_hz, sample_rate, frame_hop, mixture.shape[-1])
-    return apply_masks(mixture, soft_masks(combs.to(mixture.dtype), power, n_fft, hop), n_fft, hop)
+    combs = _harmonic_comb(f0_hz, sample_rate, frame_hop, mixture.shape[-1]).to(mixture.dtype)
+    return apply_masks(mixture, soft_masks(combs, power, n_fft, hop), n_fft, hop)
 
 
 def _harmonic_comb(f0_hz: Tensor, sample_rate: int, frame_hop: int, samples: int) -> Tensor:
-    """The excitation of UMSS without its network: f0 (B, S, N) -> audio (B, S, samples), float64.
+    """The excitation of UMSS without its network: f0 (B, S, N) -> audio (B, S, samples).
 
     101 equal harmonics that share one unit of amplitude among those below Nyquist, through a low-pass that is
     flat to 200 Hz and falls by 6 dB per octave above. Silent where f0 is 0, with fades of one frame.
     """
-    f0, voiced = _at_audio_rate(f0_hz.double(), frame_hop, samples)
-    phase = 2 * math.pi * torch.cumsum(f0 / sample_rate, dim=-1)
-    audio, audible = torch.zeros_like(f0), torch.zeros_like(f0)
-    for harmonic in range(1, HARMONICS + 1):
-        frequency = harmonic * f0
-        below_nyquist = frequency < sample_rate / 2
-        audible += below_nyquist
-        audio += below_nyquist * (200 / frequency.clamp(min=200)) * torch.sin(harmonic * phase)
-    return voiced * audio / audible.clamp(min=1)
+    missing = max(0, -(-samples // frame_hop) - f0_hz.shape[-1])
+    batch = len(f0_hz)
+    f0_hz = pad(f0_hz.float(), (0, missing)).flatten(0, 1)
+    number = torch.arange(1, HARMONICS + 1, device=f0_hz.device, dtype=f0_hz.dtype)
+    frequency_hz = f0_hz[..., None] * number
+    audible = (frequency_hz < sample_rate / 2).sum(-1, keepdim=True).clamp(min=1)
+    combs, _ = harmonic_bank(f0_hz, 200 / frequency_hz.clamp(min=200) / audible, sample_rate, frame_hop)
+    return combs[:, :samples].unflatten(0, (batch, -1))
 
 
-def _at_audio_rate(f0_hz: Tensor, frame_hop: int, samples: int) -> tuple[Tensor, Tensor]:
-    """f0 and voicing in [0, 1] at each sample: (..., N) -> two of (..., samples).
-
-    Both are linear between frames, but f0 glides between voiced frames only.
-    """
-    position = torch.arange(samples, device=f0_hz.device) / frame_hop
-    left = position.floor().long().clamp(max=f0_hz.shape[-1] - 1)
-    right = (left + 1).clamp(max=f0_hz.shape[-1] - 1)
-    weight = (position - left).clamp(max=1).to(f0_hz.dtype)
-    start, end = f0_hz[..., left], f0_hz[..., right]
-    voiced = torch.lerp((start > 0).to(f0_hz.dtype), (end > 0).to(f0_hz.dtype), weight)
-    return torch.lerp(torch.where(start > 0, start, end), torch.where(end > 0, end, start), weight), voiced
+def given_pitch(
+    mixture: Tensor, f0_hz: Tensor, sample_rate: int, frame_hop: int, n_fft: int = 2048, hop: int = 256
+) -> dict[str, Tensor]:
+    """Everything that needs no more than f0, by its name in tables; arguments as in `comb_mask`."""
+    pitch, window = (f0_hz, sample_rate, frame_hop), {"n_fft": n_fft, "hop": hop}
+    fitted = harmonic_least_squares(mixture, *pitch, window=2 * round(0.032 * sample_rate))
+    masks = soft_masks(fitted, 2.0, **window)
+    return {
+        "comb_mask": comb_mask(mixture, *pitch, **window),
+        "comb_mask_power": comb_mask(mixture, *pitch, power=2.0, **window),
+        "nmf": harmonic_nmf(mixture, *pitch, **window),
+        "harmonic_ls": fitted,
+        "harmonic_ls_masked": apply_masks(mixture, soft_masks(fitted, 1.0, **window), **window),
+        "harmonic_ls_masked_power": apply_masks(mixture, masks, **window),
+        "harmonic_ls_shared": fitted + apply_masks(mixture - fitted.sum(1), masks, **window),
+    }

@@ -11,6 +11,8 @@ from ddsp_zoo.evaluation.tables import write_bytes
 # Blue: the model. Grey: what needs no model. Green: what needs the answer. Darker is the stronger form.
 COLOURS = {
     "mixture": "#d9d9d9", "noise": "#bdbdbd", "comb_mask": "#a3a3a3", "comb_mask_power": "#858585",
+    "nmf": "#dadaeb", "harmonic_ls": "#bcbddc", "harmonic_ls_masked": "#9e9ac8", "harmonic_ls_masked_power": "#807dba",
+    "harmonic_ls_shared": "#54278f",
     "synthesised": "#c6dbef", "masked": "#6baed6", "masked_power": "#2171b5",
     "irm_mixture": "#c7e9c0", "irm": "#74c476", "irm_power": "#238b45",
 }  # fmt: skip

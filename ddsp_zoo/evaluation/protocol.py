@@ -25,6 +25,11 @@ SYSTEMS = {
     "noise": "white noise, uniform, amplitude 1",
     "comb_mask": "mask from a fixed harmonic comb on the given f0, nothing learned (power 1)",
     "comb_mask_power": "the same in power 2",
+    "nmf": "harmonic NMF on the given f0, nothing learned (power 1)",
+    "harmonic_ls": "harmonics on the given f0, fitted to the mixture by least squares, nothing learned",
+    "harmonic_ls_masked": "the mixture, masked by harmonic_ls (power 1)",
+    "harmonic_ls_masked_power": "the same in power 2",
+    "harmonic_ls_shared": "harmonic_ls, and what it leaves over shared by its masks (power 2)",
     "synthesised": "the model's synthesised sources",
     "masked": "the mixture, masked by the synthesised sources (power 1, the papers' form)",
     "masked_power": "the mixture, masked by the synthesised sources (power 2, Wiener form)",
@@ -131,9 +136,9 @@ def _estimate_all(model: Any, batch: Batch, device: str, seeds: Sequence[int]) -
         ("irm_power", baselines.irm_sum(sources, mixture, power=2.0, **window)),
     ]
     if f0_hz is not None and len(model.sources) > 1:
-        pitch = (mixture, f0_hz, model.sample_rate, model.hop_samples)
-        estimates.append(("comb_mask", baselines.comb_mask(*pitch, **window)))
-        estimates.append(("comb_mask_power", baselines.comb_mask(*pitch, power=2.0, **window)))
+        estimates += baselines.given_pitch(
+            mixture, f0_hz, model.sample_rate, model.hop_samples, **window
+        ).items()
     for seed in seeds:
         estimates.append(("noise", baselines.white_noise(sources, seed)))
         estimates += _separate(model, batch, device, seed).items()

@@ -1,0 +1,190 @@
+"""Gliding partials against audio, and as audio, and the banded equations between the two.
+
+On a CPU with numba these run in compiled kernels, elsewhere in plain tensor operations; both compute the same.
+Phases and shapes are those of `harmonic_ls_kernel`.
+"""
+
+import torch
+from torch import Tensor
+from torch.autograd.function import FunctionCtx
+
+from ddsp_zoo.dsp import compiled
+from ddsp_zoo.dsp.frames import overlap_add
+
+TOLERANCE, EASE, ATTEMPTS = 0.01, 0.7, 11  # as in the kernels
+FRAMES_AT_ONCE = 16  # of the tensor form, whose arrays hold every partial at every sample
+
+
+def correlate(
+    audio: Tensor, cycles: Tensor, bend: Tensor, multiple: Tensor, weight: Tensor, hop: int
+) -> Tensor:
+    """Weighted inner products of audio (B, 1 or S, T) with exp(i phase) of each partial, (B, S, N, K, 2).
+
+    The last axis holds real and imaginary part. Differentiable with respect to the audio.
+    """
+    if compiled.AVAILABLE and audio.device.type == "cpu":
+        return _correlate(audio, cycles, bend, multiple, weight, hop)
+    frames = audio.unfold(-1, len(weight), hop) * weight
+    parts = [
+        torch.einsum("bsnl,bsnlk->bsnk", frames[:, :, span].expand(*basis.shape[:4]).to(basis), basis.conj())
+        for span, basis in _bases(cycles, bend, multiple, len(weight))
+    ]
+    return torch.view_as_real(torch.cat(parts, 2))
+
+
+def synthesise(
+    amplitudes: Tensor, cycles: Tensor, bend: Tensor, multiple: Tensor, weight: Tensor, hop: int
+) -> Tensor:
+    """Sum of partials under the weight, the real part of it: amplitudes (B, S, N, K, 2) -> audio (B, S, T).
+
+    Differentiable with respect to the amplitudes.
+    """
+    if compiled.AVAILABLE and amplitudes.device.type == "cpu":
+        return _synthesise(amplitudes, cycles, bend, multiple, weight, hop)
+    complex_ = torch.view_as_complex(amplitudes)
+    parts = [
+        torch.einsum("bsnk,bsnlk->bsnl", complex_[:, :, span], basis).real
+        for span, basis in _bases(cycles, bend, multiple, len(weight))
+    ]
+    audio = overlap_add(torch.cat(parts, 2) * weight, hop)
+    return audio[..., : (cycles.shape[-1] - 1) * hop + len(weight)]
+
+
+def _bases(cycles: Tensor, bend: Tensor, multiple: Tensor, length: int):
+    """Spans of frames, and exp(i phase) of all their partials (B, S, n, L, K), 0 where none sounds."""
+    time = torch.arange(length, device=cycles.device, dtype=torch.float64) - length // 2
+    for first in range(0, cycles.shape[-1], FRAMES_AT_ONCE):
+        span = slice(first, first + FRAMES_AT_ONCE)
+        pitch = cycles[..., span, None]
+        turns = time * (pitch + 0.5 * bend[..., span, None] * time)
+        number = multiple[..., span, None, :]
+        sounding = (pitch[..., None] > 0) & (number * pitch[..., None] < 0.5)
+        angle = 2 * torch.pi * turns[..., None] * number
+        yield span, torch.polar(sounding.to(multiple.dtype).expand(angle.shape), angle.to(multiple.dtype))
+
+
+@torch.library.custom_op("ddsp_zoo::harmonic_correlate", mutates_args=(), device_types="cpu")
+def _correlate(
+    audio: Tensor, cycles: Tensor, bend: Tensor, multiple: Tensor, weight: Tensor, hop: int
+) -> Tensor:
+    from ddsp_zoo.dsp import harmonic_ls_kernel as kernels
+    from ddsp_zoo.dsp.oscillator_kernel import sine_polynomial
+
+    out = audio.new_zeros(2, *multiple.shape)
+    arrays = [x.contiguous().numpy() for x in (audio, cycles, bend, multiple, weight)]
+    kernels.project(*arrays, hop, sine_polynomial(arrays[0].dtype), *out.numpy())
+    return torch.stack([out[0], out[1]], dim=-1)
+
+
+@_correlate.register_fake
+def _(audio: Tensor, cycles: Tensor, bend: Tensor, multiple: Tensor, weight: Tensor, hop: int) -> Tensor:
+    return audio.new_empty(*multiple.shape, 2)
+
+
+@torch.library.custom_op("ddsp_zoo::harmonic_synthesise", mutates_args=(), device_types="cpu")
+def _synthesise(
+    amplitudes: Tensor, cycles: Tensor, bend: Tensor, multiple: Tensor, weight: Tensor, hop: int
+) -> Tensor:
+    from ddsp_zoo.dsp import harmonic_ls_kernel as kernels
+    from ddsp_zoo.dsp.oscillator_kernel import sine_polynomial
+
+    audio = amplitudes.new_zeros(*cycles.shape[:2], (cycles.shape[2] - 1) * hop + len(weight))
+    parts = [part.contiguous().numpy() for part in amplitudes.unbind(-1)]
+    arrays = [x.contiguous().numpy() for x in (cycles, bend, multiple, weight)]
+    kernels.render(*parts, *arrays, hop, sine_polynomial(parts[0].dtype), audio.numpy())
+    return audio
+
+
+@_synthesise.register_fake
+def _(amplitudes: Tensor, cycles: Tensor, bend: Tensor, multiple: Tensor, weight: Tensor, hop: int) -> Tensor:
+    return amplitudes.new_empty(*cycles.shape[:2], (cycles.shape[2] - 1) * hop + len(weight))
+
+
+def _keep(ctx: FunctionCtx, inputs: tuple, output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[1:5])
+    ctx.hop, ctx.shared = inputs[5], inputs[0].shape[1] == 1
+
+
+def _correlate_adjoint(ctx: FunctionCtx, grad: Tensor) -> tuple:
+    """The real part of a product with exp(-i phase) is the transpose of the real part of one with exp(i phase)."""
+    audio = _synthesise(grad, *ctx.saved_tensors, ctx.hop)
+    return (audio.sum(1, keepdim=True) if ctx.shared else audio, None, None, None, None, None)
+
+
+def _synthesise_adjoint(ctx: FunctionCtx, grad: Tensor) -> tuple:
+    return (_correlate(grad, *ctx.saved_tensors, ctx.hop), None, None, None, None, None)
+
+
+_correlate.register_autograd(_correlate_adjoint, setup_context=_keep)
+_synthesise.register_autograd(_synthesise_adjoint, setup_context=_keep)
+
+
+@torch.library.custom_op("ddsp_zoo::banded_solve", mutates_args=())
+def banded_solve(band: Tensor, load: Tensor, right: Tensor) -> Tensor:
+    """Solve Hermitian systems of narrow band: (R, P, W + 1), (R, P), (R, P) -> (R, P).
+
+    ``band`` holds the element (j + d, j) of each matrix at [j, d]; ``load``, positive, is added to the diagonal.
+    Computed in double precision. Differentiable with respect to load and right side. The band is cut out of a
+    positive semidefinite matrix; where the cut makes it indefinite, what is off the diagonal is scaled down.
+    """
+    wide = [x.to(torch.complex128).contiguous() for x in (band, right)]
+    load = load.double().contiguous()
+    if compiled.AVAILABLE and band.device.type == "cpu":
+        from ddsp_zoo.dsp import harmonic_ls_kernel as kernels
+
+        answer = torch.empty_like(wide[1])
+        kernels.solve(wide[0].numpy(), load.numpy(), wide[1].numpy(), answer.numpy())
+    else:
+        answer = _solve(wide[0], load, wide[1])
+    return answer.to(right.dtype, copy=True)
+
+
+def _solve(band: Tensor, load: Tensor, right: Tensor) -> Tensor:
+    """`harmonic_ls_kernel.solve` for all rows at once."""
+    share = band.new_ones(len(band), 1, 1)
+    for attempt in range(ATTEMPTS):
+        eased = torch.cat([band[..., :1], share * band[..., 1:]], dim=-1)
+        answer, fits = _eliminate(eased, load, right.clone())
+        if fits.all():
+            break
+        share = torch.where(fits[:, None, None], share, share * EASE if attempt < ATTEMPTS - 2 else 0)
+    size, width = band.shape[1:]
+    for j in range(size - 1, -1, -1):
+        reach = min(width, size - j)
+        later = (eased[:, j, 1:reach].conj() * answer[:, j + 1 : j + reach]).sum(-1)
+        answer[:, j] = (answer[:, j] - later) / eased[:, j, 0].real
+    return answer
+
+
+def _eliminate(band: Tensor, load: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """`harmonic_ls_kernel.eliminate` for all rows at once; true for those that it suits."""
+    size, width = band.shape[1:]
+    fits = torch.ones(len(band), dtype=torch.bool, device=band.device)
+    for j in range(size):
+        reach = min(width, size - j)
+        fits &= band[:, j, 0].real >= -TOLERANCE * load[:, j]
+        pivot = band[:, j, 0].real.clamp(min=0) + load[:, j]
+        band[:, j, 0] = pivot
+        for m in range(1, reach):
+            scaled = band[:, j, m] / pivot
+            band[:, j + m, : reach - m] -= band[:, j, m:reach] * scaled.conj()[:, None]
+            right[:, j + m] -= scaled * right[:, j]
+    return right, fits
+
+
+@banded_solve.register_fake
+def _(band: Tensor, load: Tensor, right: Tensor) -> Tensor:
+    return right.new_empty(right.shape)
+
+
+def _keep_system(ctx: FunctionCtx, inputs: tuple, output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:2], output)
+
+
+def _solve_adjoint(ctx: FunctionCtx, grad: Tensor) -> tuple:
+    band, load, answer = ctx.saved_tensors
+    by_right = banded_solve(band, load, grad)
+    return None, -(by_right.conj() * answer).real.to(load.dtype), by_right
+
+
+banded_solve.register_autograd(_solve_adjoint, setup_context=_keep_system)

@@ -1,0 +1,276 @@
+"""Harmonic least squares: the partials of all sources fitted to a mixture at once, with the mixture's phases.
+
+In each frame the mixture is a sum of partials whose frequencies are known from f0 and glide linearly; only their
+complex amplitudes are free. Their prior variance says how much of what is shared goes to whom, so a network's
+amplitudes can stand there and be trained through the fit. The frames are weighted by a Gaussian, because the inner
+product of two gliding partials under it has a closed form; partials far from each other in frequency do not interact,
+which leaves a narrow band of the normal matrix.
+Source: the harmonic model of Stylianou 1996, with a Gaussian prior.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ddsp_zoo.dsp.frames import overlap_add
+from ddsp_zoo.dsp.harmonic_basis import banded_solve, correlate, synthesise
+from ddsp_zoo.errors import DdspZooError
+
+MOST_HARMONICS = 128
+DEVIATIONS = 7.0  # standard deviations of the Gaussian weight that its window spans
+SMOOTH_HARMONICS, SMOOTH_FRAMES = 1, 6  # reach of the averages of an estimated prior, to either side
+WIDEST_CENTS = 60.0  # what one refinement may move f0 by
+STEEPEST = 0.15  # a larger change of f0 from the frame before to the one after is a jump, not a glide
+FAINT = 1e-14  # variances are at least this: -140 dB
+
+
+def harmonic_least_squares(
+    mixture: Tensor, f0_hz: Tensor, sample_rate: float, hop: int = 256, prior: Tensor | None = None,
+    noise: Tensor | None = None, window: int = 1024, harmonics: int | None = None,
+    inharmonicity: Tensor | None = None, ridge: float = 0.15, refinements: int = 2,
+) -> Tensor:  # fmt: skip
+    """Sources that share a mixture's partials: mixture (B, T), f0_hz (B, S, N) -> (B, S, T).
+
+    The sum of the sources is the voiced part of the mixture, in phase with it. Differentiable with respect to
+    mixture, prior and noise.
+
+    Args:
+        mixture: audio.
+        f0_hz: pitch of each source, frame n at sample n * hop, 0 = unvoiced (the source is silent there).
+        sample_rate: in Hz.
+        hop: distance of frames in samples; N = ceil(T / hop).
+        prior: variance of each partial's amplitude (B, S, N, K), absolute with ``noise``, else relative. Without it,
+            6 dB per octave above 200 Hz to begin with, then the squares of what was fitted, smoothed.
+        noise: variance per sample of what is not harmonic, as a spectrum (B, N, F) from 0 Hz to the Nyquist
+            frequency: white noise of variance v has v at every point. Without it, ``ridge`` decides.
+        window: samples of a frame that count, by a Gaussian weight.
+        harmonics: partials of each source; without it all that fit below Nyquist, at most 128. K of a given prior.
+        inharmonicity: stiffness (B, S, N) of strings: partial h lies at h * f0 * sqrt(1 + inharmonicity * h^2).
+        ridge: noise as a share of the prior's mean over the partials of a frame.
+        refinements: how many times f0 is moved to where the fitted partials really are; 0 takes it as given.
+
+    Raises:
+        DdspZooError: shapes that do not fit each other, f0 that is negative or not finite.
+    """
+    harmonics = harmonics if prior is None else prior.shape[-1]
+    settings = (sample_rate, hop, window, harmonics, inharmonicity, ridge)
+    for _ in range(refinements):
+        with torch.no_grad():
+            f0_hz = HarmonicFit(mixture, f0_hz, *settings).refined_f0(prior, noise)
+    fit = HarmonicFit(mixture, f0_hz, *settings)
+    return fit.audio(fit.estimate() if prior is None else fit.amplitudes(prior, noise))
+
+
+class Partials(NamedTuple):
+    """Where partials lie: cycles per sample (B, S, N) of f0, their slope per sample, multiples of them (B, S, N, K)."""
+
+    cycles: Tensor
+    bend: Tensor
+    multiple: Tensor
+
+
+class HarmonicFit:
+    """The least-squares problem of one mixture and one f0, to be solved for any prior; see `harmonic_least_squares`.
+
+    ``partials`` and ``sounding`` (B, S, N, K): which of them exist (voiced, below Nyquist).
+    """
+
+    def __init__(
+        self, mixture: Tensor, f0_hz: Tensor, sample_rate: float, hop: int = 256, window: int = 1024,
+        harmonics: int | None = None, inharmonicity: Tensor | None = None, ridge: float = 0.15,
+    ) -> None:  # fmt: skip
+        _check(mixture, f0_hz, hop, window, inharmonicity)
+        self.sample_rate, self.hop, self.ridge, self.samples = sample_rate, hop, ridge, mixture.shape[-1]
+        self.f0_hz = f0_hz.to(mixture.dtype)
+        self.partials = _partials(self.f0_hz, sample_rate, hop, harmonics, inharmonicity)
+        frequency = self.partials.multiple * self.partials.cycles[..., None]
+        self.sounding = (frequency > 0) & (frequency < 0.5)
+        self.frequency = frequency.to(mixture.dtype)
+        self.spread = window / DEVIATIONS
+        self.time = torch.arange(-(window // 2), window // 2, device=mixture.device, dtype=mixture.dtype)
+        self.weight = torch.exp(-0.5 * (self.time / self.spread).square())
+        self.padded = self._padded(mixture, len(self.time))
+        self.heard = torch.view_as_complex(correlate(self.padded, *self.partials, self.weight, hop))
+        self._sort()
+        self._gram()
+
+    def amplitudes(self, prior: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Complex amplitudes (B, S, N, K) that are most probable under a prior variance (B, S, N, K)."""
+        if prior.shape != self.sounding.shape:
+            raise DdspZooError(
+                f"prior must have shape {tuple(self.sounding.shape)}, got {tuple(prior.shape)}."
+            )
+        prior = self._sorted(prior.double().clamp(min=0))
+        level = self.band[..., 0].real.double()
+        if noise is None:
+            count = self.active.sum(-1, keepdim=True).clamp(min=1)
+            mean = (prior * self.active).sum(-1, keepdim=True) / count + FAINT
+            load = self.ridge * level * mean / (prior + 1e-9 * mean)
+        else:
+            load = 4 * (self._noise_at(noise).clamp(min=0) + FAINT) / (prior + FAINT)
+        load = torch.where(self.active, load, 1.0)
+        return self._unsorted(banded_solve(self.band, load, 2 * self._sorted(self.heard)))
+
+    def estimate(self) -> Tensor:
+        """Complex amplitudes (B, S, N, K) under a prior that is taken from the mixture itself."""
+        frequency_hz = self.frequency * self.sample_rate
+        first = self.amplitudes((200 / frequency_hz.clamp(min=200)).square())
+        return self.amplitudes(self.smoothed(first.abs().square()))
+
+    def smoothed(self, power: Tensor) -> Tensor:
+        """Mean of (B, S, N, K) over neighbouring harmonics and frames; what does not sound counts as silence."""
+        return _blurred(_blurred(power, -1, SMOOTH_HARMONICS), -2, SMOOTH_FRAMES)
+
+    def audio(self, amplitudes: Tensor) -> Tensor:
+        """Complex amplitudes (B, S, N, K) -> sources (B, S, T), frames cross-faded by Hann windows of four hops."""
+        fade = torch.hann_window(4 * self.hop, dtype=self.weight.dtype, device=self.weight.device) / 2
+        parts = torch.view_as_real(amplitudes).to(fade.dtype).contiguous()
+        sound = synthesise(parts, *self.partials, fade, self.hop)
+        cover = overlap_add(fade.expand(self.f0_hz.shape[-1], -1), self.hop)  # below one at both ends
+        inside = slice(2 * self.hop, 2 * self.hop + self.samples)
+        return sound[..., inside] / cover[inside]
+
+    def refined_f0(self, prior: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
+        """f0 (B, S, N) moved towards where the fitted partials really lie, by at most 60 cents.
+
+        Each partial gets a second amplitude d that grows linearly in time, fitted to what the first, c, leaves;
+        Im(d / c) is how far its frequency is off, and all partials of a source vote by their power.
+        """
+        c = self.estimate() if prior is None else self.amplitudes(prior, noise)
+        moment = correlate(self.padded, *self.partials, self.weight * self.time, self.hop)
+        left = 2 * torch.view_as_complex(moment) - self._unsorted(self._moment_of(self._sorted(c)))
+        drift = left / (self.spread**2 * self.band[0, 0, 0].real)
+        multiple = self.partials.multiple
+        votes = (multiple * (drift * c.conj()).imag).sum(-1)
+        power = (multiple.square() * c.abs().square()).sum(-1)
+        power = power + 0.03 * power.mean(-1, keepdim=True) + FAINT
+        widest = self.f0_hz * (2 ** (WIDEST_CENTS / 1200) - 1)
+        shift = votes / power * (self.sample_rate / (2 * math.pi))
+        return self.f0_hz + torch.minimum(torch.maximum(shift, -widest), widest)
+
+    def _padded(self, mixture: Tensor, length: int) -> Tensor:
+        """(B, T) -> (B, 1, (N - 1) * hop + length), frame n from sample n * hop on."""
+        frames = self.f0_hz.shape[-1]
+        after = (frames - 1) * self.hop + length - length // 2 - mixture.shape[-1]
+        return pad(mixture, (length // 2, max(after, 0)))[
+            :, None, : (frames - 1) * self.hop + length
+        ].contiguous()
+
+    def _sort(self) -> None:
+        """Put the partials of all sources of a frame in order of frequency, those that do not sound last."""
+        number = torch.arange(self.sounding[0, :, 0].numel(), device=self.frequency.device)
+        rows = self._rows(torch.where(self.sounding, self.frequency, torch.inf)).double()
+        rows = torch.where(rows.isfinite(), rows, 1.0 + number)
+        most = int(self.sounding.sum((1, 3)).max()) if self.sounding.numel() else 0
+        self.order = rows.argsort(-1)[:, : max(most, 1)]
+        self.active = self._sorted(self.sounding)
+
+    def _rows(self, values: Tensor) -> Tensor:
+        """(B, S, N, K) -> (B * N, S * K)."""
+        return values.transpose(1, 2).flatten(2).flatten(0, 1)
+
+    def _sorted(self, values: Tensor) -> Tensor:
+        """(B, S, N, K) -> (B * N, P)."""
+        return self._rows(values).gather(-1, self.order)
+
+    def _unsorted(self, values: Tensor) -> Tensor:
+        """(B * N, P) -> (B, S, N, K), zero where nothing sounds."""
+        batch, sources, frames, partials = self.sounding.shape
+        rows = values.new_zeros(batch * frames, sources * partials)
+        rows = rows.scatter(-1, self.order, values * self.active)
+        return rows.view(batch, frames, sources, partials).transpose(1, 2)
+
+    def _gram(self) -> None:
+        """Inner products of neighbours in frequency, (B * N, P, W + 1), and their first moments in time.
+
+        Two partials of one source are f0 apart, so within the reach of a window each source has one: as many
+        neighbours as sources are enough.
+        """
+        frequency = self._sorted(self.frequency)
+        bend = self._sorted((self.partials.multiple * self.partials.bend[..., None]).to(self.frequency.dtype))
+        count = frequency.shape[-1]
+        own = torch.full_like(frequency, math.sqrt(2 * math.pi) * self.spread).to(self.heard.dtype)
+        columns, moments = [own], [torch.zeros_like(own)]
+        for d in range(1, self.f0_hz.shape[1] + 1):
+            both = self.active[:, d:] & self.active[:, : max(count - d, 0)]
+            turn = 2 * math.pi * (frequency[:, : max(count - d, 0)] - frequency[:, d:]) * self.spread
+            bent = 2 * math.pi * (bend[:, : max(count - d, 0)] - bend[:, d:]) * self.spread**2
+            width = torch.complex(torch.ones_like(bent), -bent)
+            product = math.sqrt(2 * math.pi) * self.spread * torch.exp(-0.5 * turn**2 / width) / width.sqrt()
+            product = torch.where(both, product, 0)
+            columns.append(pad(product, (0, count - product.shape[1])))
+            moments.append(pad(1j * turn * self.spread / width * product, (0, count - product.shape[1])))
+        self.band, self.moments = torch.stack(columns, -1), torch.stack(moments, -1)
+
+    def _moment_of(self, c: Tensor) -> Tensor:
+        """What sorted partials (R, P) put into each other's first moment."""
+        out = torch.zeros_like(c)
+        for d in range(1, self.moments.shape[-1]):
+            if d < c.shape[1]:
+                off = self.moments[:, :-d, d]
+                out[:, d:] += off * c[:, :-d]
+                out[:, :-d] += off.conj() * c[:, d:]
+        return out
+
+    def _noise_at(self, noise: Tensor) -> Tensor:
+        """Spectrum (B, N, F) read linearly at the sorted partials' frequencies, (B * N, P)."""
+        batch, _, frames, _ = self.sounding.shape
+        if noise.ndim != 3 or noise.shape[:2] != (batch, frames) or noise.shape[2] < 2:
+            raise DdspZooError(f"noise must have shape ({batch}, {frames}, bands), got {tuple(noise.shape)}.")
+        place = self._sorted(self.frequency).double().clamp(0, 0.5) * 2 * (noise.shape[2] - 1)
+        left = place.floor().clamp(max=noise.shape[2] - 2)
+        rows = noise.double().flatten(0, 1)
+        return torch.lerp(rows.gather(-1, left.long()), rows.gather(-1, left.long() + 1), place - left)
+
+
+def _check(mixture: Tensor, f0_hz: Tensor, hop: int, window: int, inharmonicity: Tensor | None) -> None:
+    frames = -(-mixture.shape[-1] // hop) if hop > 0 else 0
+    fits = mixture.ndim == 2 and f0_hz.ndim == 3 and len(f0_hz) == len(mixture) and frames > 0
+    if not fits or f0_hz.shape[1] < 1 or f0_hz.shape[2] != frames:
+        raise DdspZooError(
+            f"Harmonic least squares: a mixture (batch, samples) of {tuple(mixture.shape)} needs f0_hz of shape "
+            f"(batch, sources, {frames}), one frame every {hop} samples; got {tuple(f0_hz.shape)}."
+        )
+    if window < 2:
+        raise DdspZooError(f"Harmonic least squares: the window must span some samples, got {window}.")
+    if not (f0_hz.isfinite() & (f0_hz >= 0)).all():
+        raise DdspZooError("Harmonic least squares: f0_hz must be finite; set unvoiced frames to 0 Hz.")
+    if inharmonicity is not None and inharmonicity.shape != f0_hz.shape:
+        raise DdspZooError("Harmonic least squares: inharmonicity must have the shape of f0_hz.")
+
+
+def _partials(
+    f0_hz: Tensor, sample_rate: float, hop: int, harmonics: int | None, inharmonicity: Tensor | None
+) -> Partials:
+    """Frequencies of all partials, gliding within a frame as f0 does from the frame before to the one after.
+
+    Where f0 jumps it does not glide.
+    """
+    f0 = f0_hz.detach().double()
+    voiced = f0 > 0
+    if harmonics is None:
+        lowest = f0[voiced].min().item() if voiced.any() else sample_rate
+        harmonics = max(1, min(MOST_HARMONICS, int(sample_rate / 2 / lowest)))
+    before, after = torch.cat([f0[..., :1], f0[..., :-1]], -1), torch.cat([f0[..., 1:], f0[..., -1:]], -1)
+    steps = (before > 0).double() + (after > 0)
+    glide = torch.where(after > 0, after, f0) - torch.where(before > 0, before, f0)
+    glide = torch.where(voiced & (glide.abs() < STEEPEST * f0), glide / steps.clamp(min=1), 0)
+    bend = glide / (sample_rate * hop)
+    number = torch.arange(1, harmonics + 1, device=f0.device, dtype=torch.float64).expand(*f0.shape, -1)
+    if inharmonicity is not None:
+        number = number * torch.sqrt(1 + inharmonicity.detach().double()[..., None] * number.square())
+    return Partials(f0 / sample_rate, bend, number.to(f0_hz.dtype).contiguous())
+
+
+def _blurred(values: Tensor, axis: int, reach: int) -> Tensor:
+    """Mean over neighbours along an axis, weighted by a Hann window."""
+    kernel = torch.hann_window(2 * reach + 3, periodic=False, dtype=torch.float64)[1:-1]
+    size, out = values.shape[axis], values * (kernel[reach] / kernel.sum()).item()
+    for step in range(1, min(reach, size - 1) + 1):
+        weight = (kernel[reach + step] / kernel.sum()).item()
+        out.narrow(axis, step, size - step).add_(values.narrow(axis, 0, size - step), alpha=weight)
+        out.narrow(axis, 0, size - step).add_(values.narrow(axis, step, size - step), alpha=weight)
+    return out

@@ -1,0 +1,84 @@
+"""The mask network that UMSS is measured against: a U-Net that is told the f0 of the voice it shall cut out."""
+
+import torch
+from torch import Tensor
+
+from ddsp_zoo.dsp.stft import istft, stft
+from ddsp_zoo.masking import apply_masks, shares
+from ddsp_zoo.models.separator import Rendered, Separator
+from ddsp_zoo.networks.unet import ConditionedUNet
+from ddsp_zoo.synths.control import Controls
+
+AS_PUBLISHED_SLOPE = 1.0  # the authors write LeakyReLU(True), where the first argument is the slope
+
+
+class UNetChoir(Separator):
+    """One mask per voice from a conditioned U-Net; nothing is synthesised, so "synthesised" is the masked mixture.
+
+    The sources go through the network one by one, along the batch; the loss is the mean absolute difference of
+    magnitudes, as published.
+
+    Args:
+        sources: the voices, from high to low.
+        sample_rate: rate of the audio in Hz.
+        segment_seconds: length of the excerpts.
+        as_published_slope: rectifiers of the encoder with slope 1, that is none, as in the authors' code.
+        learning_rate: of Adam.
+        weight_decay: of Adam.
+        decay_every: steps between multiplications of the learning rate by 0.98; 0 keeps it constant.
+        mask_power: exponent of the soft masks in which the voices share the mixture.
+    """
+
+    needs_pitch = True
+
+    def __init__(
+        self, sources: tuple[str, ...] = ("soprano", "alto", "tenor", "bass"), sample_rate: int = 16000,
+        segment_seconds: float = 4.0, as_published_slope: bool = False, learning_rate: float = 1e-3,
+        weight_decay: float = 1e-5, decay_every: int = 0, mask_power: float = 1.0,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            sources, sample_rate, 256, segment_seconds, True, learning_rate, weight_decay, decay_every,
+            mask_power, 1024,
+        )  # fmt: skip
+        slope = AS_PUBLISHED_SLOPE if as_published_slope else 0.2
+        self.network = ConditionedUNet(self.mask_fft // 2 + 1, slope)
+        self.save_hyperparameters()
+
+    def raw_controls(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> Tensor:
+        """(B, T) and f0 (B, S, N) -> masks (B, S, N + 1, F)."""
+        magnitude = stft(audio, self.mask_fft, self.hop_samples).abs()
+        magnitude = magnitude[:, None].expand(-1, len(self.sources), -1, -1).flatten(0, 1)
+        f0_hz = torch.cat([f0_hz, f0_hz[..., -1:]], dim=-1).flatten(0, 1)
+        masks = self.network(magnitude, f0_hz).unflatten(0, (-1, len(self.sources)))
+        return masks.transpose(2, 3)
+
+    def forward(
+        self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Rendered:  # fmt: skip
+        """Cut the sources out of a mixture: arguments, errors and shapes as in `Separator.forward`.
+
+        The controls are the mask of each source (B, S, N + 1, F) and the pitch it was given.
+        """
+        self._check(audio, f0_hz, onset)
+        window = (self.mask_fft, self.hop_samples)
+        mask = self.raw_controls(audio, f0_hz, onset)
+        sources = istft(stft(audio, *window)[:, None] * mask.transpose(2, 3), *window, audio.shape[-1])
+        controls = {"mask": mask, "f0_hz": f0_hz[..., None], "onset": onset[..., None]}
+        return Rendered(sources, controls, sources)
+
+    def masked(self, mixture: Tensor, rendered: Rendered, power: float | None = None) -> Tensor:
+        """Stems cut out of the mixture (B, T) or (B, C, T), in proportion to the masks, which then sum to one."""
+        power = self.mask_power if power is None else power
+        masks = shares(rendered.controls["mask"].transpose(2, 3) ** power)
+        return apply_masks(mixture, masks, self.mask_fft, self.hop_samples)
+
+    def losses(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
+        """Mean absolute difference of masked and true magnitudes."""
+        window = (self.mask_fft, self.hop_samples)
+        masked = rendered.controls["mask"].transpose(2, 3) * stft(mixture, *window).abs()[:, None]
+        return {"magnitude": (masked - stft(targets, *window).abs()).abs().mean()}
+
+    def given_controls(self, rendered: Rendered, stems: Tensor) -> Controls:
+        """The pitch; a mask is no control that could be edited or played."""
+        return {name: rendered.controls[name] for name in ("f0_hz", "onset")}
