@@ -52,6 +52,12 @@ def ramps(start, goal, row, frame, place, whole, hop):
 
 
 @kernel
+def along(ramp, step):
+    """A ramp's value a number of samples on."""
+    return ramp[0] + ramp[1] * step
+
+
+@kernel
 def copy(source, target):
     """Copy one row: a plain loop is several times faster here than a slice assignment."""
     for i in range(len(source)):
@@ -92,10 +98,10 @@ def play_parallel(line, at, whole, count, eta, gain, zero, steps):
     now, before, earliest = U(at - whole), U(at - whole - 1), U(at - whole - 2)
     for j in range(count):
         i = U(j)
-        fraction, smoothing = eta[0] + eta[1] * steps[i], zero[0] + zero[1] * steps[i]
+        fraction, smoothing = along(eta, steps[i]), along(zero, steps[i])
         near = line[now + i] + fraction * (line[before + i] - line[now + i])
         far = line[before + i] + fraction * (line[earliest + i] - line[before + i])
-        line[U(at) + i] += (gain[0] + gain[1] * steps[i]) * (near + smoothing * (far - near))
+        line[U(at) + i] += along(gain, steps[i]) * (near + smoothing * (far - near))
 
 
 @kernel
@@ -105,29 +111,19 @@ def unplay_parallel(adjoint, at, whole, count, eta, gain, zero, steps):
     one = adjoint.dtype.type(1)
     for j in range(count):
         i = U(j)
-        fraction, smoothing, g = (
-            eta[0] + eta[1] * steps[i],
-            zero[0] + zero[1] * steps[i],
-            gain[0] + gain[1] * steps[i],
-        )
-        adjoint[now + i] += g * adjoint[here + i] * (one - smoothing) * (one - fraction)
+        fraction, smoothing = along(eta, steps[i]), along(zero, steps[i])
+        back = along(gain, steps[i]) * adjoint[here + i]
+        adjoint[now + i] += back * (one - smoothing) * (one - fraction)
     for j in range(count):
         i = U(j)
-        fraction, smoothing, g = (
-            eta[0] + eta[1] * steps[i],
-            zero[0] + zero[1] * steps[i],
-            gain[0] + gain[1] * steps[i],
-        )
-        mixed = smoothing * (one - fraction) + (one - smoothing) * fraction
-        adjoint[before + i] += g * adjoint[here + i] * mixed
+        fraction, smoothing = along(eta, steps[i]), along(zero, steps[i])
+        back = along(gain, steps[i]) * adjoint[here + i]
+        adjoint[before + i] += back * (smoothing * (one - fraction) + (one - smoothing) * fraction)
     for j in range(count):
         i = U(j)
-        fraction, smoothing, g = (
-            eta[0] + eta[1] * steps[i],
-            zero[0] + zero[1] * steps[i],
-            gain[0] + gain[1] * steps[i],
-        )
-        adjoint[earliest + i] += g * adjoint[here + i] * smoothing * fraction
+        fraction, smoothing = along(eta, steps[i]), along(zero, steps[i])
+        back = along(gain, steps[i]) * adjoint[here + i]
+        adjoint[earliest + i] += back * smoothing * fraction
 
 
 @kernel
@@ -138,7 +134,7 @@ def measure_zero(line, at, whole, count, eta, gain, zero, steps, sent):
     for j in range(count):
         i = U(j)
         step, grad = steps[i], sent[i]
-        fraction, smoothing, g = eta[0] + eta[1] * step, zero[0] + zero[1] * step, gain[0] + gain[1] * step
+        fraction, smoothing, g = along(eta, step), along(zero, step), along(gain, step)
         near_slope, far_slope = line[before + i] - line[now + i], line[earliest + i] - line[before + i]
         near, far = line[now + i] + fraction * near_slope, line[before + i] + fraction * far_slope
         of_eta = g * grad * (near_slope + smoothing * (far_slope - near_slope))
@@ -161,8 +157,8 @@ def play_serial(line, at, whole, count, eta, gain, smoothing, steps, one_pole, d
     v, h = zero if abs(tail[0]) < quiet else tail[0], zero if abs(tail[1]) < quiet else tail[1]
     for j in range(count):
         i = U(j)
-        fraction, s = eta[0] + eta[1] * steps[i], smoothing[0] + smoothing[1] * steps[i]
-        g, last = gain[0] + gain[1] * steps[i], v
+        fraction, s = along(eta, steps[i]), along(smoothing, steps[i])
+        g, last = along(gain, steps[i]), v
         near = line[now + i] + fraction * (line[before + i] - line[now + i])
         if one_pole:
             v = (g * near - s * (g * near)) + s * v  # in this form only one multiply-add waits for the last v
@@ -200,7 +196,7 @@ def unplay_serial(
         if clip and abs(line[here + i]) >= one:
             grad = zero
             adjoint[here + i] = zero
-        fraction, s = eta[0] + eta[1] * steps[i], smoothing[0] + smoothing[1] * steps[i]
+        fraction, s = along(eta, steps[i]), along(smoothing, steps[i])
         if dc_pole > 0:
             by_output = dc_pole * (grad + by_output)
             grad = by_output + by_change
@@ -209,7 +205,7 @@ def unplay_serial(
             grad = grad + by_pole
             by_pole = s * grad
         sent[i] = grad
-        back = (gain[0] + gain[1] * steps[i]) * (grad - by_pole)
+        back = along(gain, steps[i]) * (grad - by_pole)
         if one_pole:
             adjoint[now + i] += (back - fraction * back) + pending
             pending = fraction * back
@@ -229,14 +225,11 @@ def measure_pole(line, at, whole, count, eta, gain, smoothing, steps, filtered, 
     for j in range(count):
         i = U(j)
         step = steps[i]
-        fraction, s, g = eta[0] + eta[1] * step, smoothing[0] + smoothing[1] * step, gain[0] + gain[1] * step
+        fraction, s, g = along(eta, step), along(smoothing, step), along(gain, step)
         near_slope = line[before + i] - line[now + i]
         near, passed = line[now + i] + fraction * near_slope, sent[i] - s * sent[i]
-        of_eta, of_gain, of_smoothing = (
-            passed * g * near_slope,
-            passed * near,
-            sent[i] * (filtered[i] - g * near),
-        )
+        of_eta, of_gain = passed * g * near_slope, passed * near
+        of_smoothing = sent[i] * (filtered[i] - g * near)
         by_eta, by_eta_step = by_eta + of_eta, by_eta_step + of_eta * step
         by_gain, by_gain_step = by_gain + of_gain, by_gain_step + of_gain * step
         by_smoothing, by_smoothing_step = by_smoothing + of_smoothing, by_smoothing_step + of_smoothing * step
@@ -251,11 +244,8 @@ def forward(
     rows, count = excitation.shape
     line, steps = np.empty(reach + count, audio.dtype), np.arange(hop).astype(audio.dtype)
     places, delays = np.empty(hop + 1, np.int64), np.empty(hop, np.int64)
-    parallel, plain, off = (
-        not one_pole and dc_pole == 0,
-        one_pole and dc_pole == 0 and not clip,
-        audio.dtype.type(0),
-    )
+    parallel, off = not one_pole and dc_pole == 0, audio.dtype.type(0)
+    plain = one_pole and dc_pole == 0 and not clip
     for row in range(rows):
         fill(line, reach, history[row], excitation[row])
         last = tail[row, 0], tail[row, 1]
@@ -296,7 +286,8 @@ def backward(
     steps = np.arange(hop).astype(audio.dtype)
     places, delays = np.empty(hop + 1, np.int64), np.empty(hop, np.int64)
     buffer, kept, step = np.empty(hop, audio.dtype), min(reach, history.shape[1]), number(1) / number(hop)
-    parallel, plain, off = not one_pole and dc_pole == 0, one_pole and dc_pole == 0 and not clip, number(0)
+    parallel, off = not one_pole and dc_pole == 0, number(0)
+    plain = one_pole and dc_pole == 0 and not clip
     for row in range(rows):
         fill(line, reach, history[row], audio[row])
         fill(adjoint, reach, history[row, :0], grad_audio[row])
@@ -314,21 +305,8 @@ def backward(
                 elif plain:
                     sent = buffer[:size]
                     carries = unplay_serial(
-                        line,
-                        adjoint,
-                        at,
-                        whole,
-                        size,
-                        eta,
-                        gain,
-                        smoothing,
-                        steps,
-                        True,
-                        off,
-                        False,
-                        carries,
-                        sent,
-                    )
+                        line, adjoint, at, whole, size, eta, gain, smoothing, steps, True, off, False, carries, sent
+                    )  # fmt: skip
                 else:
                     sent = buffer[:size]
                     carries = unplay_serial(
