@@ -44,9 +44,15 @@ def main() -> None:
 def measured(summary: dict[str, Any]) -> str:
     """The last section of a card: what was measured, and how."""
     protocol = summary["protocol"]
+    tracks = (
+        f"{protocol['tracks']} {protocol['split']} tracks"
+        if protocol["tracks"] > 1
+        else f"one {protocol['split']} track"
+    )
+    spread = ", in brackets the 95 % interval over tracks" if protocol["tracks"] > 1 else ""
     return (
-        f"{HEADING}\n\nMean over {protocol['frame_seconds']:g}-s frames of {protocol['tracks']} {protocol['split']} "
-        f"tracks of {protocol['data']}, in brackets the 95 % interval over tracks; sources together, the rest left "
+        f"{HEADING}\n\nMean over {protocol['frame_seconds']:g}-s frames of {tracks} of "
+        f"{protocol['data']}{spread}; sources together, the rest left "
         f"out. `metrics.json` has every source.\n\n{render_markdown(summary['results'])}\n"
     )
 
