@@ -87,6 +87,16 @@ def test_umss_has_its_published_size() -> None:
     assert count(Umss()) == count(Umss(sources=("high", "low"))) == 5_573_961
 
 
+def test_umss_gives_out_its_line_spectral_frequencies_in_hertz() -> None:
+    model = tiny_umss()
+    batch = make_batch(model)
+    with torch.no_grad():
+        out = model(batch["mixture"], batch["f0_hz"], batch["onset"])
+    lsf_hz = model.given_controls(out, out.sources)["lsf_hz"]
+    assert lsf_hz.shape[-1] == 20 and 0 < lsf_hz.min() and lsf_hz.max() < 8000
+    assert (lsf_hz.diff(dim=-1) > 0).all()
+
+
 def test_the_transformer_stays_small() -> None:
     assert 2_000_000 < count(AstDdsp()) < 30_000_000
 

@@ -10,6 +10,7 @@ from ddsp_zoo.losses import MultiScaleSpectralLoss, error_db
 from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.networks.gru import GRU
 from ddsp_zoo.networks.mixture_encoder import MixtureEncoder, SourceDecoder
+from ddsp_zoo.synths.control import Controls
 from ddsp_zoo.synths.source_filter import SourceFilter
 
 QUARTET = ("soprano", "alto", "tenor", "bass")
@@ -82,6 +83,11 @@ class Umss(Separator):
         voices = torch.stack([self.fitted_harmonics(channel, rendered) for channel in channels], dim=2)
         voices = voices if mixture.ndim == 3 else voices[:, :, 0]
         return voices + super().masked(mixture - voices.sum(1), rendered, power)
+
+    def given_controls(self, rendered: Rendered, stems: Tensor) -> Controls:
+        """The controls, with the line spectral frequencies in Hz, (B, S, N, 20)."""
+        given = dict(rendered.controls)
+        return given | {"lsf_hz": given.pop("lsf") * self.sample_rate / (2 * torch.pi)}
 
     def fitted_harmonics(self, mixture: Tensor, rendered: Rendered) -> Tensor:
         """The voices' harmonics with the levels of the network and the phases of the mixture (B, T): -> (B, S, T).
