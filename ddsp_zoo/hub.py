@@ -90,15 +90,16 @@ def info(name: str) -> dict[str, Any]:
 def refresh_manifest(checkpoints_dir: str | Path) -> None:
     """Write sha256 and size of the files in `checkpoints_dir` into its manifest.json.
 
-    A row without a folder stays as it is; a folder without a row is an error.
+    A new row need not name its files. A row without a folder stays as it is; a folder without a row is an error.
     """
     path = Path(checkpoints_dir) / MANIFEST
     manifest = json.loads(path.read_text(encoding="utf-8"))
     for folder in sorted(weights.parent for weights in path.parent.glob(f"*/{WEIGHTS}")):
         if folder.name not in manifest["models"]:
             raise DdspZooError(f"{folder} has no row in {path}: add one and try again.")
-        files = manifest["models"][folder.name]["files"]
-        files.update({file: _fingerprint(folder / file) for file in files})
+        row = manifest["models"][folder.name]
+        files = row.get("files") or (WEIGHTS, "config.yaml", "card.md", "metrics.json")
+        row["files"] = {file: _fingerprint(folder / file) for file in files}
     _write_atomically(path, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
 
 

@@ -320,6 +320,14 @@ def test_refresh_manifest(zoo: Path) -> None:
     write_checkpoint(zoo / "bundle/unlisted")
     with refused("unlisted has no row"):
         hub.refresh_manifest(zoo / "bundle")
+    listing = zoo / "bundle/manifest.json"
+    manifest = json.loads(listing.read_text(encoding="utf-8"))
+    manifest["models"]["unlisted"] = {
+        key: x for key, x in manifest["models"]["tiny"].items() if key != "files"
+    }
+    listing.write_text(json.dumps(manifest), encoding="utf-8")
+    hub.refresh_manifest(zoo / "bundle")
+    assert sorted(hub.info("unlisted")["files"]) == FILES
 
 
 # Downloads

@@ -86,8 +86,8 @@ class Umss(Separator):
 
     def given_controls(self, rendered: Rendered, stems: Tensor) -> Controls:
         """The controls, with the line spectral frequencies in Hz, (B, S, N, 20)."""
-        given = dict(rendered.controls)
-        return given | {"lsf_hz": given.pop("lsf") * self.sample_rate / (2 * torch.pi)}
+        lsf_hz = rendered.controls["lsf"] * self.sample_rate / (2 * torch.pi)
+        return {"lsf_hz": lsf_hz} | {name: x for name, x in rendered.controls.items() if name != "lsf"}
 
     def fitted_harmonics(self, mixture: Tensor, rendered: Rendered) -> Tensor:
         """The voices' harmonics with the levels of the network and the phases of the mixture (B, T): -> (B, S, T).

@@ -122,8 +122,9 @@ def _multiplier(matrix: Tensor, rows: int) -> Callable[[Tensor], Tensor]:
     oneDNN keeps the matrix in the layout that its product wants, where BLAS makes one at every call.
     """
     mkldnn = torch.ops.mkldnn
-    packs = {torch.float32: True, torch.bfloat16: mkldnn._is_mkldnn_bf16_supported()}
-    if not torch.backends.mkldnn.is_available() or not packs.get(matrix.dtype):
+    there = torch.backends.mkldnn.is_available() and hasattr(mkldnn, "_linear_pointwise")
+    halves = there and matrix.dtype == torch.bfloat16 and mkldnn._is_mkldnn_bf16_supported()
+    if not halves and not (there and matrix.dtype == torch.float32):
         return lambda x: x.to(matrix.dtype) @ matrix.t()
     packed = mkldnn._reorder_linear_weight(matrix.contiguous(), rows)
     return lambda x: mkldnn._linear_pointwise(x.to(matrix.dtype), packed, None, "none", [], "")
