@@ -11,6 +11,7 @@ from ddsp_zoo.losses import (
     FFT_SIZES,
     MultiResolutionStftLoss,
     MultiScaleSpectralLoss,
+    error_db,
     multi_scale_spectral_distance,
     spectral_distance,
 )
@@ -145,3 +146,16 @@ def test_gradient_leads_to_the_level_of_the_target(loss: torch.nn.Module) -> Non
     # Sources that are not contiguous in memory, as slices of a batch are, pass as well.
     swapped = target.transpose(0, 1)
     torch.testing.assert_close(loss(0.5 * swapped, swapped), loss(0.5 * target, target))
+
+
+def test_error_in_decibels_has_known_answers() -> None:
+    """A target at half its level errs by -6 dB; a perfect one is held at the floor; silence is safe."""
+    target = torch.randn(2, 1, 4000, generator=torch.Generator().manual_seed(0))
+    mixture = target[:, 0]
+    assert error_db(target / 2, target, mixture).item() == pytest.approx(-6.02, abs=0.05)
+    assert error_db(target, target, mixture).item() == pytest.approx(-30.0, abs=0.01)
+    assert error_db(0 * target, target, mixture).item() == pytest.approx(0.0, abs=1e-5)
+    silence = torch.zeros(1, 2, 100, requires_grad=True)
+    error = error_db(silence, torch.zeros(1, 2, 100), torch.zeros(1, 100))
+    error.backward()
+    assert error.item() == pytest.approx(0.0, abs=1e-5) and silence.grad.isfinite().all()
