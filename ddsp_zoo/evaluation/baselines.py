@@ -12,8 +12,7 @@ from ddsp_zoo.dsp.oscillator import harmonic_bank
 from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.evaluation.nmf import harmonic_nmf
 from ddsp_zoo.masking import EPS, apply_masks, soft_masks
-
-HARMONICS = 101
+from ddsp_zoo.synths.source_filter import SourceFilter
 
 
 def mixture_itself(mixture: Tensor, sources: int) -> Tensor:
@@ -69,13 +68,11 @@ def _harmonic_comb(f0_hz: Tensor, sample_rate: int, frame_hop: int, samples: int
     flat to 200 Hz and falls by 6 dB per octave above. Silent where f0 is 0, with fades of one frame.
     """
     missing = max(0, -(-samples // frame_hop) - f0_hz.shape[-1])
-    batch = len(f0_hz)
-    f0_hz = pad(f0_hz.float(), (0, missing)).flatten(0, 1)
-    number = torch.arange(1, HARMONICS + 1, device=f0_hz.device, dtype=f0_hz.dtype)
-    frequency_hz = f0_hz[..., None] * number
-    audible = (frequency_hz < sample_rate / 2).sum(-1, keepdim=True).clamp(min=1)
-    combs, _ = harmonic_bank(f0_hz, 200 / frequency_hz.clamp(min=200) / audible, sample_rate, frame_hop)
-    return combs[:, :samples].unflatten(0, (batch, -1))
+    pitch = pad(f0_hz.float(), (0, missing)).flatten(0, 1)[..., None]
+    voice = SourceFilter(sample_rate, frame_hop)
+    amplitude = voice.harmonic_amplitudes({"f0_hz": pitch, "harmonic_amplitude": torch.ones_like(pitch)})
+    combs, _ = harmonic_bank(pitch[..., 0], amplitude, sample_rate, frame_hop)
+    return combs[:, :samples].unflatten(0, (len(f0_hz), -1))
 
 
 def given_pitch(

@@ -48,16 +48,6 @@ def two_voices(samples: int = RATE) -> tuple[Tensor, Tensor]:
     return sources[None].float(), framed(f0)[None]
 
 
-@pytest.fixture(params=["kernel", "tensors"])
-def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Runs a test twice: compiled, and as on a machine without numba."""
-    if request.param == "tensors":
-        monkeypatch.setattr(compiled, "AVAILABLE", False)
-    elif not compiled.AVAILABLE:
-        pytest.skip("numba is not installed")
-    return request.param
-
-
 def test_two_sources_come_back_with_their_phases(path) -> None:
     sources, f0_hz = two_voices(RATE // 2)
     found = harmonic_least_squares(sources.sum(1), f0_hz[..., : -(-RATE // 2 // HOP)], RATE, HOP, ridge=1e-4)

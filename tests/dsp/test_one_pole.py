@@ -8,20 +8,11 @@ from scipy.signal import lfilter
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from ddsp_zoo.dsp import compiled
 from ddsp_zoo.dsp.frames import follow, ramps
 from ddsp_zoo.dsp.one_pole import dc_block, high_pass_pole, one_pole
 from ddsp_zoo.errors import DdspZooError
 
 HOP = 8
-
-
-@pytest.fixture(params=["kernel", "scan"])
-def form(request, monkeypatch) -> str:
-    """Both forms of the recursion."""
-    if request.param == "scan":
-        monkeypatch.setattr(compiled, "AVAILABLE", False)
-    return request.param
 
 
 def random_input(rows: int, frames: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -34,7 +25,7 @@ def random_input(rows: int, frames: int) -> tuple[Tensor, Tensor, Tensor]:
 
 @pytest.mark.parametrize("rows", [1, 3, 4, 6])
 @pytest.mark.parametrize("frames", [1, 2, 20])
-def test_equals_the_plain_recursion(form, rows, frames):
+def test_equals_the_plain_recursion(path, rows, frames):
     x, pole, state = random_input(rows, frames)
     poles, last, expected = follow(*ramps(pole, HOP, x.shape[1]), HOP), state, []
     for n in range(x.shape[1]):
@@ -45,13 +36,13 @@ def test_equals_the_plain_recursion(form, rows, frames):
     torch.testing.assert_close(end, last, atol=1e-10, rtol=0)
 
 
-def test_gradients(form):
+def test_gradients(path):
     inputs = [v.requires_grad_() for v in random_input(3, 4)]
     assert gradcheck(lambda x, pole, state: one_pole(x, pole, HOP, state=state), inputs)
     assert gradcheck(lambda x, state: dc_block(x, 50, 1000, state), inputs[::2])
 
 
-def test_chunks_with_carried_state_equal_one_pass(form):
+def test_chunks_with_carried_state_equal_one_pass(path):
     x, pole, state = random_input(2, 9)
     whole, end = one_pole(x, pole, HOP, state=state)
     first, state = one_pole(x[:, : 4 * HOP], pole[:, :5], HOP, state=state)
@@ -60,7 +51,7 @@ def test_chunks_with_carried_state_equal_one_pass(form):
     torch.testing.assert_close(state, end, atol=1e-12, rtol=0)
 
 
-def test_the_pole_jumps_at_an_onset(form):
+def test_the_pole_jumps_at_an_onset(path):
     x, _, _ = random_input(1, 3)
     pole = torch.tensor([[0.2, 0.9, 0.9]], dtype=torch.float64)
     y, _ = one_pole(x, pole, HOP, onset=torch.tensor([[0, 1, 0]]))
@@ -68,7 +59,7 @@ def test_the_pole_jumps_at_an_onset(form):
     torch.testing.assert_close(y[0, :HOP], held)
 
 
-def test_dc_blocker_is_the_published_high_pass(form):
+def test_dc_blocker_is_the_published_high_pass(path):
     x, _, _ = random_input(2, 30)
     r = high_pass_pole(20, 1000)
     y, state = dc_block(x, 20, 1000)
@@ -96,7 +87,7 @@ def test_the_operators_keep_their_promises():
     torch.library.opcheck(torch.ops.ddsp_zoo.dc_block.default, (x, state, 0.9, False))
 
 
-def test_no_samples(form):
+def test_no_samples(path):
     x, pole, _ = random_input(2, 1)
     assert one_pole(x[:, :0], pole, HOP)[0].shape == dc_block(x[:, :0], 20, 1000)[0].shape == (2, 0)
 
@@ -114,7 +105,7 @@ def test_no_samples(form):
         (lambda x, p, s: (x, p / 0, HOP), "finite"),
     ],
 )
-def test_refuses_what_does_not_fit(form, change, message):
+def test_refuses_what_does_not_fit(path, change, message):
     with pytest.raises(DdspZooError, match=message):
         one_pole(*change(*random_input(2, 3)))
 

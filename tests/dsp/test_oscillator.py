@@ -41,16 +41,6 @@ def snr_db(audio: Tensor, reference: Tensor) -> float:
     return 10 * math.log10((reference.square().sum() / (audio.double() - reference).square().sum()).item())
 
 
-@pytest.fixture(params=["kernel", "tensors"])
-def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Runs a test twice: compiled, and as on a machine without numba."""
-    if request.param == "tensors":
-        monkeypatch.setattr(compiled, "AVAILABLE", False)
-    elif not compiled.AVAILABLE:
-        pytest.skip("numba is not installed")
-    return request.param
-
-
 @pytest.mark.parametrize("hop", [1, 7, 128, 300])
 def test_sinusoids_equal_a_running_sum(path, hop):
     frequency, amplitude, phase = rand(2, 4, 3, high=3990), rand(2, 4, 3, low=-1, seed=1), rand(2, 3, seed=2)

@@ -1,4 +1,4 @@
-"""The string loop, kernel and block form, against a plain loop over samples; its gradients, tuning and bounds."""
+"""The string loop, kernel and block path, against a plain loop over samples; its gradients, tuning and bounds."""
 
 import math
 from typing import Any
@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from ddsp_zoo.dsp import compiled
 from ddsp_zoo.dsp.frames import follow, ramps
 from ddsp_zoo.dsp.string import StringState, phase_delay, string_loop, tuned_delay
 from ddsp_zoo.errors import DdspZooError
@@ -23,14 +22,6 @@ VARIANTS = [
     for dc_pole in (0.0, 0.9)
     for clip in (False, True)
 ]
-
-
-@pytest.fixture(params=["kernel", "block"])
-def form(request, monkeypatch) -> str:
-    """Both forms of the loop."""
-    if request.param == "block":
-        monkeypatch.setattr(compiled, "AVAILABLE", False)
-    return request.param
 
 
 def name(options: dict[str, Any]) -> str:
@@ -88,7 +79,7 @@ def naive_loop(
 
 @pytest.mark.parametrize("options", VARIANTS, ids=name)
 @pytest.mark.parametrize(("low", "high"), [(1, 1), (1, 4), (5, 40), (30.25, 30.25), (14, 16)])
-def test_equals_the_plain_recursion(form, options, low, high):
+def test_equals_the_plain_recursion(path, options, low, high):
     played = random_string(3, 64, low, high)
     expected, _ = naive_loop(*played, torch.zeros(3, 0), torch.zeros(3, 2), **options)
     audio, _ = string_loop(*played, HOP, **options)
@@ -96,7 +87,7 @@ def test_equals_the_plain_recursion(form, options, low, high):
 
 
 @pytest.mark.parametrize("options", VARIANTS, ids=name)
-def test_gradients_are_those_of_the_plain_recursion(form, options):
+def test_gradients_are_those_of_the_plain_recursion(path, options):
     inputs = [
         *random_string(2, 32, 1.3, 9, frames=5),
         torch.randn(2, 12).double(),
@@ -118,13 +109,13 @@ def test_gradients_are_those_of_the_plain_recursion(form, options):
 
 
 @pytest.mark.parametrize("options", VARIANTS, ids=name)
-def test_gradients_by_finite_differences(form, options):
+def test_gradients_by_finite_differences(path, options):
     inputs = [x.requires_grad_() for x in random_string(1, 16, 2.1, 6.9)]
     assert gradcheck(lambda *given: string_loop(*given, HOP, **options)[0], inputs)
 
 
 @pytest.mark.parametrize("options", VARIANTS, ids=name)
-def test_chunks_with_carried_state_equal_one_pass(form, options):
+def test_chunks_with_carried_state_equal_one_pass(path, options):
     excitation, *controls = random_string(2, 96, 2, 20)
     whole, end = string_loop(excitation, *controls, HOP, **options)
     state, chunks = StringState.silent(2, 20, excitation), []
@@ -138,7 +129,7 @@ def test_chunks_with_carried_state_equal_one_pass(form, options):
     torch.testing.assert_close(state.tail, end.tail, atol=1e-12, rtol=0)
 
 
-def test_controls_jump_at_an_onset(form):
+def test_controls_jump_at_an_onset(path):
     excitation, _, gain, smoothing = random_string(1, 32, 5, 5)
     delay = torch.tensor([[5.0, 5.0, 11.0, 11.0]], dtype=torch.float64)
     onset = torch.tensor([[0, 0, 1, 0]])
@@ -169,7 +160,7 @@ def test_the_operator_keeps_its_promises():
         torch.library.opcheck(torch.ops.ddsp_zoo.string_loop.default, given)
 
 
-def test_single_precision_is_close_to_double(form):
+def test_single_precision_is_close_to_double(path):
     played = random_string(4, 2000, 20, 300, dtype=torch.float32)
     single, _ = string_loop(*played, HOP)
     double, _ = string_loop(*(x.double() for x in played), HOP)
@@ -180,25 +171,25 @@ def test_single_precision_is_close_to_double(form):
 # ---- what is given
 
 
-def test_strided_inputs_sound_like_contiguous_ones(form):
+def test_strided_inputs_sound_like_contiguous_ones(path):
     played = random_string(3, 32, 3, 9)
     strided = [x.t().contiguous().t() for x in played]
     assert torch.equal(string_loop(*strided, HOP)[0], string_loop(*played, HOP)[0])
 
 
-def test_no_samples(form):
+def test_no_samples(path):
     excitation, *controls = random_string(2, 0, 3, 9, frames=1)
     assert string_loop(excitation, *controls, HOP)[0].shape == (2, 0)
 
 
 @pytest.mark.parametrize("delay", [1e3, 1e9, 3e38])
-def test_a_delay_beyond_the_beginning_hears_silence(form, delay):
+def test_a_delay_beyond_the_beginning_hears_silence(path, delay):
     excitation, _, gain, smoothing = random_string(2, 64, 3, 9, dtype=torch.float32)
     audio, _ = string_loop(excitation, torch.full_like(gain, delay), gain, smoothing, HOP)
     assert torch.equal(audio, excitation)
 
 
-def test_nan_in_the_excitation_stays_in_its_row(form):
+def test_nan_in_the_excitation_stays_in_its_row(path):
     excitation, *controls = random_string(2, 32, 3, 9)
     excitation[0, 5] = math.nan
     audio, _ = string_loop(excitation, *controls, HOP)
@@ -207,7 +198,7 @@ def test_nan_in_the_excitation_stays_in_its_row(form):
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("which", [0, 1, 2])
-def test_controls_that_are_not_finite_are_refused(form, bad, which):
+def test_controls_that_are_not_finite_are_refused(path, bad, which):
     excitation, *controls = random_string(2, 32, 3, 9)
     controls[which][1, 2] = bad
     with pytest.raises(DdspZooError, match="unvoiced"):
@@ -215,13 +206,13 @@ def test_controls_that_are_not_finite_are_refused(form, bad, which):
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.99, -5.0])
-def test_a_delay_below_one_sample_is_refused(form, delay):
+def test_a_delay_below_one_sample_is_refused(path, delay):
     excitation, _, gain, smoothing = random_string(2, 32, 3, 9)
     with pytest.raises(DdspZooError, match="at least 1 sample"):
         string_loop(excitation, torch.full_like(gain, delay), gain, smoothing, HOP)
 
 
-def test_a_delay_beyond_the_memory_of_the_state_is_refused(form):
+def test_a_delay_beyond_the_memory_of_the_state_is_refused(path):
     excitation, *controls = random_string(2, 32, 30, 40)
     with pytest.raises(DdspZooError, match="longest_delay"):
         string_loop(excitation, *controls, HOP, state=StringState.silent(2, 29, excitation))
@@ -240,7 +231,7 @@ def test_a_delay_beyond_the_memory_of_the_state_is_refused(form):
         (lambda g: [x.long() for x in g], "int64"),
     ],
 )
-def test_shapes_and_types_that_do_not_fit_are_refused(form, change, message):
+def test_shapes_and_types_that_do_not_fit_are_refused(path, change, message):
     with pytest.raises(DdspZooError, match=message):
         string_loop(*change(list(random_string(2, 32, 3, 9))), HOP)
 
@@ -253,7 +244,7 @@ def test_shapes_and_types_that_do_not_fit_are_refused(form, change, message):
         StringState(torch.zeros(2, 40), torch.zeros(2, 2)),
     ],
 )
-def test_a_state_that_does_not_fit_is_refused(form, state):
+def test_a_state_that_does_not_fit_is_refused(path, state):
     with pytest.raises(DdspZooError, match="state of a string"):
         string_loop(*random_string(2, 32, 3, 9), HOP, state=state)
 
