@@ -4,6 +4,7 @@ from ddsp_zoo.data.base import StemDataModule, Track
 from ddsp_zoo.data.registry import (
     ChoralSingingDataset,
     GuitarSet,
+    JoinedChoirs,
     RenderedBand,
     RenderedChoir,
     RenderedStrings,
@@ -12,6 +13,6 @@ from ddsp_zoo.data.registry import (
 )  # fmt: skip
 
 __all__ = [
-    "ChoralSingingDataset", "GuitarSet", "RenderedBand", "RenderedChoir", "RenderedStrings", "StemDataModule",
-    "StemFolder", "Track", "make",
+    "ChoralSingingDataset", "GuitarSet", "JoinedChoirs", "RenderedBand", "RenderedChoir", "RenderedStrings",
+    "StemDataModule", "StemFolder", "Track", "make",
 ]  # fmt: skip

@@ -81,7 +81,8 @@ class EpochSampler(DistributedSampler):
 class StemDataset(Dataset):
     """Excerpts of tracks: random ones for training, consecutive ones else.
 
-    With ``random_excerpts`` any index is valid: it seeds the place of the excerpt.
+    With ``random_excerpts`` any index is valid: it seeds the place of the excerpt. ``pitches``: by name of the track,
+    in place of what belongs to it.
     """
 
     def __init__(self, tracks: list[Track], spec: BatchSpec, random_excerpts: int = 0, seed: int = 0) -> None:
@@ -94,6 +95,7 @@ class StemDataset(Dataset):
             for k in range(max(1, int(track.seconds / self.seconds + 1e-6)))  # 0.6 / 0.2 is below 3
         ]  # fmt: skip
         self.weights = np.array([track.seconds for track in tracks])
+        self.pitches: dict[str, PitchTrack] = {}
         self._pitch: dict[int, PitchTrack] = {}
 
     def __len__(self) -> int:
@@ -104,7 +106,10 @@ class StemDataset(Dataset):
         return self.tracks[self.excerpts[index][0]].name
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        number, start = self._random_excerpt(index) if self.random_excerpts else self.excerpts[index]
+        return self._excerpt(*(self._random_excerpt(index) if self.random_excerpts else self.excerpts[index]))
+
+    def _excerpt(self, number: int, start: float) -> dict[str, torch.Tensor]:
+        """Mixture, sources and pitch of a track from a time in seconds on, moved to a frame."""
         track = self.tracks[number]
         frame = round(start * self.spec.sample_rate) // self.spec.hop_samples
         start = frame * self.spec.hop_samples / self.spec.sample_rate
@@ -133,9 +138,12 @@ class StemDataset(Dataset):
         return out
 
     def _pitch_of(self, number: int) -> PitchTrack:
+        track = self.tracks[number]
+        if track.name in self.pitches:
+            return self.pitches[track.name]
         if number not in self._pitch:
             hop = self.spec.hop_samples / self.spec.sample_rate
-            self._pitch[number] = self.tracks[number].read_pitch(self.spec.sources, hop)
+            self._pitch[number] = track.read_pitch(self.spec.sources, hop)
         return self._pitch[number]
 
 
@@ -160,6 +168,7 @@ class StemDataModule(L.LightningDataModule):
         self.workers, self.seed = workers, seed
         self.spec: BatchSpec | None = None
         self.datasets: dict[str, StemDataset] = {}
+        self.pitches: dict[str, PitchTrack] = {}  # by name of the track, in place of the corpus's own
 
     @abstractmethod
     def tracks(self, split: Split) -> list[Track]:
@@ -182,6 +191,7 @@ class StemDataModule(L.LightningDataModule):
             self._check(tracks, split)
             random = self.examples_per_epoch if split == "train" else 0
             self.datasets[split] = StemDataset(tracks, self.spec, random, self.seed)
+            self.datasets[split].pitches = self.pitches
 
     def train_dataloader(self) -> DataLoader:
         """Random excerpts, or all in shuffled order (see `EpochSampler`)."""

@@ -99,7 +99,8 @@ class ChoralSingingDataset(ChoirDataModule):
         f0_source: given (the corpus's own curves, CREPE for recordings that have none), crepe (of each singer),
             or mixture (of a multi-pitch tracker that heard the mixture alone; it errs).
         crepe_model: tiny, or full, ten times as slow.
-        validation_tracks: groups to validate on, drawn by lot but always the same; 0: all.
+        train_tracks: groups to train on, drawn by lot but always the same; 0: all.
+        validation_tracks: groups to validate on; 0: all.
         test_tracks: groups to test on; 0: all.
         download: fetch the corpus (1.1 GB) where it is absent.
         gain_db: training voices are made louder or softer by up to so much, each by its own random gain.
@@ -113,8 +114,8 @@ class ChoralSingingDataset(ChoirDataModule):
         self, root: str | None = None, voices: int = 4,
         splits: Literal["one_song", "by_song", "by_song_and_singer"] = "one_song",
         f0_source: Literal["given", "crepe", "mixture"] = "given", crepe_model: Literal["tiny", "full"] = "tiny",
-        validation_tracks: int = 9, test_tracks: int = 0, download: bool = False, gain_db: float = 0.0,
-        batch_size: int = 16, examples_per_epoch: int = 0, workers: int = 0, seed: int = 0,
+        train_tracks: int = 0, validation_tracks: int = 9, test_tracks: int = 0, download: bool = False,
+        gain_db: float = 0.0, batch_size: int = 16, examples_per_epoch: int = 0, workers: int = 0, seed: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(voices, gain_db, batch_size, examples_per_epoch, workers, seed)
         self.root = root or os.environ.get("CHORAL_SINGING_ROOT")
@@ -122,7 +123,7 @@ class ChoralSingingDataset(ChoirDataModule):
         if splits not in SPLITS:
             raise DdspZooError(f"There are no splits called {splits!r}: choose one of {', '.join(SPLITS)}.")
         self.splits = SPLITS[splits]
-        self.most = {"train": 0, "validation": validation_tracks, "test": test_tracks}
+        self.most = {"train": train_tracks, "validation": validation_tracks, "test": test_tracks}
 
     def prepare_data(self) -> None:
         """Fetch the corpus if asked to, track the pitches that are not known yet, and cut out what is needed."""

@@ -8,6 +8,7 @@ from ddsp_zoo.data.base import StemDataModule
 from ddsp_zoo.data.choral import ChoralSingingDataset
 from ddsp_zoo.data.folder import StemFolder
 from ddsp_zoo.data.guitarset import GuitarSet
+from ddsp_zoo.data.joined_choirs import JoinedChoirs
 from ddsp_zoo.data.rendered_band import RenderedBand
 from ddsp_zoo.data.rendered_choir import RenderedChoir
 from ddsp_zoo.data.rendered_strings import RenderedStrings
@@ -15,7 +16,15 @@ from ddsp_zoo.errors import DdspZooError
 
 CORPORA: dict[str, type[StemDataModule]] = {
     corpus.__name__: corpus
-    for corpus in (ChoralSingingDataset, GuitarSet, RenderedBand, RenderedChoir, RenderedStrings, StemFolder)
+    for corpus in (
+        ChoralSingingDataset,
+        GuitarSet,
+        JoinedChoirs,
+        RenderedBand,
+        RenderedChoir,
+        RenderedStrings,
+        StemFolder,
+    )
 }
 
 

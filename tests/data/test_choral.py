@@ -113,6 +113,13 @@ def test_every_combination_of_singers(tmp_path: Path) -> None:
     assert not [name for split in ("train", "validation") for name in found[split] if "_4" in name]
 
 
+def test_less_to_train_on_is_drawn_by_lot(tmp_path: Path) -> None:
+    root = str(write_corpus(tmp_path / "csd"))
+    every, few = (names(ChoralSingingDataset(root, train_tracks=most))["train"] for most in (0, 2))
+    assert len(few) == 2 and set(few) < set(every) and few != every[:2]
+    assert few == names(ChoralSingingDataset(root, train_tracks=2))["train"]
+
+
 def test_duets_are_pairs_of_different_parts(tmp_path: Path) -> None:
     data = ChoralSingingDataset(str(write_corpus(tmp_path / "csd")), voices=2)
     found = names(data)
