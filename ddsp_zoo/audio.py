@@ -10,6 +10,7 @@ import soxr
 from ddsp_zoo.errors import DdspZooError
 
 MAX_CHANNELS = 2
+LOUDEST = 1e6  # samples of floating-point files that hold 16-bit numbers pass
 
 
 def open_audio(path: str | Path) -> sf.SoundFile:
@@ -39,9 +40,11 @@ def open_audio(path: str | Path) -> sf.SoundFile:
 
 
 def check_finite(audio: np.ndarray, name: str | Path) -> None:
-    """Raise `DdspZooError` where a sample is NaN or infinite."""
+    """Raise `DdspZooError` where a sample is NaN, infinite or beyond all use."""
     if not np.isfinite(audio).all():
         raise DdspZooError(f"{name} contains samples that are not finite numbers (NaN or infinity).")
+    if (peak := np.abs(audio).max(initial=0)) > LOUDEST:
+        raise DdspZooError(f"{name} has a peak of {peak:.1e}, where audio lies between -1 and 1: scale it.")
 
 
 def read_blocks(path: str | Path, block_frames: int = 1 << 18) -> Iterator[np.ndarray]:

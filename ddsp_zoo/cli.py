@@ -1,7 +1,7 @@
 """The command line: `ddsp-zoo` and `lightning` are the same program.
 
-`fit`, `validate`, `test` and `predict` are LightningCLI's; `separate`, `list`, `info` and `evaluate` are ours. This
-module parses and calls; everything it does can be done from Python too.
+`fit`, `validate`, `test` and `predict` are LightningCLI's; `separate`, `list`, `info`, `evaluate` and `report` are
+ours. This module parses and calls; everything it does can be done from Python too.
 """
 
 import sys
@@ -15,6 +15,7 @@ USAGE = """usage: ddsp-zoo COMMAND ...
   list             the models there are
   info NAME        what a model is, was trained on and reaches
   evaluate         measure a model against baselines on a data set
+  report FOLDER... set evaluated models, or training runs, side by side
   fit | validate | test | predict   train and run recipes (`ddsp-zoo fit --help`)
 
 `ddsp-zoo COMMAND --help` says more. `lightning` is another name of this program."""

@@ -33,7 +33,9 @@ def separate(arguments: list[str]) -> int:
         "--format", choices=("wav", "flac"), default="wav", help="32-bit float WAV or 24-bit FLAC"
     )
     parser.add_argument(
-        "--pitch", help="for models that need it: an f0 CSV, a folder with one recording a source, or `crepe`"
+        "--pitch",
+        help="for models that need it: an f0 CSV, a folder with one recording a source, or `crepe`; without "
+        "it, the models for choirs find it in the mixture",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the synthesiser's noise (%(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, mps (%(default)s)")
@@ -94,24 +96,49 @@ def evaluate(arguments: list[str]) -> int:
     parser.add_argument("--root", help="folder of the data")
     parser.add_argument("--split", choices=("test", "validation"), default="test")
     parser.add_argument("--out", default="evaluation", help="folder for tables and plots (%(default)s)")
+    parser.add_argument(
+        "--pitch", choices=("given", "mixture"), default="given",
+        help="that of the data, or what the model itself finds in the mixture (%(default)s)",
+    )  # fmt: skip
     parser.add_argument("--tracks", type=int, help="stop after so many tracks")
-    parser.add_argument("--seeds", type=int, default=1, help="noise seeds averaged over (%(default)s)")
+    parser.add_argument("--seeds", type=int, default=5, help="noise seeds averaged over (%(default)s)")
     parser.add_argument("--device", default="cpu", help="where the model runs (%(default)s)")
     options = parser.parse_args(arguments)
 
     from ddsp_zoo import evaluation, hub
     from ddsp_zoo.data import make
-    from ddsp_zoo.evaluation.tables import render_text
+    from ddsp_zoo.evaluation.pitch import pitch_table
+    from ddsp_zoo.evaluation.tables import by_metric, by_source, render_text
 
     hub.info(options.model)  # an unknown name is told before any data is rendered
     data = make(options.data, **({"root": options.root} if options.root else {}))
     model = hub.load(options.model, checkpoint=options.checkpoint) if options.checkpoint else options.model
     summary = evaluation.run(
         model, data, options.out, options.split, device=_device(options.device), limit_tracks=options.tracks,
-        seeds=range(options.seeds),
+        seeds=range(options.seeds), pitch=options.pitch,
     )  # fmt: skip
-    print(render_text(summary["results"]))
+    print(render_text(by_metric(summary["results"])))
+    print("\nSI-SDR (dB) by source")
+    print(render_text(by_source(summary["results"], order=summary["protocol"]["sources"])))
+    if "pitch" in summary:
+        print("\nPitch found in the mixture")
+        print(render_text(pitch_table(summary["pitch"])))
     print(f"\n{options.out}: rows.csv, summary.csv, summary.json and a box plot per metric")
+    return 0
+
+
+def report(arguments: list[str]) -> int:
+    """`ddsp-zoo report FOLDER... --runs RUN...`."""
+    parser = Parser("ddsp-zoo report", description="Set models, or training runs, side by side.")
+    parser.add_argument("folders", nargs="*", metavar="FOLDER", help="what `ddsp-zoo evaluate --out` wrote")
+    parser.add_argument("--runs", nargs="+", default=[], metavar="RUN", help="training runs, as in runs/NAME")
+    parser.add_argument("--out", default="report", help="folder for tables and plots (%(default)s)")
+    options = parser.parse_args(arguments)
+
+    from ddsp_zoo.evaluation.report import report as write_report
+
+    written = write_report(options.folders, options.out, options.runs)
+    print(f"{options.out}: {', '.join(path.name for path in written)}")
     return 0
 
 
@@ -127,5 +154,5 @@ def _device(name: str) -> str:
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "separate": separate, "list": list_models, "info": info, "evaluate": evaluate,
+    "separate": separate, "list": list_models, "info": info, "evaluate": evaluate, "report": report,
 }  # fmt: skip

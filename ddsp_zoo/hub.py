@@ -387,6 +387,21 @@ def _build(config: Any, weights: dict[str, Tensor], path: Path) -> Any:
     return model
 
 
+def copy_weights(source: nn.Module, target: nn.Module, name: str) -> None:
+    """Give `target` its weights from `source`, called `name`, which may have more parts than it.
+
+    `DdspZooError` where they do not fit.
+    """
+    theirs = source.state_dict()
+    try:
+        target.load_state_dict({key: theirs[key] for key in target.state_dict()})
+    except (KeyError, RuntimeError) as error:
+        raise DdspZooError(
+            f"The weights of {name} do not fit the {type(target).__name__} of this recipe: start from a model "
+            "of the same class and sizes."
+        ) from error
+
+
 def _write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that others see the old content or the new, never a part."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")

@@ -5,6 +5,9 @@ bin of the mixture belongs to it, and the mixture supplies the phase. ``power`` 
 2 for the Wiener form. Sources: Schulze-Forster et al. 2022 (UMSS); Planton's thesis, eq. 3.3.
 """
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp.stft import istft, stft
@@ -50,3 +53,23 @@ def apply_masks(mixture: Tensor, masks: Tensor, n_fft: int = 2048, hop: int = 25
     if mixture.ndim == 3:
         masks = masks[:, :, None]
     return istft(spec * masks, n_fft, hop, mixture.shape[-1])
+
+
+def shared_rest(
+    mixture: Tensor, sources: Tensor, power: float = 2.0, n_fft: int = 2048, hop: int = 256
+) -> Tensor:
+    """Sources (B, S, [C,] T) with what they leave of the mixture (B, [C,] T), shared in proportion to them.
+
+    The result sums to the mixture.
+    """
+    strength = stft(sources, n_fft, hop).abs()
+    if sources.ndim == 4:
+        strength = strength.square().mean(2).sqrt()
+    return sources + apply_masks(mixture - sources.sum(1), shares(strength**power), n_fft, hop)
+
+
+def by_channel(mixture: Tensor, separate: Callable[[Tensor], Tensor]) -> Tensor:
+    """What a function makes of mono, (B, T) -> (B, S, T), for each channel: (B, [C,] T) -> (B, S, [C,] T)."""
+    if mixture.ndim == 2:
+        return separate(mixture)
+    return torch.stack([separate(channel) for channel in mixture.unbind(1)], dim=2)

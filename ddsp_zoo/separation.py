@@ -179,6 +179,7 @@ def resolve_pitch(model: Any, pitch: Any, audio: Any, sample_rate: int, seconds:
     if not model.needs_pitch:
         return None
     if isinstance(pitch, PitchTrack):
+        pitch.check(model)
         return pitch
     from ddsp_zoo.pitch.given import find_pitch
 

@@ -11,9 +11,9 @@ from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelChec
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from ddsp_zoo import hub
 from ddsp_zoo.data.base import StemDataModule
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.models.separator import Separator
 from ddsp_zoo.tracking.loggers import LogConfigCallback, make_loggers
 from ddsp_zoo.tracking.media import LogMedia
 
@@ -22,12 +22,30 @@ class ZooCLI(LightningCLI):
     """`fit`, `validate`, `test` and `predict` on recipes; module level, so that it survives a spawned process."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Two flags beside Lightning's own."""
+        """Flags beside Lightning's own."""
         parser.add_argument("--name", type=str, default="run", help="name of the run, also of its folder")
         parser.add_argument("--runs", type=str, default="runs", help="folder that holds the runs")
         parser.add_argument(
             "--media_every", type=int, default=5, help="epochs between logged audio and pictures"
         )
+        parser.add_argument(
+            "--start_from", type=str | None, default=None,
+            help="weights to start a new run from: a released name, a checkpoint folder or a .ckpt file",
+        )  # fmt: skip
+
+    def before_fit(self) -> None:
+        """Take over weights, where some are named; --ckpt_path goes on with a run instead."""
+        config = self.config[self.subcommand]
+        if (start := config.start_from) is None:
+            return
+        if config.ckpt_path is not None:
+            raise DdspZooError(
+                "start_from begins a new run and ckpt_path goes on with one: give one of them."
+            )
+        path = Path(start)
+        hub.copy_weights(hub.load(start, checkpoint=path if path.exists() else None), self.model, start)
+
+    before_validate = before_test = before_predict = before_fit
 
     def parse_arguments(self, parser: LightningArgumentParser, args: list[str]) -> None:
         """Parse, without the base class's warning that a program should not pass arguments on."""
@@ -77,7 +95,7 @@ def run_trainer(arguments: list[str]) -> None:
     """Run LightningCLI; recipes and options that do not fit raise `DdspZooError`."""
     check_files(arguments)
     ZooCLI(
-        Separator, StemDataModule, subclass_mode_model=True, subclass_mode_data=True, args=arguments,
+        L.LightningModule, StemDataModule, subclass_mode_model=True, subclass_mode_data=True, args=arguments,
         save_config_callback=LogConfigCallback, save_config_kwargs={"overwrite": True},
         trainer_defaults={"log_every_n_steps": 10}, seed_everything_default=0,
         parser_kwargs={"prog": "ddsp-zoo", "exit_on_error": False},

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ddsp_zoo import evaluation
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.evaluation import baselines, figures, tables
-from ddsp_zoo.evaluation.protocol import LIMIT_DB, SYSTEMS, evaluate
+from ddsp_zoo.evaluation import baselines, comparison, figures, tables
+from ddsp_zoo.evaluation.protocol import LIMIT_DB, SEEDS, SYSTEMS, evaluate
 from ddsp_zoo.masking import apply_masks, single_mask, soft_masks
 from ddsp_zoo.metrics import si_sdr
 
@@ -44,6 +44,7 @@ def excerpt(*f0_hz: float, samples: int = 2 * RATE) -> dict[str, Tensor]:
 
 class Rendered(NamedTuple):
     sources: Tensor
+    tonal: Tensor
 
 
 class FakeModel:
@@ -52,17 +53,21 @@ class FakeModel:
     sample_rate, hop_samples, mask_fft = RATE, HOP, 512
 
     def __init__(self, answer: Any, sources: tuple[str, ...] = ("high", "low")) -> None:
-        self.answer, self.sources, self.given = answer, sources, []
+        self.answer, self.sources, self.given, self.powers = answer, sources, [], []
 
     def __call__(self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None) -> Rendered:
         self.given.append((audio, f0_hz, onset))
-        return Rendered(self.answer(audio))
+        return Rendered(self.answer(audio), self.tonal(audio))
+
+    def tonal(self, audio: Tensor) -> Tensor:
+        return self.answer(audio)
 
     def masked(self, mixture: Tensor, rendered: Rendered, power: float) -> Tensor:
+        self.powers.append(power)
         window = {"n_fft": self.mask_fft, "hop": self.hop_samples}
         if len(self.sources) == 1:
             return apply_masks(mixture, single_mask(rendered.sources, mixture, power, **window), **window)
-        return apply_masks(mixture, soft_masks(rendered.sources, power, **window), **window)
+        return apply_masks(mixture, soft_masks(rendered.tonal, power, **window), **window)
 
 
 class FakeLoader(list):
@@ -256,6 +261,28 @@ def test_seeds_make_noise_repeatable_and_are_averaged() -> None:
     assert column(both, "irm") == pytest.approx(column(one, "irm"))
 
 
+def test_masks_that_noise_does_not_change_are_made_once() -> None:
+    class Steady(FakeModel):
+        def tonal(self, audio: Tensor) -> Tensor:
+            return torch.stack([tone(f, audio.shape[-1]) for f in (440, 300)])[None]
+
+    batch = excerpt(440, 300)
+    steady, shaky = Steady(noisy_answer), FakeModel(noisy_answer)
+    one, two = (rows_of(steady, FakeData([batch]), seeds=seeds) for seeds in ((1,), (1, 2)))
+    assert steady.powers == [1.0, 2.0] * 2
+    assert column(two, "masked_power") == column(one, "masked_power")
+    assert column(two, "synthesised") != column(one, "synthesised")
+    rows_of(shaky, FakeData([batch]), seeds=(1, 2))
+    assert shaky.powers == [1.0, 2.0] * 2
+    rows_of(shaky, FakeData([batch]))
+    assert len(shaky.powers) == 4 + 2 * len(SEEDS) and len(SEEDS) == 5
+
+
+def test_without_a_seed_there_is_nothing_to_average() -> None:
+    with pytest.raises(DdspZooError, match="seed"):
+        rows_of(FakeModel(noisy_answer), FakeData([excerpt(440, 300)]), seeds=())
+
+
 def test_one_source_without_pitch_has_no_comb_and_leaves_a_residual() -> None:
     batch = excerpt(440, 300)
     batch = {"mixture": batch["mixture"], "sources": batch["sources"][:, :1]}
@@ -287,11 +314,11 @@ def test_a_model_that_diverged_is_told() -> None:
 def test_a_module_is_evaluated_without_dropout_or_gradient() -> None:
     class Module(torch.nn.Module):
         sources, sample_rate, hop_samples, mask_fft = ("high", "low"), RATE, HOP, 512
-        masked = FakeModel.masked
+        masked, powers = FakeModel.masked, []
 
         def forward(self, audio: Tensor, **pitch: Tensor) -> Rendered:
             assert not self.training and not torch.is_grad_enabled()
-            return Rendered(audio[:, None].repeat(1, 2, 1))
+            return Rendered(*[audio[:, None].repeat(1, 2, 1)] * 2)
 
     assert rows_of(Module().train(), FakeData([excerpt(440, 300)]))
 
@@ -345,13 +372,14 @@ def test_one_track_has_no_interval_and_missing_values_are_not_counted() -> None:
     for row in rows:
         row["sdr_db"] = math.nan
     assert found(tables.summarise(rows), "masked", "a", "sdr_db")["count"] == 0
-    assert tables.render_text(tables.summarise(rows)).splitlines()[1].split()[-1] == "-"
+    assert tables.by_metric(tables.summarise(rows))[1][-1] == "-"
+    assert tables.by_source(tables.summarise(rows), "sdr_db")[1] == ["masked", "-", "-", "-", "-"]
 
 
 def test_tables_are_aligned_and_valid_markdown() -> None:
     summary = tables.summarise(made_rows())
-    text = tables.render_text(summary).splitlines()
-    markdown = tables.render_markdown(summary, "rest").splitlines()
+    text = tables.render_text(tables.by_metric(summary)).splitlines()
+    markdown = tables.render_markdown(tables.by_metric(summary, "rest")).splitlines()
     mean = f"{found(summary, 'masked', 'all')['mean']:.2f} ["
     assert text[0].split() == ["system", "si_sdr_db", "sdr_db"]
     assert text[1].index(mean) == text[0].index("si_sdr_db")
@@ -376,14 +404,69 @@ def test_files_appear_whole_or_not_at_all(tmp_path, monkeypatch) -> None:
     assert path.read_text() == whole and [p.name for p in path.parent.iterdir()] == ["rows.csv"]
 
 
-def test_box_plot_shows_every_system(tmp_path) -> None:
+def test_table_by_source_holds_each_mean_and_spread() -> None:
+    summary = tables.summarise(made_rows())
+    header, masked, irm = tables.by_source(summary, order=["b", "rest", "a", "c"])
+    assert header == ["system", "all", "b", "rest", "a"]
+    assert masked == ["masked"] + [f"{found(summary, 'masked', s)['mean']:.2f}" for s in header[1:]]
+    spread = tables.by_source(summary, show=tables.median_and_deviation)
+    row = found(summary, "irm", "rest")
+    assert spread[2][spread[0].index("rest")] == f"{row['median']:.2f} ({row['std']:.2f})" and irm[0] == "irm"
+
+
+def test_sources_together_are_named_where_they_are_several() -> None:
+    assert tables.source_names(made_rows(sources=("bass", "rest"))) == ["bass", "rest"]
+    assert tables.source_names(made_rows(sources=("b", "a")), ["a", "b"]) == ["all", "a", "b"]
+
+
+def colours_of(path: Any) -> set[tuple[int, ...]]:
     from matplotlib.image import imread
 
+    pixels = (imread(path)[..., :3] * 255).round().astype(int).reshape(-1, 3)
+    return set(map(tuple, pixels.tolist()))
+
+
+def test_box_plot_shows_every_system(tmp_path) -> None:
     figures.box_plot(made_rows(), "si_sdr_db", tmp_path / "box.png", "title")
-    pixels = (imread(tmp_path / "box.png")[..., :3] * 255).round().astype(int).reshape(-1, 3)
-    drawn = set(map(tuple, pixels.tolist()))
+    drawn = colours_of(tmp_path / "box.png")
     colour = {system: tuple(bytes.fromhex(code[1:])) for system, code in figures.COLOURS.items()}
     assert colour["masked"] in drawn and colour["irm"] in drawn and colour["synthesised"] not in drawn
+
+
+def test_boxes_are_percentiles_and_the_mean() -> None:
+    box = figures._box(list(range(101)))
+    assert box == (5, 25, 50, 75, 95, 50)
+
+
+def test_the_axis_ends_where_the_mixture_is_at_its_worst() -> None:
+    def box(shift: float) -> figures.Box:
+        return figures._box([shift + x for x in range(11)])
+
+    boxes = {
+        ("a", "mixture"): box(-10),
+        ("b", "mixture"): box(-5),
+        ("a", "noise"): box(-50),
+        ("a", "irm"): box(20),
+    }
+    edge = figures._edge(boxes, rises=True)
+    assert edge == -9.5
+    assert [figures._beyond(x, edge, True) for x in boxes.values()] == [False, False, True, False]
+    low, high = figures._limits(list(boxes.values()), edge, True)
+    assert -12 < low < -9.5 and 29.5 < high < 32
+    edge = figures._edge(boxes, rises=False)  # as if it were a distance
+    assert edge == 4.5 and figures._beyond(boxes["a", "irm"], edge, False)
+    assert figures._limits(list(boxes.values()), edge, False)[1] < 10
+    assert not figures._beyond(box(-50), figures._edge({}, True), True)
+
+
+def test_a_box_plot_of_one_frame_or_of_nothing_is_a_picture(tmp_path) -> None:
+    from matplotlib.image import imread
+
+    rows = made_rows(tracks=1, frames=1)
+    figures.box_plot(rows, "si_sdr_db", tmp_path / "one.png")
+    figures.box_plot([row | {"si_sdr_db": math.nan} for row in rows], "si_sdr_db", tmp_path / "none.png")
+    sizes = {imread(tmp_path / name).shape[:2] for name in ("one.png", "none.png")}
+    assert len(sizes) == 1 and min(sizes.pop()) > 200
 
 
 def test_run_leaves_rows_summary_and_figures(tmp_path, monkeypatch) -> None:
@@ -398,3 +481,5 @@ def test_run_leaves_rows_summary_and_figures(tmp_path, monkeypatch) -> None:
     assert (protocol["model"], protocol["seeds"], protocol["mask_fft"]) == ("fake_model", [0, 1], 512)
     assert (protocol["tracks"], protocol["frames"], set(protocol["systems"])) == (2, 4, set(SYSTEMS))
     assert len(metrics) == 6 and found(summary["results"], "irm", "all")["count"] == 8
+    (again,) = comparison.read([tmp_path / "out"])
+    assert again.name == "fake_model" and again.rows == rows_of(FakeModel(noisy_answer), data, seeds=(0, 1))

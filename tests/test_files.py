@@ -66,7 +66,7 @@ def test_same_file_twice_gives_exactly_the_same(model: AstDdsp, song: Path, tmp_
 
 
 def test_pitch_of_a_file(song: Path, tmp_path: Path) -> None:
-    (tmp_path / "f0.csv").write_text("time_seconds,one\n0,100\n1,100\n2,100\n")
+    (tmp_path / "f0.csv").write_text("time_seconds,one\n0,100\n0.9,100\n1.8,100\n2.7,100\n")
     model = Mirror(("one",), needs_pitch=True)
     folder = separate_file(model, song, tmp_path / "out", pitch=tmp_path / "f0.csv")
     with np.load(folder / "controls.npz") as controls:

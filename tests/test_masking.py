@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ddsp_zoo.dsp.stft import istft, stft
-from ddsp_zoo.masking import apply_masks, single_mask, soft_masks
+from ddsp_zoo.masking import apply_masks, by_channel, shared_rest, single_mask, soft_masks
 from ddsp_zoo.models import AstDdsp, Rendered
 
 SETTINGS = {"n_fft": 256, "hop": 64}
@@ -88,3 +88,22 @@ def test_masks_of_another_length_are_refused() -> None:
     masks = soft_masks(noise(1, 2, 1000), **SETTINGS)
     with pytest.raises(ValueError, match="frames"):
         apply_masks(noise(1, 2000), masks, **SETTINGS)
+
+
+@pytest.mark.parametrize("channels", [None, 2])
+def test_what_sources_leave_is_shared_by_what_they_have(channels: int | None) -> None:
+    """Two tones fitted at half their level: the rest of each goes to whoever has its frequency."""
+    time = torch.arange(16000) / 16000
+    tones = torch.stack([torch.sin(2 * torch.pi * hertz * time) for hertz in (300, 2000)])[None]
+    if channels:
+        tones = torch.stack([tones, -0.5 * tones], dim=2)  # out of phase: their sum must not matter
+    whole = shared_rest(tones.sum(1), tones / 2)
+    assert torch.allclose(whole.sum(1), tones.sum(1), atol=1e-5)
+    assert (whole - tones)[..., 2048:-2048].abs().max() < 0.02
+
+
+def test_channels_are_separated_one_by_one() -> None:
+    stereo = torch.randn(2, 2, 50)
+    halves = by_channel(stereo, lambda mono: torch.stack([mono / 2, mono / 3], 1))
+    assert halves.shape == (2, 2, 2, 50) and torch.equal(halves[:, 1], stereo / 3)
+    assert torch.equal(by_channel(stereo[:, 0], lambda mono: mono[:, None]), stereo[:, :1])

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tiny import tiny_ast
@@ -85,6 +86,36 @@ def test_the_strings_model_has_the_size_of_the_thesis() -> None:
 
 def test_umss_has_its_published_size() -> None:
     assert count(Umss()) == count(Umss(sources=("high", "low"))) == 5_573_961
+
+
+def test_umss_finds_the_pitches_itself_where_none_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, rate = tiny_umss(tracks_pitch=True), 44100
+    heard = []
+
+    def track(audio: np.ndarray, voices: int) -> np.ndarray:
+        heard.append((len(audio), voices))
+        return np.repeat([[330.0], [110.0]], -(-len(audio) // 256), 1).astype(np.float32)
+
+    monkeypatch.setattr(model.tracker, "track", track)
+    audio = np.random.default_rng(0).uniform(-0.5, 0.5, (2, rate)).astype(np.float32)
+    result = model.separate(audio, rate)
+    assert heard == [(16000, 2)]  # in mono, at the model's rate
+    assert set(result.controls["high"]["f0_hz"]) == {330} and set(result.controls["low"]["f0_hz"]) == {110}
+    monkeypatch.setattr(model.tracker, "track", lambda audio, voices: np.zeros((2, 63), dtype=np.float32))
+    unpitched = model.separate(audio, rate)  # the masks alone share what has no pitch
+    stems = sum(unpitched.stems.values())
+    assert np.isfinite(stems).all() and np.allclose(stems + unpitched.residual, audio, atol=1e-5)
+
+
+def test_the_tracker_is_not_trained_along_and_not_needed_to_start_from() -> None:
+    whole, plain = tiny_umss(tracks_pitch=True), tiny_umss()
+    assert count(whole.tracker) + count(plain) == count(whole)
+    assert not any(p.requires_grad for p in whole.tracker.parameters())
+    hub.copy_weights(whole, plain, "whole")
+    theirs = whole.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in plain.state_dict().items())
+    with pytest.raises(DdspZooError, match="weights of plain do not fit the Umss"):
+        hub.copy_weights(plain, whole, "plain")
 
 
 def test_umss_gives_out_its_line_spectral_frequencies_in_hertz() -> None:

@@ -1,5 +1,6 @@
 """Every recipe is run, not believed: two steps each on data that is rendered on the spot."""
 
+import math
 import re
 from pathlib import Path
 
@@ -32,6 +33,45 @@ def test_recipe_trains_two_steps(recipe: Path, tmp_path: Path, monkeypatch: pyte
     last = torch.load(checkpoints / "last.ckpt", weights_only=True)
     assert last["global_step"] == 2 and (checkpoints / "best.ckpt").exists()
     assert all(value.isfinite().all() for value in last["state_dict"].values())
+
+
+def test_published_recipes_train_two_voices_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DDSP_ZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    options = re.findall(r"Two voices: add `(.*?)`", (FOLDER / "sv_s.yaml").read_text())[0].split()
+    run_trainer([
+        "fit", "--config", str(FOLDER / "sv_s.yaml"), "--config", str(FOLDER / "smoke/sv_s.yaml"), *options,
+        "--runs", str(tmp_path), "--trainer.accelerator", "cpu",
+    ])  # fmt: skip
+    last = torch.load(tmp_path / "sv_s/checkpoints/last.ckpt", weights_only=True)
+    assert last["global_step"] == 2 and last["hyper_parameters"]["sources"] == ["high", "low"]
+
+
+def test_the_four_published_variants_differ_in_supervision_and_amount() -> None:
+    names = ("us_f", "us_s", "sv_f", "sv_s")
+    recipes = {name: yaml.safe_load((FOLDER / f"{name}.yaml").read_text()) for name in names}
+    for name, recipe in recipes.items():
+        model, data = (recipe[part]["init_args"] for part in ("model", "data"))
+        assert model.pop("supervised") is name.startswith("sv")
+        seconds = data["train_tracks"] * data["track_seconds"]
+        assert seconds == (91 * 60 + 20 if name.endswith("f") else 160)
+        steps = math.ceil(seconds / model["segment_seconds"] / data["batch_size"])
+        assert model.pop("decay_every") == 200 * steps
+    different = {
+        part: len({str(recipe[part]) for recipe in recipes.values()}) for part in ("model", "data", "trainer")
+    }
+    assert different == {"model": 1, "data": 2, "trainer": 1}
+
+
+def test_a_small_recipe_takes_as_much_of_the_real_singers_as_it_says(capsys: pytest.CaptureFixture) -> None:
+    (options,) = re.findall(r"Real singers: add `(.*?)`", (FOLDER / "us_s.yaml").read_text())
+    words = ["fit", "--config", str(FOLDER / "us_s.yaml"), *options.replace("recipes", str(FOLDER)).split()]
+    for arguments, tracks in ((words, 2), (words[:5], 0)):  # the rendered pieces' number is not taken over
+        with pytest.raises(SystemExit):
+            run_trainer([*arguments, "--print_config"])
+        data = yaml.safe_load(capsys.readouterr().out)["data"]
+        assert data["class_path"] == "ddsp_zoo.data.ChoralSingingDataset"
+        assert data["init_args"]["train_tracks"] == tracks
 
 
 @pytest.mark.parametrize("data", DATA, ids=name_of)

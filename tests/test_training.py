@@ -10,9 +10,10 @@ import pytest
 import soundfile as sf
 import torch
 import yaml
-from tiny import RATE, SMALL, music
+from tiny import RATE, SMALL, music, save_tiny_ast
 
 import ddsp_zoo
+from ddsp_zoo import hub
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.training import run_trainer
 
@@ -202,6 +203,60 @@ def test_a_checkpoint_that_is_missing_or_cut_is_named(
         with pytest.raises(DdspZooError, match=f"{words}|half.ckpt.*{words}"):
             fit(recipe, *flag)
     assert not (tmp_path / "runs").exists()
+
+
+# Starting from weights
+
+
+@pytest.fixture
+def trained(recipe: Path, tmp_path: Path) -> Path:
+    """A run of one epoch beside the others."""
+    fit(recipe, "--trainer.max_epochs", "1", "--runs", str(tmp_path / "trained"))
+    return tmp_path / "trained/tiny"
+
+
+@pytest.mark.parametrize("form", ["file", "folder", "name"])
+def test_a_run_starts_from_the_weights_it_is_given(
+    recipe: Path, trained: Path, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without learning, the first validation is that of the model whose weights were taken over."""
+    best = trained / "checkpoints/best.ckpt"
+    own = tmp_path / "own/ast_ddsp_bass"
+    config = {"class_path": "ddsp_zoo.models.AstDdsp", "init_args": dict(SMALL)}
+    hub.save_checkpoint(hub.load("tiny", checkpoint=best), own, config)
+    monkeypatch.setenv("DDSP_ZOO_CHECKPOINTS", str(own.parent))
+    start = {"file": str(best), "folder": str(own), "name": own.name}[form]
+    still = ("--model.learning_rate", "0", "--trainer.max_epochs", "1")
+    fit(recipe, *still, "--runs", str(tmp_path / "fresh"))
+    (fresh,) = curve(tmp_path / "fresh/tiny", "validation/loss")
+    folder = fit(recipe, *still, "--start_from", start)
+    (first,), (last,) = curve(folder, "validation/loss"), curve(trained, "validation/loss")
+    half = 0 if form == "file" else 1e-3  # folders hold half precision
+    assert first == pytest.approx(last, rel=half or 1e-6) and fresh > last + 0.1
+    for name, value in checkpoint(trained)["state_dict"].items():
+        assert torch.allclose(checkpoint(folder)["state_dict"][name], value, rtol=half, atol=half / 10)
+    assert checkpoint(folder)["global_step"] == 3  # a run of its own, from step 0 on
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--start_from", "exB4"], "weights of exB4 do not fit the AstDdsp of this recipe"),
+        (["--start_from", "OWN", "--model.width", "48"], "own do not fit the AstDdsp of this recipe"),
+        (["--start_from", "OWN", "--model.depth", "2"], "own do not fit the AstDdsp of this recipe"),
+        (["--start_from", "OWN", "--ckpt_path", "OWN"], "start_from.*ckpt_path.*give one of them"),
+        (["--start_from", "umss_3v"], "There is no model 'umss_3v': did you mean 'umss_4v'"),
+        (["--start_from", "runs/none/best.ckpt"], "'?runs/none/best.ckpt"),
+        (["--start_from", "."], "is no checkpoint: it needs both"),
+    ],
+)
+def test_weights_that_cannot_be_started_from_are_told(
+    recipe: Path, tmp_path: Path, options: list[str], words: str
+) -> None:
+    own = str(save_tiny_ast(tmp_path / "own"))
+    with pytest.raises(DdspZooError, match=words) as caught:
+        fit(recipe, *(own if option == "OWN" else option for option in options))
+    assert "\n" not in str(caught.value) and not list((tmp_path / "runs").rglob("*.ckpt"))
 
 
 # Several processes

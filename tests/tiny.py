@@ -43,6 +43,7 @@ class Mirror:
 
     sample_rate, hop_samples, segment_samples = RATE, HOP, 32 * HOP
     device = torch.device("cpu")
+    tracker = None
 
     def __init__(self, sources: tuple[str, ...] = ("all",), needs_pitch: bool = False) -> None:
         self.sources, self.needs_pitch = sources, needs_pitch

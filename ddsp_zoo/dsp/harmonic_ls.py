@@ -29,7 +29,7 @@ FAINT = 1e-14  # variances are at least this: -140 dB
 
 def harmonic_least_squares(
     mixture: Tensor, f0_hz: Tensor, sample_rate: float, hop: int = 256, prior: Tensor | None = None,
-    noise: Tensor | None = None, window: int = 1024, harmonics: int | None = None,
+    noise: Tensor | None = None, windows: tuple[int, ...] = (1024,), harmonics: int | None = None,
     inharmonicity: Tensor | None = None, ridge: float = 0.15, refinements: int = 2,
 ) -> Tensor:  # fmt: skip
     """Sources that share a mixture's partials: mixture (B, T), f0_hz (B, S, N) -> (B, S, T).
@@ -46,7 +46,8 @@ def harmonic_least_squares(
             6 dB per octave above 200 Hz to begin with, then the squares of what was fitted, smoothed.
         noise: variance per sample of what is not harmonic, as a spectrum (B, N, F) from 0 Hz to the Nyquist
             frequency: white noise of variance v has v at every point. Without it, ``ridge`` decides.
-        window: samples of a frame that count, by a Gaussian weight.
+        windows: samples of a frame that count, by a Gaussian weight; of several, the mean of their fits. A short one
+            follows motion, a long one tells close partials apart; the errors of the two differ.
         harmonics: partials of each source; without it all that fit below Nyquist, at most 128. K of a given prior.
         inharmonicity: stiffness (B, S, N) of strings: partial h lies at h * f0 * sqrt(1 + inharmonicity * h^2).
         ridge: noise as a share of the prior's mean over the partials of a frame.
@@ -56,12 +57,21 @@ def harmonic_least_squares(
         DdspZooError: shapes that do not fit each other, f0 that is negative or not finite.
     """
     harmonics = harmonics if prior is None else prior.shape[-1]
-    settings = (sample_rate, hop, window, harmonics, inharmonicity, ridge)
+
+    def fit(window: int) -> HarmonicFit:
+        return HarmonicFit(mixture, f0_hz, sample_rate, hop, window, harmonics, inharmonicity, ridge)
+
     for _ in range(refinements):
         with torch.no_grad():
-            f0_hz = HarmonicFit(mixture, f0_hz, *settings).refined_f0(prior, noise)
-    fit = HarmonicFit(mixture, f0_hz, *settings)
-    return fit.audio(fit.estimate() if prior is None else fit.amplitudes(prior, noise))
+            f0_hz = fit(windows[0]).refined_f0(prior, noise)
+    fits = [fit(window) for window in windows]
+    sounds = [f.audio(f.estimate() if prior is None else f.amplitudes(prior, noise)) for f in fits]
+    return torch.stack(sounds).mean(0) if len(sounds) > 1 else sounds[0]
+
+
+def fit_windows(sample_rate: float) -> tuple[int, int]:
+    """Windows of 64 and 128 ms in samples, which together serve voices and plucked strings."""
+    return 2 * round(0.032 * sample_rate), 2 * round(0.064 * sample_rate)
 
 
 class Partials(NamedTuple):

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ddsp_zoo.dsp.harmonic_ls import harmonic_least_squares
+from ddsp_zoo.dsp.harmonic_ls import fit_windows, harmonic_least_squares
 from ddsp_zoo.dsp.oscillator import harmonic_bank
 from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.evaluation.nmf import harmonic_nmf
-from ddsp_zoo.masking import EPS, apply_masks, soft_masks
+from ddsp_zoo.masking import EPS, apply_masks, shared_rest, soft_masks
 from ddsp_zoo.synths.source_filter import SourceFilter
 
 
@@ -80,14 +80,13 @@ def given_pitch(
 ) -> dict[str, Tensor]:
     """Everything that needs no more than f0, by its name in tables; arguments as in `comb_mask`."""
     pitch, window = (f0_hz, sample_rate, frame_hop), {"n_fft": n_fft, "hop": hop}
-    fitted = harmonic_least_squares(mixture, *pitch, window=2 * round(0.032 * sample_rate))
-    masks = soft_masks(fitted, 2.0, **window)
+    fitted = harmonic_least_squares(mixture, *pitch, windows=fit_windows(sample_rate))
     return {
         "comb_mask": comb_mask(mixture, *pitch, **window),
         "comb_mask_power": comb_mask(mixture, *pitch, power=2.0, **window),
         "nmf": harmonic_nmf(mixture, *pitch, **window),
         "harmonic_ls": fitted,
         "harmonic_ls_masked": apply_masks(mixture, soft_masks(fitted, 1.0, **window), **window),
-        "harmonic_ls_masked_power": apply_masks(mixture, masks, **window),
-        "harmonic_ls_shared": fitted + apply_masks(mixture - fitted.sum(1), masks, **window),
+        "harmonic_ls_masked_power": apply_masks(mixture, soft_masks(fitted, 2.0, **window), **window),
+        "harmonic_ls_shared": shared_rest(mixture, fitted, 2.0, **window),
     }

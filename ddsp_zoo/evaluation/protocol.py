@@ -17,6 +17,7 @@ from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.evaluation import baselines
 from ddsp_zoo.metrics import all_metrics
 
+SEEDS = (0, 1, 2, 3, 4)  # as many as in UMSS
 SILENCE_DB = 60.0
 LIMIT_DB = 80.0  # the published UMSS evaluation adds 1e-8 to every ratio, which is -80 dB
 
@@ -37,6 +38,7 @@ SYSTEMS = {
     "irm": "ideal ratio mask |S_i| / sum |S_j|",
     "irm_power": "ideal ratio mask |S_i|^2 / sum |S_j|^2",
 }
+OF_THE_MODEL = ("synthesised", "masked", "masked_power")  # all others are the same for every model
 
 Batch = dict[str, Tensor]
 Row = dict[str, Any]
@@ -49,15 +51,15 @@ def evaluate(
     frame_seconds: float = 1.0,
     device: str = "cpu",
     limit_tracks: int | None = None,
-    seeds: Sequence[int] = (0,),
+    seeds: Sequence[int] = SEEDS,
     progress: bool = True,
 ) -> list[Row]:
     """Measure a model and its baselines; one row a track, source, frame and system.
 
     A row holds ``track``, ``source``, ``frame`` (counted through the track), ``system`` (a key of `SYSTEMS`)
     and every metric of `ddsp_zoo.metrics.all_metrics`. Where noise is involved the row is the mean over
-    ``seeds`` (five of them in UMSS). Excerpts shorter than a frame are one frame; what is left of an excerpt
-    after whole frames is not measured.
+    ``seeds``; what does not depend on them is computed once. Excerpts shorter than a frame are one frame; what is
+    left of an excerpt after whole frames is not measured.
 
     Args:
         model: a `Separator`.
@@ -71,8 +73,10 @@ def evaluate(
         progress: show a progress bar.
 
     Raises:
-        DdspZooError: the split holds no data, only silence, or data that does not fit the model.
+        DdspZooError: no seed is given, or the split holds no data, only silence, or data that does not fit the model.
     """
+    if not len(seeds):
+        raise DdspZooError("Noise needs a seed: average over one at least.")
     if isinstance(model, torch.nn.Module):
         model = model.to(device).eval()
     frame_samples = round(frame_seconds * model.sample_rate)
@@ -139,28 +143,45 @@ def _estimate_all(model: Any, batch: Batch, device: str, seeds: Sequence[int]) -
         estimates += baselines.given_pitch(
             mixture, f0_hz, model.sample_rate, model.hop_samples, **window
         ).items()
-    for seed in seeds:
-        estimates.append(("noise", baselines.white_noise(sources, seed)))
-        estimates += _separate(model, batch, device, seed).items()
-    return estimates
+    estimates += [("noise", baselines.white_noise(sources, seed)) for seed in seeds]
+    return estimates + list(_separate(model, batch, device, seeds))
 
 
 @torch.no_grad()
-def _separate(model: Any, batch: Batch, device: str, seed: int) -> dict[str, Tensor]:
-    """The model's estimates (1, S, T) of one excerpt, with its own noise set by the seed."""
+def _separate(model: Any, batch: Batch, device: str, seeds: Sequence[int]) -> Iterator[tuple[str, Tensor]]:
+    """Pairs of system and estimates (1, S, T) of the model, its own noise set by each seed.
+
+    Masks mostly know the noise by its filter and not by its draw: a seed that changes nothing that they are made
+    from gives no masked sources of its own.
+    """
+    mixture = batch["mixture"].to(device)
+    first = None
+    for seed in seeds:
+        rendered = _render(model, batch, device, seed)
+        yield "synthesised", _finite(rendered.sources)
+        if first is None or not torch.equal(_behind_masks(model, rendered), _behind_masks(model, first)):
+            yield "masked", _finite(model.masked(mixture, rendered, power=1.0))
+            yield "masked_power", _finite(model.masked(mixture, rendered, power=2.0))
+        first = first or rendered
+
+
+def _render(model: Any, batch: Batch, device: str, seed: int) -> Any:
+    """What the model makes of one excerpt."""
     inputs = {key: batch[key].to(device) for key in ("f0_hz", "onset") if key in batch}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        mixture = batch["mixture"].to(device)
-        rendered = model(mixture, **inputs)
-        estimates = {
-            "synthesised": rendered.sources.cpu(),
-            "masked": model.masked(mixture, rendered, power=1.0).cpu(),
-            "masked_power": model.masked(mixture, rendered, power=2.0).cpu(),
-        }
-    if not all(estimate.isfinite().all() for estimate in estimates.values()):
+        return model(batch["mixture"].to(device), **inputs)
+
+
+def _behind_masks(model: Any, rendered: Any) -> Tensor:
+    """The part of a rendering that `Separator.masked` uses and that noise can change."""
+    return rendered.sources if len(model.sources) == 1 else rendered.tonal
+
+
+def _finite(estimate: Tensor) -> Tensor:
+    if not estimate.isfinite().all():
         raise DdspZooError("The model's output is not finite: its training diverged, use another checkpoint.")
-    return estimates
+    return estimate.cpu()
 
 
 def _measure(

@@ -5,7 +5,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,40 +69,70 @@ def _interval(tracks: Sequence[Sequence[float]], resamples: int, seed: int) -> t
     return float(low), float(high)
 
 
-def as_cells(summary: Sequence[Row], source: str = ALL) -> list[list[str]]:
-    """A header and one line a system with "mean [low, high]" for each metric."""
+def source_names(rows: Sequence[Row], order: Sequence[str] = ()) -> list[str]:
+    """The sources of rows or of a summary, those of ``order`` first; before them "all" where it says more than one."""
+    found = dict.fromkeys(row["source"] for row in rows if row["source"] != ALL)
+    names = [name for name in order if name in found] + [name for name in found if name not in order]
+    return ([ALL] if len(set(names) - {REST}) > 1 else []) + names
+
+
+def mean_only(row: Row) -> str:
+    """As in 9.76; a dash where nothing was measured."""
+    return f"{row['mean']:.2f}" if row["count"] else "-"
+
+
+def mean_and_interval(row: Row) -> str:
+    """As in 9.76 [9.12, 10.33], without brackets where there is no interval."""
+    return mean_only(row) + ("" if math.isnan(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]")
+
+
+def median_and_deviation(row: Row) -> str:
+    """As in 9.93 (3.10); a dash where nothing was measured."""
+    return f"{row['median']:.2f} ({row['std']:.2f})" if row["count"] else "-"
+
+
+def by_metric(summary: Sequence[Row], source: str = ALL) -> list[list[str]]:
+    """One source in cells: a header, and one line a system with mean and interval of each metric."""
     chosen = [row for row in summary if row["source"] == source]
-    metrics, systems = (list(dict.fromkeys(row[key] for row in chosen)) for key in ("metric", "system"))
-    cell = {(row["system"], row["metric"]): _cell(row) for row in chosen}
-    body = [[system] + [cell[system, metric] for metric in metrics] for system in systems]
-    return [["system", *metrics], *body]
+    return _cells(chosen, "metric", list(dict.fromkeys(row["metric"] for row in chosen)), mean_and_interval)
 
 
-def _cell(row: Row) -> str:
-    if not row["count"]:
-        return "-"
-    interval = "" if math.isnan(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]"
-    return f"{row['mean']:.2f}{interval}"
+def by_source(
+    summary: Sequence[Row], metric: str = "si_sdr_db", order: Sequence[str] = (),
+    show: Callable[[Row], str] = mean_only,
+) -> list[list[str]]:  # fmt: skip
+    """One metric in cells: a header, and one line a system with each of `source_names`, shown by ``show``."""
+    chosen = [row for row in summary if row["metric"] == metric]
+    return _cells(chosen, "source", source_names(chosen, order), show)
 
 
-def render_text(summary: Sequence[Row], source: str = ALL) -> str:
-    """The table of one source in aligned columns, for a terminal."""
-    cells = as_cells(summary, source)
+def _cells(rows: Sequence[Row], key: str, columns: list[str], show: Callable[[Row], str]) -> list[list[str]]:
+    """A header and one line a system, with a column for each of the values of ``key``; "-" where none is."""
+    shown = {(row["system"], row[key]): show(row) for row in rows}
+    systems = dict.fromkeys(row["system"] for row in rows)
+    return [["system", *columns]] + [
+        [x, *(shown.get((x, column), "-") for column in columns)] for x in systems
+    ]
+
+
+def render_text(cells: Sequence[Sequence[str]]) -> str:
+    """Cells in aligned columns, for a terminal."""
     widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
     return "\n".join("  ".join(x.ljust(w) for x, w in zip(line, widths)).rstrip() for line in cells)
 
 
-def render_markdown(summary: Sequence[Row], source: str = ALL) -> str:
-    """The table of one source in Markdown."""
-    header, *body = ("| " + " | ".join(line) + " |" for line in as_cells(summary, source))
-    rule = "|---" * header.count(" | ") + "|---|"
-    return "\n".join([header, rule, *body])
+def render_markdown(cells: Sequence[Sequence[str]]) -> str:
+    """Cells as a table in Markdown."""
+    header, *body = ("| " + " | ".join(line) + " |" for line in cells)
+    return "\n".join([header, "|---" * len(cells[0]) + "|", *body])
 
 
 def write_csv(rows: Sequence[Row], path: str | Path) -> None:
-    """Write rows with a header; the file appears whole or not at all."""
+    """Write rows with a header, cells that a row lacks empty; the file appears whole or not at all."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(
+        text, fieldnames=list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n"
+    )
     writer.writeheader()
     writer.writerows(rows)
     write_bytes(text.getvalue().encode(), path)

@@ -146,7 +146,10 @@ def _positions(path: Path, header: list[str], wanted: list[str]) -> dict[str, in
         if header.count(name) != 1:
             problem = "has no column" if name not in header else "has more than one column"
             found = ", ".join(header) or "none"
-            raise DdspZooError(f"{path} {problem} {name!r} (found: {found}): mend the first line.")
+            raise DdspZooError(
+                f"{path} {problem} {name!r} (found: {found}): its first line must hold {','.join(wanted)}; "
+                "a source that rests has a column of 0."
+            )
     return {name: header.index(name) for name in wanted}
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.masking import apply_masks, shares, single_mask
+from ddsp_zoo.pitch.multipitch import MultiPitch
 from ddsp_zoo.sources import REST
 from ddsp_zoo.synths.base import Synth
 from ddsp_zoo.synths.control import Controls
@@ -69,6 +70,7 @@ class Separator(L.LightningModule):
         self.supervised = supervised
         self.learning_rate, self.weight_decay, self.decay_every = learning_rate, weight_decay, decay_every
         self.mask_power, self.mask_fft = mask_power, mask_fft
+        self.tracker: MultiPitch | None = None  # finds the pitches in the mixture where none are given
 
     @abstractmethod
     def raw_controls(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> Tensor:

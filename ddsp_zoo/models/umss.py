@@ -5,11 +5,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ddsp_zoo.dsp.harmonic_ls import harmonic_least_squares
+from ddsp_zoo.dsp.harmonic_ls import fit_windows, harmonic_least_squares
 from ddsp_zoo.losses import MultiScaleSpectralLoss, error_db
+from ddsp_zoo.masking import by_channel, shared_rest
 from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.networks.gru import GRU
 from ddsp_zoo.networks.mixture_encoder import MixtureEncoder, SourceDecoder
+from ddsp_zoo.pitch.multipitch import MultiPitch
 from ddsp_zoo.synths.control import Controls
 from ddsp_zoo.synths.source_filter import SourceFilter
 
@@ -32,6 +34,7 @@ class Umss(Separator):
         decay_every: steps between multiplications of the learning rate by 0.98; 0 keeps it constant.
         mask_power: exponent of the soft masks, 1 as in the papers.
         mask_fft: window of the masks' STFT in samples.
+        tracks_pitch: hold a `MultiPitch` as ``tracker``, trained apart, that finds the pitches where none are given.
     """
 
     needs_pitch = True
@@ -41,7 +44,7 @@ class Umss(Separator):
         supervised: bool = False, masked_weight: float = 0.0, phase_locked: bool = False,
         filtering: Literal["samplewise", "framewise"] = "samplewise",
         learning_rate: float = 1e-4, weight_decay: float = 1e-5, decay_every: int = 0,
-        mask_power: float = 1.0, mask_fft: int = 2048,
+        mask_power: float = 1.0, mask_fft: int = 2048, tracks_pitch: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(
             sources, sample_rate, 256, segment_seconds, supervised, learning_rate, weight_decay, decay_every,
@@ -54,6 +57,8 @@ class Umss(Separator):
         self.breath = GRU(512, bands)
         self.loss, self.masked_weight = MultiScaleSpectralLoss(), masked_weight
         self.phase_locked = phase_locked
+        if tracks_pitch:
+            self.tracker = MultiPitch(QUARTET, sample_rate, self.hop_samples).requires_grad_(False)
         self.save_hyperparameters()
 
     def raw_controls(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> Tensor:
@@ -75,28 +80,28 @@ class Umss(Separator):
     def masked(self, mixture: Tensor, rendered: Rendered, power: float | None = None) -> Tensor:
         """Stems cut out of the mixture (B, T) or (B, C, T), which they sum to: -> (B, S, [C,] T).
 
-        With ``phase_locked`` the harmonics are fitted to each channel and only what they leave over is masked.
+        With ``phase_locked`` two ways are gone, and their mean is given, because their errors differ. In both the
+        harmonics are fitted to each channel, and what they leave over is shared by masks. One takes levels and masks
+        from the network; the other, with a shorter window, from the fit itself.
         """
         if not self.phase_locked:
             return super().masked(mixture, rendered, power)
-        channels = mixture.unbind(1) if mixture.ndim == 3 else [mixture]
-        voices = torch.stack([self.fitted_harmonics(channel, rendered) for channel in channels], dim=2)
-        voices = voices if mixture.ndim == 3 else voices[:, :, 0]
-        return voices + super().masked(mixture - voices.sum(1), rendered, power)
+        power = self.mask_power if power is None else power
+        f0_hz = rendered.controls["f0_hz"][..., 0]
+        short, long = fit_windows(self.sample_rate)
+        pitch, prior = (f0_hz, self.sample_rate, self.hop_samples), self.expected_partials(rendered)
+        learned = by_channel(mixture, lambda x: harmonic_least_squares(x, *pitch, **prior, windows=(long,)))
+        found = by_channel(mixture, lambda x: harmonic_least_squares(x, *pitch, windows=(short,)))
+        learned = learned + super().masked(mixture - learned.sum(1), rendered, power)
+        return (learned + shared_rest(mixture, found, power, self.mask_fft, self.hop_samples)) / 2
 
     def given_controls(self, rendered: Rendered, stems: Tensor) -> Controls:
         """The controls, with the line spectral frequencies in Hz, (B, S, N, 20)."""
         lsf_hz = rendered.controls["lsf"] * self.sample_rate / (2 * torch.pi)
         return {"lsf_hz": lsf_hz} | {name: x for name, x in rendered.controls.items() if name != "lsf"}
 
-    def fitted_harmonics(self, mixture: Tensor, rendered: Rendered) -> Tensor:
-        """The voices' harmonics with the levels of the network and the phases of the mixture (B, T): -> (B, S, T).
-
-        Harmonic least squares, f0 moved to where the partials really lie; its prior is what the network says of each
-        harmonic and of the breath.
-        """
-        synth, controls = self.synth, rendered.controls
-        noise = synth.breath_magnitudes(controls).square().sum(1) / 3  # uniform noise has variance 1/3
-        prior = synth.partial_variance(controls)
-        f0_hz = controls["f0_hz"][..., 0]
-        return harmonic_least_squares(mixture, f0_hz, self.sample_rate, self.hop_samples, prior, noise)
+    def expected_partials(self, rendered: Rendered) -> dict[str, Tensor]:
+        """What the network says of each harmonic and of the breath: the prior and the noise of the fit."""
+        controls = rendered.controls
+        breath = self.synth.breath_magnitudes(controls).square().sum(1) / 3  # uniform noise has variance 1/3
+        return {"prior": self.synth.partial_variance(controls), "noise": breath}

@@ -1,4 +1,4 @@
-"""Which string plays a pitch."""
+"""Which source a pitch belongs to: strings of a guitar, voices of a choir."""
 
 import numpy as np
 
@@ -20,3 +20,51 @@ def assign_to_strings(f0_hz: np.ndarray) -> np.ndarray:
         reachable = [s for s, hz in enumerate(open_hz) if hz / quarter_tone <= pitch]
         out[max(reachable, default=0), start:stop] = f0_hz[start:stop]
     return out
+
+
+GLIDE = 8  # steps that a voice may move between two frames without a jump
+STEP_COST, JUMP_COST, GATE_COST = 0.15, 9.0, 2.0  # natural logarithms
+REST_COST = 0.7  # each frame of a rest: a pitch that is missed does more harm than one too many
+
+
+def follow_pitch(log_likely: np.ndarray) -> np.ndarray:
+    """The most likely pitch curves: log_likely (S, N, P + 1), the last for a rest -> steps (S, N), -1 for a rest.
+
+    A Viterbi search for each voice: to glide costs `STEP_COST` a step; to jump, to begin or end a note and to rest have
+    their price too. The result lies between steps, at the mean of those around the best, by how likely they are.
+    """
+    voices, frames, states = log_likely.shape
+    log_likely = log_likely - REST_COST * (np.arange(states) == states - 1)
+    rows, best = np.arange(voices), log_likely[:, 0]
+    came = np.zeros((frames, voices, states), dtype=np.int16)
+    for frame in range(1, frames):
+        scores, came[frame] = _best_moves(best)
+        best = scores + log_likely[:, frame]
+    path = np.empty((voices, frames), dtype=np.int64)
+    path[:, -1] = best.argmax(-1)
+    for frame in range(frames - 1, 0, -1):
+        path[:, frame - 1] = came[frame, rows, path[:, frame]]
+    sung = path < states - 1
+    return np.where(sung, _between(log_likely, np.where(sung, path, 0)), -1)
+
+
+def _best_moves(best: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The best score with which each state (S, P + 1) can be entered, and the state it is entered from."""
+    sung, rest = best[:, :-1], best[:, -1:]
+    padded = np.pad(sung, ((0, 0), (GLIDE, GLIDE)), constant_values=-np.inf)
+    cost = STEP_COST * np.abs(np.arange(-GLIDE, GLIDE + 1))
+    glides = np.lib.stride_tricks.sliding_window_view(padded, 2 * GLIDE + 1, axis=1) - cost
+    score, origin = glides.max(-1), np.arange(sung.shape[1]) + glides.argmax(-1) - GLIDE
+    top, height = sung.argmax(-1)[:, None], sung.max(-1, keepdims=True)
+    for other, value in ((top, height - JUMP_COST), (sung.shape[1], rest - GATE_COST)):
+        score, origin = np.maximum(score, value), np.where(value > score, other, origin)
+    ended = height - GATE_COST
+    silent, silent_origin = np.maximum(rest, ended), np.where(ended > rest, top, sung.shape[1])
+    return np.concatenate([score, silent], 1), np.concatenate([origin, silent_origin], 1)
+
+
+def _between(log_likely: np.ndarray, path: np.ndarray, reach: int = 2) -> np.ndarray:
+    """Mean step around a path (S, N), by how likely each is."""
+    steps = np.clip(path[..., None] + np.arange(-reach, reach + 1), 0, log_likely.shape[-1] - 2)
+    weight = np.exp(np.take_along_axis(log_likely, steps, -1))
+    return (weight * steps).sum(-1) / np.maximum(weight.sum(-1), 1e-30)

@@ -15,6 +15,7 @@ from ddsp_zoo.pitch.track import PitchTrack, onsets_from_f0
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 
 CREPE = "crepe"
+COARSEST_SECONDS = 0.9  # lines farther apart are numbered by frames or milliseconds
 
 
 def find_pitch(
@@ -24,17 +25,23 @@ def find_pitch(
 
     Args:
         pitch: an f0 CSV (columns ``time_seconds,<source>,…``), or a folder with one recording of each source
-            (``<source>.wav``, tracked by CREPE), or "crepe" to track the recording itself as a single melody.
+            (``<source>.wav``, tracked by CREPE), or "crepe" to track the recording itself as a single melody, or None
+            to leave it to the model's own tracker, which hears the mixture.
         model: whose sources and frames are meant.
         audio: the recording: an array (T,) or (channels, T) at ``sample_rate``, or a file.
         sample_rate: of an array, in Hz.
         seconds: length of the recording.
 
     Raises:
-        DdspZooError: no pitch given, something missing or unreadable, or nothing voiced in it.
+        DdspZooError: no pitch given to a model without a tracker, something missing or unreadable, values that are no
+            pitch, or given and nowhere voiced.
     """
+    if not isinstance(pitch, str | Path | None):
+        raise DdspZooError(
+            f"The pitch cannot be a {type(pitch).__name__}: give a PitchTrack or the name of a file."
+        )
     names = ", ".join(model.sources)
-    if pitch is None:
+    if pitch is None and model.tracker is None:
         raise DdspZooError(
             f"This model needs the pitch of each source ({names}): pass --pitch with an f0 CSV "
             f"(columns time_seconds,{names.replace(' ', '')}), a folder with one recording of each source, "
@@ -42,19 +49,33 @@ def find_pitch(
         )
     hop = model.hop_samples / model.sample_rate
     count, crepe_hop = int(np.ceil(seconds / hop)), round(hop * RATE)
-    if str(pitch) == CREPE:
+    if pitch is None:
+        f0 = model.tracker.track(_mono(audio, sample_rate, model.sample_rate), len(model.sources))
+        track = _from_f0(f0[:, :count], hop)
+    elif str(pitch) == CREPE:
         track = _from_f0(_melody(model, audio, sample_rate, crepe_hop), hop)
     elif Path(pitch).is_dir():
         f0 = [_track_file(Path(pitch), name, crepe_hop, count) for name in model.sources]
         track = _from_f0(np.stack(f0), hop)
     else:
-        time, f0, onset = read_f0_csv(pitch, model.sources)
-        track = PitchTrack.from_times(time, f0, onset, hop, count)
-    if not track.f0_hz.any():
+        track = _read_table(pitch, model.sources, hop, count)
+    track.check(model)
+    if pitch is not None and not track.f0_hz.any():
         raise DdspZooError(
             f"Nothing in the pitch given by {pitch} is voiced: there is nothing to separate by."
         )
     return track
+
+
+def _read_table(path: str | Path, sources: tuple[str, ...], hop_seconds: float, count: int) -> PitchTrack:
+    """An f0 CSV on ``count`` frames."""
+    time, f0, onset = read_f0_csv(path, sources)
+    if len(time) > 1 and (spacing := np.median(np.diff(time))) > COARSEST_SECONDS:
+        raise DdspZooError(
+            f"The lines of {path} are {spacing:g} s apart: give time_seconds in seconds, at least every "
+            f"{COARSEST_SECONDS:g} s."
+        )
+    return PitchTrack.from_times(time, f0, onset, hop_seconds, count)
 
 
 def _from_f0(f0_hz: np.ndarray, hop_seconds: float) -> PitchTrack:
@@ -65,12 +86,14 @@ def _melody(model: Any, audio: Any, sample_rate: int, hop: int) -> np.ndarray:
     """f0 (S, N) of a single melody laid on the strings of a guitar."""
     if tuple(model.sources) != tuple(GUITAR_STRINGS_HZ):
         raise DdspZooError('"crepe" follows one melody and can only lay it on the six strings of a guitar.')
+    return assign_to_strings(track_f0(_mono(audio, sample_rate, RATE), hop))
+
+
+def _mono(audio: Any, sample_rate: int, wanted_rate: int) -> np.ndarray:
+    """A recording, as `find_pitch` takes it, in mono at the wanted rate: (T,)."""
     if isinstance(audio, (str, Path)):
-        mono = read_mono(audio, RATE)
-    else:
-        mono = np.atleast_2d(np.asarray(audio, dtype=np.float32)).mean(0)
-        mono = soxr.resample(mono, sample_rate, RATE)
-    return assign_to_strings(track_f0(mono, hop))
+        return read_mono(audio, wanted_rate)
+    return soxr.resample(np.atleast_2d(np.asarray(audio, dtype=np.float32)).mean(0), sample_rate, wanted_rate)
 
 
 def _track_file(folder: Path, name: str, hop: int, count: int) -> np.ndarray:

@@ -1,8 +1,13 @@
 """A pitch track: f0 and onsets of every source on a regular grid of frames."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from ddsp_zoo.errors import DdspZooError
+
+LOWEST_HZ = 20.0  # the models' scale of pitch begins here; what is below would pass for a rest
 
 
 def onsets_from_f0(f0_hz: np.ndarray) -> np.ndarray:
@@ -23,6 +28,9 @@ class PitchTrack:
     f0_hz: np.ndarray
     onset: np.ndarray
     hop_seconds: float
+
+    def __post_init__(self) -> None:
+        self.f0_hz, self.onset = (np.asarray(part, dtype=np.float32) for part in (self.f0_hz, self.onset))
 
     @classmethod
     def from_times(
@@ -61,6 +69,30 @@ class PitchTrack:
                 given = next(filter(None, f0_hz[source, at : at + 2]), 0)
                 f0[source, frame] = given or f0[source, frame]
         return cls(f0, marks * (f0 > 0), hop_seconds)
+
+    def check(self, model: Any) -> None:
+        """Raise `DdspZooError` unless a model can use this: its sources, its frames, and every f0 a pitch or 0."""
+        if self.f0_hz.shape != self.onset.shape or self.f0_hz.shape[:-1] != (len(model.sources),):
+            raise DdspZooError(
+                f"f0_hz and onset must have shape (sources, frames) with a row for each of {', '.join(model.sources)} "
+                f"(0 where one rests), got {self.f0_hz.shape} and {self.onset.shape}."
+            )
+        if not np.isin(self.onset, (0, 1)).all():
+            raise DdspZooError("An onset is 1 in the frame where a note begins, and 0 elsewhere.")
+        hop_seconds = model.hop_samples / model.sample_rate
+        if not np.isclose(self.hop_seconds, hop_seconds):
+            raise DdspZooError(
+                f"The pitch has a frame every {self.hop_seconds:g} s and the model one every {hop_seconds:g} s: "
+                "move it there by PitchTrack.from_times."
+            )
+        low, high = LOWEST_HZ, model.sample_rate / 2
+        fits = (self.f0_hz == 0) | ((self.f0_hz >= low) & (self.f0_hz <= high))  # NaN never does
+        for source, frame in np.argwhere(~fits)[:1]:
+            name, hz = model.sources[source], self.f0_hz[source, frame]
+            raise DdspZooError(
+                f"The pitch of {name} at {frame * hop_seconds:.3f} s is {hz:g} Hz: give {low:g} to {high:g} Hz, and 0 "
+                "where it rests."
+            )
 
     def excerpt(self, start: int, count: int) -> "PitchTrack":
         """``count`` frames from ``start``, silent beyond the end; a note already sounding starts anew."""

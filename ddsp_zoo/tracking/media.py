@@ -43,6 +43,8 @@ class LogMedia(Callback):
         """Keep the first examples that come by, once for the whole run."""
         if len(self._kept) >= self.examples or dataloader_idx or not self._takers(trainer):
             return
+        if not hasattr(pl_module, "masked"):  # it makes no sound
+            return
         hop = pl_module.hop_samples
         # Some networks take no less than the excerpts they are made for.
         longest = max(int(self.max_seconds * pl_module.sample_rate), getattr(pl_module, "segment_samples", 0))

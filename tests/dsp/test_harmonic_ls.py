@@ -202,7 +202,7 @@ def test_gradients_of_mixture_prior_and_noise_are_exact(path) -> None:
     inputs = [x.requires_grad_() for x in (mixture, prior, noise)]
 
     def fit(mixture: Tensor, prior: Tensor, noise: Tensor | None = None) -> Tensor:
-        return harmonic_least_squares(mixture, f0_hz, 8000, 16, prior, noise, window=48, refinements=0)
+        return harmonic_least_squares(mixture, f0_hz, 8000, 16, prior, noise, windows=(48,), refinements=0)
 
     assert torch.autograd.gradcheck(fit, inputs)
     assert torch.autograd.gradcheck(fit, inputs[:2])
@@ -219,7 +219,7 @@ def test_gradients_of_mixture_prior_and_noise_are_exact(path) -> None:
         ({"prior": torch.ones(1, 2, 62, 4)}, "prior must have shape"),
         ({"prior": torch.ones(1, 2, 63, 4), "noise": torch.ones(1, 62, 4)}, "noise must have shape"),
         ({"inharmonicity": torch.zeros(1, 2, 62)}, "inharmonicity"),
-        ({"window": 1}, "window"),
+        ({"windows": (1,)}, "window"),
     ],
 )
 def test_misfits_end_in_a_sentence(change: dict, message: str) -> None:

@@ -1,9 +1,19 @@
-"""Which string plays a pitch."""
+"""Which string plays a pitch, and which pitches a voice sings."""
+
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
 
-from ddsp_zoo.pitch.assignment import assign_to_strings
+from ddsp_zoo.pitch.assignment import (
+    GATE_COST,
+    GLIDE,
+    JUMP_COST,
+    REST_COST,
+    STEP_COST,
+    assign_to_strings,
+    follow_pitch,
+)
 
 E2, A2, D3, G3, B3, E4 = range(6)
 
@@ -31,3 +41,51 @@ def test_a_run_stays_whole_on_the_string_of_its_median():
 @pytest.mark.parametrize("melody", [np.zeros(5), np.zeros(0)])
 def test_rests(melody):
     assert not assign_to_strings(melody).any()
+
+
+def likely(states: list[list[int]], pitches: int = 40, others: float = -6.0) -> np.ndarray:
+    """log_likely (S, N, pitches + 1) that favours one state in each frame; -1 is the rest."""
+    out = np.full((len(states), len(states[0]), pitches + 1), others)
+    for row, line in enumerate(states):
+        out[row, np.arange(len(line)), line] = 0
+    return out
+
+
+def test_clear_voices_are_followed_as_they_are():
+    lines = [[5, 5, 6, 7, 7, -1, -1, -1, 30, 30, 30, 30], [20] * 12]
+    assert np.abs(follow_pitch(likely(lines)) - np.array(lines)).max() < 0.1
+
+
+def test_a_single_frame_elsewhere_is_an_error_and_a_longer_one_a_jump():
+    held, leap = follow_pitch(likely([[10] * 4 + [32] + [10] * 4, [10] * 3 + [32] * 6]))
+    assert np.abs(held - 10).max() < 0.1
+    assert np.abs(leap[:3] - 10).max() < 0.1 and np.abs(leap[3:] - 32).max() < 0.1
+
+
+def test_a_path_costs_what_its_moves_cost():
+    """Against all paths of a small case, one by one."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        table = 3 * rng.standard_normal((1, 4, 13))
+        expected = max(product(range(13), repeat=4), key=lambda path: score(table[0], path))
+        found = follow_pitch(table)[0]
+        assert [step < 0 for step in found] == [state == 12 for state in expected]
+        assert all(abs(f - e) <= 2 for f, e in zip(found, expected, strict=True) if e < 12)
+
+
+def score(table: np.ndarray, path: tuple[int, ...]) -> float:
+    """Likelihood of a path less its costs, by the rules in words."""
+    total = sum(table[frame, state] - REST_COST * (state == 12) for frame, state in enumerate(path))
+    for before, after in pairwise(path):
+        if (before == 12) != (after == 12):
+            total -= GATE_COST
+        elif before != 12:
+            glide = STEP_COST * abs(after - before) if abs(after - before) <= GLIDE else np.inf
+            total -= min(glide, JUMP_COST)
+    return total
+
+
+def test_pitch_between_two_steps():
+    table = likely([[10] * 5])
+    table[0, :, 11] = 0  # as likely as its neighbour
+    assert follow_pitch(table)[0] == pytest.approx(np.full(5, 10.5), abs=0.05)

@@ -16,7 +16,7 @@ CENT = 2 ** (1 / 1200) - 1
 @pytest.fixture
 def duo() -> SimpleNamespace:
     """A model of two voices with 16-ms frames."""
-    return SimpleNamespace(sources=("low", "high"), sample_rate=16000, hop_samples=256)
+    return SimpleNamespace(sources=("low", "high"), sample_rate=16000, hop_samples=256, tracker=None)
 
 
 def write(path, text: str) -> str:

@@ -1,0 +1,227 @@
+"""The pitches of several voices from their mixture alone.
+
+A small network looks at the mixture on a logarithmic frequency axis, each candidate pitch beside its harmonics, so
+that convolutions mean the same at every pitch. What it finds there, a recurrent layer tells apart as the first, second,
+… voice from the top, from what was sung before and after. A Viterbi search then follows each voice.
+Sources: harmonic stacking after Bittner et al. 2017 (Deep Salience); one output for each voice after Cuesta and Gomez
+2022; the search after Mauch and Dixon 2014 (pYIN).
+"""
+
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, relu
+
+from ddsp_zoo.dsp.stft import stft
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.pitch.assignment import follow_pitch
+
+LOWEST_HZ, PER_OCTAVE, PITCHES = 65.41, 60, 256  # C2 to a quarter tone above D#6, 20 cents each
+HARMONICS = (0.5, 1, 2, 3, 4, 5, 6, 7)
+WINDOWS_SECONDS = (0.064, 0.128, 0.256)
+FLOOR = 1e-6  # of a bin's power beside the mean over the excerpt
+CHUNK_SECONDS, MARGIN_SECONDS = 30.0, 2.0  # of a recording that is tracked piece by piece
+
+
+class MultiPitch(L.LightningModule):
+    """The f0 of two to ``len(sources)`` voices of a choir, from the mixture; 0.5 million parameters.
+
+    Trained on quartets, of which each batch leaves out some voices, transposed at random. It gives a frame
+    every two of ``hop_samples``, between which pitches are interpolated.
+
+    Args:
+        sources: names of the voices of the quartets that it is trained on, high to low.
+        sample_rate: of the audio in Hz.
+        hop_samples: distance of f0 frames in samples.
+        segment_seconds: length of the excerpts.
+        width: channels of the convolutions.
+        context: size of the recurrent layer, in each direction.
+        transposition: pitches are moved by up to so many cents in training.
+        learning_rate: of Adam.
+        decay_every: steps between multiplications of the learning rate by 0.98; 0 keeps it constant.
+    """
+
+    needs_pitch = True  # to learn from
+
+    def __init__(
+        self, sources: tuple[str, ...] = ("soprano", "alto", "tenor", "bass"), sample_rate: int = 16000,
+        hop_samples: int = 256, segment_seconds: float = 4.0, width: int = 24, context: int = 128,
+        transposition: float = 300.0, learning_rate: float = 1e-3, decay_every: int = 0,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.sources, self.sample_rate, self.hop_samples = tuple(sources), sample_rate, hop_samples
+        self.segment_samples = round(segment_seconds * sample_rate)
+        self.transposition, self.learning_rate, self.decay_every = transposition, learning_rate, decay_every
+        self.network = VoicePitches(len(WINDOWS_SECONDS) * len(HARMONICS), len(sources), width, context)
+        self.save_hyperparameters()
+
+    @property
+    def stride(self) -> int:
+        """Samples between the network's frames."""
+        return 2 * self.hop_samples
+
+    def forward(self, audio: Tensor, voices: int, shift: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Audio (B, T) -> how likely each pitch is, as logits.
+
+        Of each voice from the top (B, voices, N, 257), the last for a rest, and of any voice at all (B, N, 256); N =
+        ceil(T / stride). ``shift`` (B,) moves the pitch axis by so many steps of 20 cents.
+        """
+        return self.network(self.features(audio, shift), voices)
+
+    def features(self, audio: Tensor, shift: Tensor | None = None) -> Tensor:
+        """Levels at the harmonics of every pitch, (B, T) -> (B, windows * harmonics, N, 256), of no scale."""
+        shift = audio.new_zeros(len(audio)) if shift is None else shift
+        count = -(-audio.shape[-1] // self.stride)
+        planes = []
+        for seconds in WINDOWS_SECONDS:
+            n_fft = 2 * round(seconds * self.sample_rate / 2)
+            power = stft(audio, n_fft, self.stride)[..., :count].abs().square()
+            level = torch.log10(power / power.mean((1, 2), keepdim=True).clamp(min=1e-20) + FLOOR)
+            planes.append(_read(level, _grid_hz(shift) * (n_fft / self.sample_rate)))
+        return torch.cat(planes, 1) / 2 + 1  # about -2 to 2
+
+    def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+        """Loss of one batch: some of its voices, transposed by reading the spectrum elsewhere."""
+        generator = torch.Generator().manual_seed(self.global_step)
+        most = round(self.transposition * PER_OCTAVE / 1200)
+        size = len(batch["mixture"])
+        voices = int(torch.randint(2, len(self.sources) + 1, (), generator=generator))
+        kept = (
+            torch.rand(size, len(self.sources), generator=generator).argsort(-1)[:, :voices].sort(-1).values
+        )
+        shift = torch.randint(-most, most + 1, (size,), generator=generator)
+        return self._step(batch, kept.to(self.device), shift.to(self.device), "train")
+
+    def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+        """Loss of one batch as it is."""
+        every = torch.arange(len(self.sources), device=self.device)
+        size = len(batch["mixture"])
+        return self._step(batch, every.expand(size, -1), torch.zeros(size, device=self.device), "validation")
+
+    def test_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+        """Loss of one batch as it is."""
+        return self.validation_step(batch, batch_index)
+
+    def _step(self, batch: dict[str, Tensor], kept: Tensor, shift: Tensor, stage: str) -> Tensor:
+        rows = torch.arange(len(kept), device=kept.device)[:, None]
+        mixture, f0_hz = batch["sources"][rows, kept].sum(1), batch["f0_hz"][rows, kept][..., ::2]
+        truth = pitch_targets(f0_hz, shift)
+        by_voice, any_voice = self(mixture, kept.shape[1], shift)
+        parts = {
+            "voices": -(truth * log_softmax(by_voice.float(), -1)).sum(-1).mean(),
+            "pitches": PITCHES / 10 * binary_cross_entropy_with_logits(
+                any_voice.float(), (truth[..., :-1] / truth.amax()).amax(1)
+            ),
+        }  # fmt: skip
+        loss = parts["voices"] + parts["pitches"]
+        named = {f"{stage}/{name}": value for name, value in (parts | {"loss": loss}).items()}
+        self.log_dict(named, prog_bar=True, batch_size=len(kept), sync_dist=stage != "train")
+        return loss
+
+    def configure_optimizers(self) -> dict[str, Any] | torch.optim.Optimizer:
+        """Adam, with the learning rate decaying by 0.98 every ``decay_every`` steps."""
+        adam = torch.optim.Adam(self.parameters(), lr=self.learning_rate)
+        if not self.decay_every:
+            return adam
+        decay = torch.optim.lr_scheduler.StepLR(adam, self.decay_every, gamma=0.98)
+        return {"optimizer": adam, "lr_scheduler": {"scheduler": decay, "interval": "step"}}
+
+    @torch.inference_mode()
+    def track(self, audio: np.ndarray, voices: int) -> np.ndarray:
+        """f0_hz (voices, ceil(T / hop)) of a mixture (T,), high to low, 0 where a voice rests.
+
+        Long recordings are tracked in pieces of half a minute that overlap. Raises `DdspZooError` for more or fewer
+        voices than it was trained on.
+        """
+        if not 2 <= voices <= len(self.sources):
+            raise DdspZooError(
+                f"Pitch can be tracked in mixtures of 2 to {len(self.sources)} voices, not of {voices}."
+            )
+        count = -(-len(audio) // self.hop_samples)
+        chunk, margin = (
+            2 * round(s * self.sample_rate / self.stride) for s in (CHUNK_SECONDS, MARGIN_SECONDS)
+        )
+        out = np.zeros((voices, count), dtype=np.float32)
+        for first in range(0, count, chunk):
+            start, stop = max(first - margin, 0), min(first + chunk + margin, count)
+            piece = audio[start * self.hop_samples : stop * self.hop_samples]
+            f0 = self._track_piece(torch.from_numpy(np.ascontiguousarray(piece, dtype=np.float32)), voices)
+            out[:, first : first + chunk] = f0[:, first - start : min(first + chunk, count) - start]
+        return out
+
+    def _track_piece(self, audio: Tensor, voices: int) -> np.ndarray:
+        by_voice, _ = self(audio[None].to(self.device), voices)
+        path = follow_pitch(log_softmax(by_voice[0].float(), -1).cpu().numpy())
+        f0 = np.where(path >= 0, LOWEST_HZ * 2 ** (path / PER_OCTAVE), 0)
+        return interleaved(f0)[:, : -(-len(audio) // self.hop_samples)]
+
+
+class VoicePitches(nn.Module):
+    """Harmonic levels (B, C, N, 256) -> logits of each voice (B, voices, N, 257) and of any (B, N, 256)."""
+
+    def __init__(self, channels: int, most: int, width: int, context: int) -> None:
+        super().__init__()
+        shapes = ((channels, (3, 5)), (width, (3, 5)), (width, (5, 3)), (width, (3, 9)))
+        self.layers = nn.ModuleList(nn.Conv2d(c, width, k, padding="same") for c, k in shapes)
+        self.norms = nn.ModuleList(nn.GroupNorm(4, width) for _ in shapes)
+        self.maps = nn.Conv2d(width, 1 + most, 1)
+        self.groups = 16  # neighbouring pitches that the recurrent layer sees as one
+        self.inward = nn.Linear(PITCHES + width * PITCHES // self.groups, context)
+        self.count = nn.Embedding(most + 1, context)
+        self.recurrent = nn.GRU(context, context, batch_first=True, bidirectional=True)
+        self.outward = nn.Linear(2 * context, most * (PITCHES + 1))
+
+    def forward(self, levels: Tensor, voices: int) -> tuple[Tensor, Tensor]:
+        """What each voice sings, given how many there are."""
+        hidden = levels
+        for index, (layer, norm) in enumerate(zip(self.layers, self.norms)):
+            new = relu(norm(layer(hidden)))
+            hidden = hidden + new if index else new
+        salience, *maps = self.maps(hidden).unbind(1)
+        pooled = hidden.unflatten(-1, (-1, self.groups)).amax(-1).transpose(1, 2).flatten(2)
+        seen = self.inward(torch.cat([torch.sigmoid(salience), pooled], -1))
+        context, _ = self.recurrent(relu(seen + self.count.weight[voices]))
+        expected = self.outward(context).unflatten(-1, (-1, PITCHES + 1)).transpose(1, 2)[:, :voices]
+        found = salience[:, None] + torch.stack(maps[:voices], 1)
+        return torch.cat([expected[..., :-1] + found, expected[..., -1:]], -1), salience
+
+
+def pitch_targets(f0_hz: Tensor, shift: Tensor) -> Tensor:
+    """How likely each pitch and, last, a rest shall be: f0_hz (B, S, N) -> (B, S, N, 257), a blur of 20 cents.
+
+    A pitch that lies beyond the axis counts as its end.
+    """
+    place = PER_OCTAVE * torch.log2(f0_hz.clamp(min=1e-3) / LOWEST_HZ) - shift[:, None, None]
+    steps = torch.arange(PITCHES, device=f0_hz.device)
+    near = torch.exp(-0.5 * (steps - place.clamp(0, PITCHES - 1)[..., None]).square())
+    near = near / near.sum(-1, keepdim=True)
+    voiced = (f0_hz > 0)[..., None].to(near.dtype)
+    return torch.cat([near * voiced, 1 - voiced], -1)
+
+
+def interleaved(f0_hz: np.ndarray) -> np.ndarray:
+    """Twice as many frames, f0_hz (S, N) -> (S, 2N): the mean pitch between two, the one there is beside a rest."""
+    after = np.concatenate([f0_hz[:, 1:], f0_hz[:, -1:]], 1)
+    both = (f0_hz > 0) & (after > 0)
+    between = np.where(both, np.sqrt(f0_hz * after), np.maximum(f0_hz, after))
+    return np.stack([f0_hz, between], -1).reshape(len(f0_hz), -1).astype(np.float32)
+
+
+def _grid_hz(shift: Tensor) -> Tensor:
+    """Frequencies (B, harmonics, 256) where the harmonics of each pitch lie."""
+    steps = torch.arange(PITCHES, device=shift.device) + shift[:, None]
+    return (
+        LOWEST_HZ * torch.tensor(HARMONICS, device=shift.device)[:, None] * 2 ** (steps / PER_OCTAVE)[:, None]
+    )
+
+
+def _read(level: Tensor, place: Tensor) -> Tensor:
+    """Spectra (B, F, N) at fractional bins (B, H, P), between bins linearly, beyond the last as there: (B, H, N, P)."""
+    place = place.clamp(max=level.shape[1] - 1.001)
+    left = place.floor()
+    rows = torch.arange(len(level), device=level.device)[:, None, None]
+    low, high = level[rows, left.long()], level[rows, left.long() + 1]  # (B, H, P, N)
+    return torch.lerp(low, high, (place - left)[..., None]).transpose(2, 3)

@@ -1,0 +1,122 @@
+"""Pitch from the mixture: targets, transposition, learning, pieces of long recordings, bad input."""
+
+import numpy as np
+import pytest
+import torch
+
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.pitch import multipitch
+from ddsp_zoo.pitch.multipitch import LOWEST_HZ, PITCHES, MultiPitch, interleaved, pitch_targets
+
+RATE = 16000
+SMALL = {"width": 4, "context": 8, "transposition": 0.0}
+
+
+def sung(f0_hz: list[float], seconds: float = 1.0) -> np.ndarray:
+    """A mixture (T,) of voices that each hold a tone with harmonics."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    voices = [sum(np.sin(2 * np.pi * h * hz * time) / h for h in range(1, 9)) for hz in f0_hz]
+    return (0.1 * np.sum(voices, 0)).astype(np.float32)
+
+
+def hertz(step: float) -> float:
+    return LOWEST_HZ * 2 ** (step / 60)
+
+
+def test_size():
+    count = sum(p.numel() for p in MultiPitch().parameters())
+    assert 400_000 < count < 2_000_000
+
+
+def test_targets():
+    f0 = torch.tensor([[[hertz(100), hertz(100.5), 0.0, 10.0, 9000.0]]])
+    truth = pitch_targets(f0, torch.zeros(1))[0, 0]
+    assert truth.shape == (5, PITCHES + 1)
+    assert torch.allclose(truth.sum(-1), torch.ones(5), atol=1e-5)
+    assert truth[:, :-1].argmax(-1)[0] == 100 and abs(truth[1, 100] - truth[1, 101]) < 1e-3
+    assert truth[2, -1] == 1 and truth[0, -1] == 0
+    assert truth[3, 0] > 0.5 and truth[4, -2] > 0.5  # beyond the axis
+    moved = pitch_targets(f0, torch.tensor([7]))[0, 0]
+    assert moved[0].argmax() == 93
+
+
+def test_transposition_is_what_a_transposed_mixture_looks_like():
+    """Reading 12 steps higher from a mixture 12 steps higher gives the same picture."""
+    model = MultiPitch(**SMALL)
+    low, high = (torch.from_numpy(sung([hertz(90 + s), hertz(140 + s)]))[None] for s in (0, 12))
+    plain, moved = model.features(low), model.features(high, torch.tensor([12]))
+    inside = (..., slice(4, -4), slice(60, 200))
+    likeness = torch.corrcoef(torch.stack([plain[inside].flatten(), moved[inside].flatten()]))[0, 1]
+    unmoved = torch.corrcoef(torch.stack([plain[inside].flatten(), model.features(high)[inside].flatten()]))[
+        0, 1
+    ]
+    assert likeness > 0.95 > unmoved + 0.2
+
+
+def test_features_have_no_scale():
+    model, audio = MultiPitch(**SMALL), torch.from_numpy(sung([220.0, 330.0]))[None]
+    assert torch.allclose(model.features(audio), model.features(100 * audio), atol=1e-2)
+
+
+def test_frames_between_frames():
+    f0 = np.array([[100.0, 121.0, 0.0, 50.0]])
+    assert interleaved(f0)[0].tolist() == pytest.approx([100, 110, 121, 121, 0, 50, 50, 50])
+
+
+def test_it_learns_and_then_tells_two_voices_apart():
+    torch.manual_seed(0)
+    model = MultiPitch(sources=("high", "low"), **SMALL | {"width": 8, "context": 16})
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
+    generator = np.random.default_rng(0)
+    for _ in range(60):
+        steps = np.stack([generator.uniform(150, 230, 4), generator.uniform(40, 110, 4)], 1)
+        audio = torch.from_numpy(np.stack([sung([hertz(s) for s in pair], 0.25) for pair in steps]))
+        truth = torch.from_numpy(np.vectorize(hertz)(steps)).float()[..., None].expand(-1, -1, 8)
+        by_voice, _ = model(audio, 2)
+        loss = -(pitch_targets(truth, torch.zeros(4)) * by_voice.log_softmax(-1)).sum(-1).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    found = model.track(sung([hertz(190), hertz(75)]), 2)
+    cents = 1200 * np.abs(np.log2(np.median(found, 1) / [hertz(190), hertz(75)]))
+    assert cents.max() < 60
+
+
+def test_a_training_step_leaves_out_voices_and_has_gradients(monkeypatch: pytest.MonkeyPatch):
+    model = MultiPitch(**SMALL | {"transposition": 300.0})
+    monkeypatch.setattr(model, "log_dict", lambda *a, **k: None)
+    f0 = torch.tensor([440.0, 330.0, 220.0, 110.0])[:, None].expand(2, 4, 32)
+    batch = {"sources": torch.randn(2, 4, 32 * 256), "f0_hz": f0, "mixture": torch.randn(2, 32 * 256)}
+    loss = model.training_step(batch, 0)
+    loss.backward()
+    assert loss.isfinite() and all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+    assert model.network.inward.weight.grad.abs().sum() > 0
+
+
+def test_long_recordings_in_pieces(monkeypatch: pytest.MonkeyPatch):
+    """Pieces are put together frame by frame: every frame comes from the middle of its piece."""
+    monkeypatch.setattr(multipitch, "CHUNK_SECONDS", 1.024)
+    monkeypatch.setattr(multipitch, "MARGIN_SECONDS", 0.256)
+    model = MultiPitch(**SMALL)
+
+    def loudness(audio: torch.Tensor, voices: int) -> np.ndarray:
+        count = -(-len(audio) // 256)
+        padded = np.pad(audio.numpy(), (0, count * 256 - len(audio)))
+        return np.tile(padded.reshape(count, 256)[:, 0], (voices, 1))
+
+    monkeypatch.setattr(model, "_track_piece", loudness)
+    audio = np.arange(5 * RATE + 100, dtype=np.float32)
+    f0 = model.track(audio, 3)
+    assert f0.shape == (3, -(-len(audio) // 256))
+    assert np.array_equal(f0[2], audio[::256])
+
+
+@pytest.mark.parametrize("samples", [1, 100, 256, 257, 5000])
+def test_any_length(samples: int):
+    f0 = MultiPitch(**SMALL).track(np.zeros(samples, dtype=np.float32), 4)
+    assert f0.shape == (4, -(-samples // 256)) and np.isfinite(f0).all()
+
+
+def test_too_many_voices():
+    with pytest.raises(DdspZooError, match="2 to 4 voices, not of 5"):
+        MultiPitch(**SMALL).track(np.zeros(1000, dtype=np.float32), 5)
