@@ -1,4 +1,4 @@
-"""Render the bundled examples: `python examples/make.py`. Both come from generators of the package, seeded anew."""
+"""Render the bundled examples: `python examples/make.py`. They come from generators of the package, seeded anew."""
 
 import tempfile
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
+from ddsp_zoo.data import rendered_choir
 from ddsp_zoo.data.rendered_band import RenderedBand
 from ddsp_zoo.data.rendered_strings import PITCH_HOP_SECONDS, RATE, perform
 from ddsp_zoo.export.controls import write_f0_csv
@@ -36,6 +37,13 @@ def guitar() -> None:
     write_f0_csv(HERE / "guitar_f0.csv", times, f0, tuple(GUITAR_STRINGS_HZ), onset)
 
 
+def choir() -> None:
+    """Soprano, alto, tenor and bass in a room."""
+    audio, _, _ = rendered_choir.perform(np.random.default_rng([SEED, 0, 2]), SECONDS)
+    sf.write(HERE / "choir.flac", audio.sum(0), rendered_choir.RATE, subtype="PCM_16")
+
+
 if __name__ == "__main__":
     band()
     guitar()
+    choir()

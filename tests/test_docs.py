@@ -27,6 +27,7 @@ def songs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(ROOT / "examples/band.flac", tmp_path / "song.wav")  # the content decides, not the name
     shutil.copy(ROOT / "examples/guitar.flac", tmp_path / "guitar.wav")
     shutil.copy(ROOT / "examples/guitar_f0.csv", tmp_path / "f0.csv")
+    shutil.copy(ROOT / "examples/choir.flac", tmp_path / "choir.wav")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -52,7 +53,10 @@ def test_string_example() -> None:
 @pytest.mark.parametrize("line", COMMAND_LINES)
 def test_command(line: str, songs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = shlex.split(line)[1:]
-    if arguments[0] == "evaluate":  # renders a corpus: its arguments are checked, its work elsewhere
+    if arguments[0] in (
+        "evaluate",
+        "report",
+    ):  # need a corpus: their arguments are checked, their work elsewhere
         arguments += ["--help"]
         with pytest.raises(SystemExit) as stopped:
             main(arguments)

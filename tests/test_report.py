@@ -246,3 +246,15 @@ def test_runs_that_cannot_be_read(tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "new/version_0/metrics.csv").write_text("step,train/loss\n1,many\n")
     assert "is damaged" in refusal(capsys, "--runs", tmp_path / "new", "--out", out)
     assert not out.exists()
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 5])
+def test_curves_have_a_panel_a_term_and_no_empty_ones(
+    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = []
+    monkeypatch.setattr(curves, "save", lambda figure, path: figures.append(figure))
+    terms = ["loss", *"abcd"][:count]
+    rows = [{"step": step, "epoch": 0} | {f"train/{term}": 1.0 + step for term in terms} for step in range(3)]
+    curves.learning_curves({"run": rows}, tmp_path / "curves.png")
+    assert sum(axes.axison for axes in figures[0].axes) == count

@@ -107,7 +107,7 @@ def learning_curves(runs: Mapping[str, Sequence[Row]], path: str | Path) -> None
     lines = -(-len(panels) // columns)
     figure = Figure(figsize=(1 + 4.2 * columns, 0.6 + 3.2 * lines), dpi=150, layout="constrained")
     grid = figure.subplots(lines, columns, squeeze=False).flat
-    for axes, term in zip(grid, panels):
+    for term, axes in zip(panels, grid):  # in this order, or one panel is lost
         for number, rows in enumerate(runs.values()):
             _draw_run(axes, rows, term, HUES[number % len(HUES)])
         _dress(axes, term, list(runs.values()))

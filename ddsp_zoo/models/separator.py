@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.masking import apply_masks, shares, single_mask
+from ddsp_zoo.optimiser import decaying_adam
 from ddsp_zoo.pitch.multipitch import MultiPitch
 from ddsp_zoo.sources import REST
 from ddsp_zoo.synths.base import Synth
@@ -147,12 +148,8 @@ class Separator(L.LightningModule):
         return {"spectral": self.loss(rendered.sources.sum(1), mixture)}
 
     def configure_optimizers(self) -> dict[str, Any] | torch.optim.Optimizer:
-        """Adam, with the learning rate decaying by 0.98 every ``decay_every`` steps."""
-        adam = torch.optim.Adam(self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
-        if not self.decay_every:
-            return adam
-        decay = torch.optim.lr_scheduler.StepLR(adam, self.decay_every, gamma=0.98)
-        return {"optimizer": adam, "lr_scheduler": {"scheduler": decay, "interval": "step"}}
+        """Adam, see `decaying_adam`."""
+        return decaying_adam(self.parameters(), self.learning_rate, self.decay_every, self.weight_decay)
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -25,16 +25,39 @@ def assign_to_strings(f0_hz: np.ndarray) -> np.ndarray:
 GLIDE = 8  # steps that a voice may move between two frames without a jump
 STEP_COST, JUMP_COST, GATE_COST = 0.15, 9.0, 2.0  # natural logarithms
 REST_COST = 0.7  # each frame of a rest: a pitch that is missed does more harm than one too many
+UNISON_COST, UNISON, ROUNDS = (
+    1.0,
+    2,
+    2,
+)  # each frame within so many steps of another voice; how often all are revised
 
 
 def follow_pitch(log_likely: np.ndarray) -> np.ndarray:
     """The most likely pitch curves: log_likely (S, N, P + 1), the last for a rest -> steps (S, N), -1 for a rest.
 
     A Viterbi search for each voice: to glide costs `STEP_COST` a step; to jump, to begin or end a note and to rest have
-    their price too. The result lies between steps, at the mean of those around the best, by how likely they are.
+    their price too. So has the pitch of another voice: each voice is followed by itself, then again in turn, knowing
+    the others. The result lies between steps, at the mean of those around the best, by how likely they are.
     """
+    rest = log_likely.shape[-1] - 1
+    log_likely = log_likely - REST_COST * (np.arange(rest + 1) == rest)
+    paths = _best_paths(log_likely)
+    for voice in list(range(len(paths))) * (ROUNDS if len(paths) > 1 else 0):
+        taken = _taken(np.delete(paths, voice, axis=0), rest)
+        paths[voice] = _best_paths((log_likely[voice] - UNISON_COST * taken)[None])[0]
+    sung = paths < rest
+    return np.where(sung, _between(log_likely, np.where(sung, paths, 0)), -1)
+
+
+def _taken(paths: np.ndarray, rest: int) -> np.ndarray:
+    """How many of some paths (S, N) are near each state: (N, rest + 1); rests take nothing."""
+    away = np.abs(paths[..., None] - np.arange(rest + 1))
+    return ((away <= UNISON) & (paths < rest)[..., None] & (np.arange(rest + 1) < rest)).sum(0)
+
+
+def _best_paths(log_likely: np.ndarray) -> np.ndarray:
+    """The states (S, N) of each voice's most likely path, found by itself."""
     voices, frames, states = log_likely.shape
-    log_likely = log_likely - REST_COST * (np.arange(states) == states - 1)
     rows, best = np.arange(voices), log_likely[:, 0]
     came = np.zeros((frames, voices, states), dtype=np.int16)
     for frame in range(1, frames):
@@ -44,8 +67,7 @@ def follow_pitch(log_likely: np.ndarray) -> np.ndarray:
     path[:, -1] = best.argmax(-1)
     for frame in range(frames - 1, 0, -1):
         path[:, frame - 1] = came[frame, rows, path[:, frame]]
-    sung = path < states - 1
-    return np.where(sung, _between(log_likely, np.where(sung, path, 0)), -1)
+    return path
 
 
 def _best_moves(best: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

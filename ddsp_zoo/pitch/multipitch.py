@@ -2,7 +2,8 @@
 
 A small network looks at the mixture on a logarithmic frequency axis, each candidate pitch beside its harmonics, so
 that convolutions mean the same at every pitch. What it finds there, a recurrent layer tells apart as the first, second,
-… voice from the top, from what was sung before and after. A Viterbi search then follows each voice.
+… voice from the top, from what was sung before and after. A Viterbi search then follows the voices, and least squares
+move their pitch to where the partials lie.
 Sources: harmonic stacking after Bittner et al. 2017 (Deep Salience); one output for each voice after Cuesta and Gomez
 2022; the search after Mauch and Dixon 2014 (pYIN).
 """
@@ -15,19 +16,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, relu
 
+from ddsp_zoo.dsp.harmonic_ls import HarmonicFit, fit_windows
 from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.optimiser import decaying_adam
 from ddsp_zoo.pitch.assignment import follow_pitch
 
 LOWEST_HZ, PER_OCTAVE, PITCHES = 65.41, 60, 256  # C2 to a quarter tone above D#6, 20 cents each
 HARMONICS = (0.5, 1, 2, 3, 4, 5, 6, 7)
 WINDOWS_SECONDS = (0.064, 0.128, 0.256)
 FLOOR = 1e-6  # of a bin's power beside the mean over the excerpt
+REFINEMENTS, FITTED = 2, 20  # fits that move f0 to where the first partials really lie, and how many partials
 CHUNK_SECONDS, MARGIN_SECONDS = 30.0, 2.0  # of a recording that is tracked piece by piece
 
 
 class MultiPitch(L.LightningModule):
-    """The f0 of two to ``len(sources)`` voices of a choir, from the mixture; 0.5 million parameters.
+    """The f0 of two to ``len(sources)`` voices of a choir, from the mixture; 0.6 million parameters.
 
     Trained on quartets, of which each batch leaves out some voices, transposed at random. It gives a frame
     every two of ``hop_samples``, between which pitches are interpolated.
@@ -122,12 +126,8 @@ class MultiPitch(L.LightningModule):
         return loss
 
     def configure_optimizers(self) -> dict[str, Any] | torch.optim.Optimizer:
-        """Adam, with the learning rate decaying by 0.98 every ``decay_every`` steps."""
-        adam = torch.optim.Adam(self.parameters(), lr=self.learning_rate)
-        if not self.decay_every:
-            return adam
-        decay = torch.optim.lr_scheduler.StepLR(adam, self.decay_every, gamma=0.98)
-        return {"optimizer": adam, "lr_scheduler": {"scheduler": decay, "interval": "step"}}
+        """Adam, see `decaying_adam`."""
+        return decaying_adam(self.parameters(), self.learning_rate, self.decay_every)
 
     @torch.inference_mode()
     def track(self, audio: np.ndarray, voices: int) -> np.ndarray:
@@ -156,7 +156,12 @@ class MultiPitch(L.LightningModule):
         by_voice, _ = self(audio[None].to(self.device), voices)
         path = follow_pitch(log_softmax(by_voice[0].float(), -1).cpu().numpy())
         f0 = np.where(path >= 0, LOWEST_HZ * 2 ** (path / PER_OCTAVE), 0)
-        return interleaved(f0)[:, : -(-len(audio) // self.hop_samples)]
+        f0 = torch.from_numpy(interleaved(f0)[:, : -(-len(audio) // self.hop_samples)])
+        _, window = fit_windows(self.sample_rate)
+        for _ in range(REFINEMENTS):
+            fit = HarmonicFit(audio[None], f0[None], self.sample_rate, self.hop_samples, window, FITTED)
+            f0 = fit.refined_f0()[0].float()
+        return f0.numpy()
 
 
 class VoicePitches(nn.Module):

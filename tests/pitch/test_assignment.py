@@ -85,6 +85,16 @@ def score(table: np.ndarray, path: tuple[int, ...]) -> float:
     return total
 
 
+def test_two_voices_do_not_take_one_pitch_where_there_is_another():
+    """Both voices like step 20 best, the second likes step 12 almost as well."""
+    table = likely([[20] * 10, [20] * 10])
+    table[1, :, 12] = -0.5
+    upper, lower = follow_pitch(table)
+    assert np.abs(upper - 20).max() < 0.1 and np.abs(lower - 12).max() < 0.1
+    table[1, :, 12] = -3  # much less likely: then it is a unison
+    assert np.abs(follow_pitch(table) - 20).max() < 0.1
+
+
 def test_pitch_between_two_steps():
     table = likely([[10] * 5])
     table[0, :, 11] = 0  # as likely as its neighbour
