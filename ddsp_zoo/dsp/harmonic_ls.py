@@ -54,8 +54,10 @@ def harmonic_least_squares(
         refinements: how many times f0 is moved to where the fitted partials really are; 0 takes it as given.
 
     Raises:
-        DdspZooError: shapes that do not fit each other, f0 that is negative or not finite.
+        DdspZooError: shapes that do not fit each other, f0 that is negative or not finite, no window.
     """
+    if not windows:
+        raise DdspZooError("Harmonic least squares: the window must span some samples, got none.")
     harmonics = harmonics if prior is None else prior.shape[-1]
 
     def fit(window: int) -> HarmonicFit:

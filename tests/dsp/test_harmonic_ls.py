@@ -98,6 +98,17 @@ def test_pitch_in_whole_hertz_is_as_good_as_any() -> None:
     torch.testing.assert_close(whole, real)
 
 
+def test_the_fits_of_several_windows_are_averaged() -> None:
+    sources, f0_hz = two_voices(RATE // 2)
+    mixture, f0_hz = sources.sum(1), f0_hz[..., : -(-RATE // 2 // HOP)]
+    short, long, both = (
+        harmonic_least_squares(mixture, f0_hz, RATE, HOP, windows=windows, refinements=0)
+        for windows in ((512,), (1024,), (512, 1024))
+    )
+    assert (short - long).abs().max() > 1e-4
+    torch.testing.assert_close(both, (short + long) / 2)
+
+
 def test_unison_is_shared_and_stays_bounded() -> None:
     sources, f0_hz = two_voices()
     mixture = 2 * sources[:, 0]
@@ -220,6 +231,7 @@ def test_gradients_of_mixture_prior_and_noise_are_exact(path) -> None:
         ({"prior": torch.ones(1, 2, 63, 4), "noise": torch.ones(1, 62, 4)}, "noise must have shape"),
         ({"inharmonicity": torch.zeros(1, 2, 62)}, "inharmonicity"),
         ({"windows": (1,)}, "window"),
+        ({"windows": ()}, "window"),
     ],
 )
 def test_misfits_end_in_a_sentence(change: dict, message: str) -> None:
