@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-PARTS = ("soprano", "alto", "tenor", "bass")
+from ddsp_zoo.sources import QUARTET
+
+PARTS = QUARTET
 RANGES = {"soprano": (60, 80), "alto": (55, 73), "tenor": (48, 67), "bass": (40, 61)}  # MIDI
 WIDEST = (12, 12, 19)  # semitones between neighbouring voices, from the top
 MAJOR, MINOR = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10)

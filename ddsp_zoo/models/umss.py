@@ -12,10 +12,9 @@ from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.networks.gru import GRU
 from ddsp_zoo.networks.mixture_encoder import MixtureEncoder, SourceDecoder
 from ddsp_zoo.pitch.multipitch import MultiPitch
+from ddsp_zoo.sources import QUARTET
 from ddsp_zoo.synths.control import Controls
 from ddsp_zoo.synths.source_filter import SourceFilter
-
-QUARTET = ("soprano", "alto", "tenor", "bass")
 
 
 class Umss(Separator):

@@ -7,6 +7,7 @@ from ddsp_zoo.dsp.stft import istft, stft
 from ddsp_zoo.masking import apply_masks, shares
 from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.networks.unet import ConditionedUNet
+from ddsp_zoo.sources import QUARTET
 from ddsp_zoo.synths.control import Controls
 
 AS_PUBLISHED_SLOPE = 1.0  # the authors write LeakyReLU(True), where the first argument is the slope
@@ -32,7 +33,7 @@ class UNetChoir(Separator):
     needs_pitch = True
 
     def __init__(
-        self, sources: tuple[str, ...] = ("soprano", "alto", "tenor", "bass"), sample_rate: int = 16000,
+        self, sources: tuple[str, ...] = QUARTET, sample_rate: int = 16000,
         segment_seconds: float = 4.0, as_published_slope: bool = False, learning_rate: float = 1e-3,
         weight_decay: float = 1e-5, decay_every: int = 0, mask_power: float = 1.0,
     ) -> None:  # fmt: skip

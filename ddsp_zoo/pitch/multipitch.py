@@ -21,6 +21,7 @@ from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.optimiser import decaying_adam
 from ddsp_zoo.pitch.assignment import follow_pitch
+from ddsp_zoo.sources import QUARTET
 
 LOWEST_HZ, PER_OCTAVE, PITCHES = 65.41, 60, 256  # C2 to a quarter tone above D#6, 20 cents each
 HARMONICS = (0.5, 1, 2, 3, 4, 5, 6, 7)
@@ -51,7 +52,7 @@ class MultiPitch(L.LightningModule):
     needs_pitch = True  # to learn from
 
     def __init__(
-        self, sources: tuple[str, ...] = ("soprano", "alto", "tenor", "bass"), sample_rate: int = 16000,
+        self, sources: tuple[str, ...] = QUARTET, sample_rate: int = 16000,
         hop_samples: int = 256, segment_seconds: float = 4.0, width: int = 24, context: int = 128,
         transposition: float = 300.0, learning_rate: float = 1e-3, decay_every: int = 0,
     ) -> None:  # fmt: skip
