@@ -13,7 +13,7 @@ export OMP_WAIT_POLICY = PASSIVE
 
 demo: $(READY)
 	$(BIN)/ddsp-zoo separate examples/band.flac --model ast_ddsp_bass --out out/demo
-	$(BIN)/ddsp-zoo separate examples/guitar.flac --model exB4 --pitch examples/guitar_f0.csv --out out/demo
+	$(BIN)/ddsp-zoo separate examples/guitar.flac --model exE7 --pitch examples/guitar_f0.csv --out out/demo
 	$(BIN)/ddsp-zoo separate examples/choir.flac --model umss_4v --out out/demo
 	@echo
 	@echo "bass       out/demo/band/bass.wav     the rest: residual.wav    controls: controls.npz"

@@ -128,8 +128,14 @@ def evaluate(arguments: list[str]) -> int:
 
 
 def report(arguments: list[str]) -> int:
-    """`ddsp-zoo report FOLDER... --runs RUN...`."""
-    parser = Parser("ddsp-zoo report", description="Set models, or training runs, side by side.")
+    """`ddsp-zoo report FOLDER... --runs RUN...`, or `ddsp-zoo report PROTOCOL` with a name of `PROTOCOLS`."""
+    if arguments and arguments[0] in PROTOCOLS:
+        return PROTOCOLS[arguments[0]](arguments[1:])
+    parser = Parser(
+        "ddsp-zoo report", description="Set models, or training runs, side by side.",
+        epilog="`ddsp-zoo report strings --help` tells of the report on all models of guitar strings; a folder of "
+        "that name is ./strings.",
+    )  # fmt: skip
     parser.add_argument("folders", nargs="*", metavar="FOLDER", help="what `ddsp-zoo evaluate --out` wrote")
     parser.add_argument("--runs", nargs="+", default=[], metavar="RUN", help="training runs, as in runs/NAME")
     parser.add_argument("--out", default="report", help="folder for tables and plots (%(default)s)")
@@ -139,6 +145,47 @@ def report(arguments: list[str]) -> int:
 
     written = write_report(options.folders, options.out, options.runs)
     print(f"{options.out}: {', '.join(path.name for path in written)}")
+    return 0
+
+
+def report_strings(arguments: list[str]) -> int:
+    """`ddsp-zoo report strings --data NAME`."""
+    parser = Parser(
+        "ddsp-zoo report strings",
+        description="Measure models of guitar strings on the same files and draw all figures. What is measured stays "
+        "in --out, a folder a model; another call with the same models and files only draws.",
+    )
+    parser.add_argument(
+        "--models", nargs="+", default=[], metavar="NAME",
+        help="names of `ddsp-zoo list` (all of six strings, where --checkpoints names none)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--checkpoints", nargs="+", default=[], metavar="PATH",
+        help="checkpoint folders or .ckpt files beside --models; a curve.csv in a folder is drawn too",
+    )  # fmt: skip
+    parser.add_argument(
+        "--data", required=True, help="a data module by name, or a recipe with a `data:` section"
+    )
+    parser.add_argument("--root", help="folder of the data")
+    parser.add_argument("--runs", nargs="+", default=[], metavar="RUN", help="training runs, as in runs/NAME")
+    parser.add_argument("--out", default="report", help="folder for tables and plots (%(default)s)")
+    parser.add_argument("--tracks", type=int, help="stop after so many tracks")
+    parser.add_argument("--seeds", type=int, default=1, help="noise seeds averaged over (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="where the models run (%(default)s)")
+    options = parser.parse_args(arguments)
+
+    from ddsp_zoo import hub
+    from ddsp_zoo.data import make
+    from ddsp_zoo.evaluation import strings
+
+    checkpoints = strings.find_checkpoints(options.models, options.checkpoints)
+    losses = strings.find_losses(checkpoints, options.runs)
+    data = make(options.data, **({"root": options.root} if options.root else {}))
+    models = {name: hub.load(name, checkpoint=path) for name, path in checkpoints.items()}
+    written = strings.report(
+        models, data, options.out, losses, options.tracks, range(options.seeds), _device(options.device)
+    )
+    print(f"{options.out}: report.md and {len(written) - 1} figures of {', '.join(models)}")
     return 0
 
 
@@ -153,6 +200,7 @@ def _device(name: str) -> str:
     return name
 
 
+PROTOCOLS: dict[str, Callable[[list[str]], int]] = {"strings": report_strings}  # of `ddsp-zoo report`
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "separate": separate, "list": list_models, "info": info, "evaluate": evaluate, "report": report,
 }  # fmt: skip

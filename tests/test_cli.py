@@ -211,8 +211,8 @@ def test_models_that_are_not_there(song: Path, capsys: Capture) -> None:
         ["info"],
         ["evaluate", "--data", "RenderedStrings", "--model"],
     ):
-        line = refusal(capsys, *arguments, "exB5")
-        assert "There is no model 'exB5': did you mean 'exB4'" in line
+        line = refusal(capsys, *arguments, "ast_ddsp_bas")
+        assert "There is no model 'ast_ddsp_bas': did you mean 'ast_ddsp_bass'" in line
     assert "nowhere is no checkpoint" in refusal(capsys, "separate", song, "--checkpoint", "nowhere")
 
 

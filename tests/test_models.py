@@ -168,6 +168,7 @@ def test_a_model_is_a_plain_module_from_mixture_to_sources_and_controls(
     samples, frames = model.segment_samples, model.segment_samples // model.hop_samples
     assert sources.shape == (2, len(model.sources), samples) and sources.isfinite().all()
     declared = {control.name: control.size for control in model.synth.controls.controls}
+    declared |= dict.fromkeys(set(getattr(model.synth, "fixed", {})) - set(declared), 1)
     given = {"f0_hz": 1, "onset": 1} if model.needs_pitch else {}
     shapes = {name: tuple(value.shape) for name, value in controls.items()}
     assert shapes == {name: (2, len(model.sources), frames, k) for name, k in (declared | given).items()}
@@ -350,7 +351,9 @@ def test_segments_must_be_whole_frames() -> None:
     ids=["AstDdsp", "KarplusStrongStrings"],
 )
 def test_hyper_parameters_build_the_model_again(model: Separator, tmp_path: Path) -> None:
-    plain = dict(model.hparams) | {"sources": list(model.sources)}
+    plain = {
+        name: list(x) if isinstance(x, tuple) else x for name, x in model.hparams.items()
+    }  # as YAML has it
     config = {"class_path": f"ddsp_zoo.models.{type(model).__name__}", "init_args": plain}
     hub.save_checkpoint(model, tmp_path, config)
     loaded = hub.load("own", checkpoint=tmp_path)

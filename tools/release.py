@@ -2,7 +2,9 @@
 
 Writes model.safetensors (half precision), config.yaml and metrics.json (measured on the test split, with the weights
 as they are on disk) into checkpoints/NAME and its tables into the last section of card.md; the rest of the card is
-written by hand. Then sizes and checksums go into the manifest.
+written by hand. Then sizes and checksums go into the manifest. Without DATA nothing is measured: models that are
+measured together (`ddsp-zoo report strings`) get their tables afterwards, by `python tools/release.py NAME --measured
+FOLDER`. A recipe in place of RUN.ckpt releases a model without weights.
 """
 
 import argparse
@@ -10,7 +12,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ddsp_zoo import evaluation, hub
+import yaml
+
+from ddsp_zoo import evaluation, hub, models
 from ddsp_zoo.data import make
 from ddsp_zoo.evaluation.pitch import pitch_table
 from ddsp_zoo.evaluation.tables import by_metric, by_source, render_markdown
@@ -23,28 +27,53 @@ def main() -> None:
     """Save, evaluate, write the metrics."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name")
-    parser.add_argument("run", help=".ckpt file of the training run")
-    parser.add_argument("data", help="a data module by name, or a recipe")
+    parser.add_argument("run", nargs="?", help=".ckpt file of the training run")
+    parser.add_argument("data", nargs="?", help="a data module by name, or a recipe")
+    parser.add_argument("--measured", help="folder of an evaluation that has been made")
     parser.add_argument("--root", help="folder of the data")
     parser.add_argument("--tracker", help=".ckpt file of a `MultiPitch` that becomes a part of the model")
     parser.add_argument("--tables", default="evaluation", help="folder for tables and plots")
     options = parser.parse_args()
     folder = CHECKPOINTS / options.name
-    model = hub.load(options.name, checkpoint=options.run)
-    if options.tracker:
-        model = with_tracker(model, hub.load(options.name, checkpoint=options.tracker))
+    if options.run:
+        save(options.name, options.run, options.tracker)
+    if options.data:
+        write(folder, measure(options.name, options.data, options.root, Path(options.tables)))
+    if options.measured:
+        write(folder, json.loads((Path(options.measured) / "summary.json").read_text(encoding="utf-8")))
+    hub.refresh_manifest(CHECKPOINTS)
+
+
+def save(name: str, run: str, tracker: str | None = None) -> None:
+    """Weights and settings into the folder of a model."""
+    if run.endswith(".yaml"):
+        section = yaml.safe_load(Path(run).read_text(encoding="utf-8"))["model"]
+        model = getattr(models, section["class_path"].rpartition(".")[2])(**section["init_args"])
+    else:
+        model = hub.load(name, checkpoint=run)
+    if tracker:
+        model = with_tracker(model, hub.load(name, checkpoint=tracker))
     class_path = f"ddsp_zoo.models.{type(model).__name__}"
-    hub.save_checkpoint(model, folder, {"class_path": class_path, "init_args": dict(model.hparams)})
-    data = make(options.data, **({"root": options.root} if options.root else {}))
-    tables = Path(options.tables) / options.name
-    released = hub.load(options.name, checkpoint=folder)
-    summary = evaluation.run(released, data, tables, name=options.name)
+    hub.save_checkpoint(
+        model, CHECKPOINTS / name, {"class_path": class_path, "init_args": dict(model.hparams)}
+    )
+
+
+def measure(name: str, data: str, root: str | None, tables: Path) -> dict[str, Any]:
+    """What a model reaches on the test split, with the weights as they are on disk."""
+    corpus = make(data, **({"root": root} if root else {}))
+    released = hub.load(name, checkpoint=CHECKPOINTS / name)
+    summary = evaluation.run(released, corpus, tables / name, name=name)
     if released.tracker is not None:
-        tables = tables.with_name(f"{options.name}_mixture")
-        summary["tracked"] = evaluation.run(released, data, tables, name=options.name, pitch="mixture")
+        where = tables / f"{name}_mixture"
+        summary["tracked"] = evaluation.run(released, corpus, where, name=name, pitch="mixture")
+    return summary
+
+
+def write(folder: Path, summary: dict[str, Any]) -> None:
+    """metrics.json, and the tables in the card."""
     (folder / "metrics.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     _write_table(folder / "card.md", summary)
-    hub.refresh_manifest(CHECKPOINTS)
 
 
 def with_tracker(model: Any, tracker: Any) -> Any:

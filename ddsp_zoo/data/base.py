@@ -147,6 +147,46 @@ class StemDataset(Dataset):
         return self._pitch[number]
 
 
+class VariedDataset(StemDataset):
+    """Excerpts whose sources are changed at random, drawn from the excerpt's number.
+
+    ``gain_db``: each is louder or softer by up to so much. ``apart``: share of the excerpts whose sources come
+    from different places of the track, so that no harmony is known by heart.
+    """
+
+    def __init__(
+        self, tracks: list[Track], spec: BatchSpec, random_excerpts: int = 0, seed: int = 0,
+        gain_db: float = 0.0, apart: float = 0.0,
+    ) -> None:  # fmt: skip
+        super().__init__(tracks, spec, random_excerpts, seed)
+        self.gain_db, self.apart = gain_db, apart
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        item = super().__getitem__(index)
+        if not self.gain_db and not self.apart:
+            return item
+        rng = np.random.default_rng([self.seed, index, 1])
+        count = len(self.spec.sources)
+        gains = torch.from_numpy(10 ** (rng.uniform(-self.gain_db, self.gain_db, count) / 20)).float()
+        if rng.random() < self.apart:
+            item = self._apart(item, index, rng)
+        item["sources"] = item["sources"] * gains[:, None]
+        return item | {"mixture": item["sources"].sum(0)}
+
+    def _apart(
+        self, item: dict[str, torch.Tensor], index: int, rng: np.random.Generator
+    ) -> dict[str, torch.Tensor]:
+        """All sources but the first taken from elsewhere in the same track."""
+        number, _ = self._random_excerpt(index)
+        latest = max(self.tracks[number].seconds - self.seconds, 0)
+        places = [item] + [self._excerpt(number, rng.uniform(0, latest)) for _ in self.spec.sources[1:]]
+        return {
+            name: torch.stack([place[name][row] for row, place in enumerate(places)])
+            for name in item
+            if name != "mixture"
+        }
+
+
 class StemDataModule(L.LightningDataModule):
     """Base of every corpus: a subclass says where its tracks are, `tracks(split)`, and how they get there.
 
@@ -158,12 +198,20 @@ class StemDataModule(L.LightningDataModule):
         examples_per_epoch: random training excerpts an epoch; 0 takes all training audio in consecutive excerpts.
         workers: processes that read audio.
         seed: of the random excerpts.
+        gain_db: training sources are made louder or softer by up to so much, each by its own random gain.
+        apart: share of the random training excerpts whose sources come from different places of their track.
     """
 
     def __init__(
-        self, batch_size: int = 8, examples_per_epoch: int = 0, workers: int = 0, seed: int = 0
-    ) -> None:
+        self, batch_size: int = 8, examples_per_epoch: int = 0, workers: int = 0, seed: int = 0,
+        gain_db: float = 0.0, apart: float = 0.0,
+    ) -> None:  # fmt: skip
         super().__init__()
+        if apart and not examples_per_epoch:
+            raise DdspZooError(
+                "Sources from different places need random excerpts: set examples_per_epoch too."
+            )
+        self.gain_db, self.apart = gain_db, apart
         self.batch_size, self.examples_per_epoch = batch_size, examples_per_epoch
         self.workers, self.seed = workers, seed
         self.spec: BatchSpec | None = None
@@ -189,8 +237,11 @@ class StemDataModule(L.LightningDataModule):
         for split in splits:
             tracks = self.tracks(split)
             self._check(tracks, split)
-            random = self.examples_per_epoch if split == "train" else 0
-            self.datasets[split] = StemDataset(tracks, self.spec, random, self.seed)
+            if split == "train":
+                given = (self.examples_per_epoch, self.seed, self.gain_db, self.apart)
+                self.datasets[split] = VariedDataset(tracks, self.spec, *given)
+            else:
+                self.datasets[split] = StemDataset(tracks, self.spec)
             self.datasets[split].pitches = self.pitches
 
     def train_dataloader(self) -> DataLoader:

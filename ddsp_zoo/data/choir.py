@@ -6,9 +6,8 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from ddsp_zoo.data.base import StemDataModule, StemDataset, Track
+from ddsp_zoo.data.base import StemDataModule, Track
 from ddsp_zoo.data.choir_scores import PARTS
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.export.controls import read_f0_csv
@@ -70,40 +69,6 @@ def combinations(voices: list[Voice], size: int) -> list[tuple[Voice, ...]]:
     ]
 
 
-class VariedDataset(StemDataset):
-    """Excerpts in which voices are changed at random, drawn from the excerpt's number.
-
-    ``gain_db``: each is louder or softer by up to so much. ``apart``: share of the excerpts whose voices come from
-    different places of the track, so that no harmony is known by heart.
-    """
-
-    gain_db: float = 0.0
-    apart: float = 0.0
-
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        rng = np.random.default_rng([self.seed, index, 1])
-        count = len(self.spec.sources)
-        gains = torch.from_numpy(10 ** (rng.uniform(-self.gain_db, self.gain_db, count) / 20)).float()
-        item = super().__getitem__(index)
-        if rng.random() < self.apart:
-            item = self._apart(item, index, rng)
-        item["sources"] = item["sources"] * gains[:, None]
-        return item | {"mixture": item["sources"].sum(0)}
-
-    def _apart(
-        self, item: dict[str, torch.Tensor], index: int, rng: np.random.Generator
-    ) -> dict[str, torch.Tensor]:
-        """All voices but the first taken from elsewhere in the same track."""
-        number, _ = self._random_excerpt(index)
-        latest = max(self.tracks[number].seconds - self.seconds, 0)
-        places = [item] + [self._excerpt(number, rng.uniform(0, latest)) for _ in self.spec.sources[1:]]
-        return {
-            name: torch.stack([place[name][row] for row, place in enumerate(places)])
-            for name in item
-            if name != "mixture"
-        }
-
-
 class ChoirDataModule(StemDataModule):
     """Base of the choirs: four voices (soprano, alto, tenor, bass) or two of them (high, low).
 
@@ -121,22 +86,10 @@ class ChoirDataModule(StemDataModule):
         self, voices: int = 4, gain_db: float = 0.0, batch_size: int = 16, examples_per_epoch: int = 0,
         workers: int = 0, seed: int = 0, apart: float = 0.0,
     ) -> None:  # fmt: skip
-        super().__init__(batch_size, examples_per_epoch, workers, seed)
+        super().__init__(batch_size, examples_per_epoch, workers, seed, gain_db, apart)
         if voices not in (2, 4):
             raise DdspZooError(f"A choir has 4 voices or 2, not {voices}: set data.voices to one of them.")
-        self.voices, self.gain_db, self.apart = voices, gain_db, apart
-        if apart and not examples_per_epoch:
-            raise DdspZooError(
-                "Voices from different places need random excerpts: set examples_per_epoch too."
-            )
-
-    def setup(self, stage: str) -> None:
-        """As every corpus, with the training voices varied."""
-        super().setup(stage)
-        if (self.gain_db or self.apart) and (plain := self.datasets.get("train")):
-            varied = VariedDataset(plain.tracks, self.spec, plain.random_excerpts, self.seed)
-            varied.gain_db, varied.apart = self.gain_db, self.apart
-            self.datasets["train"] = varied
+        self.voices = voices
 
     def _spread(self, tracks: list[Group], most: int) -> list[Group]:
         """At most so many of the tracks (0: all), drawn by lot but always the same ones, in their order."""

@@ -64,9 +64,12 @@ def _bring(url: str, part: Path, size: int, md5: str) -> None:
         raise DdspZooError(
             f"The download of {url} stopped at {found} of {size} bytes ({problem}): run it again."
         )
+    digest = hashlib.md5()
     with part.open("rb") as file:
-        if hashlib.file_digest(file, "md5").hexdigest() == md5:
-            return
+        while block := file.read(1 << 20):
+            digest.update(block)
+    if digest.hexdigest() == md5:
+        return
     part.unlink()
     raise DdspZooError(f"{url} is not the file that its MD5 sum promises, so it was thrown away: try again.")
 

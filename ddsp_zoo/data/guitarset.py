@@ -1,42 +1,100 @@
 """GuitarSet (Xi et al. 2018): guitar recorded string by string, in the corpus's own layout."""
 
-import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
-import soundfile as sf
-import soxr
 
-from ddsp_zoo.data.base import Split, StemDataModule, Track, folder_tracks
+from ddsp_zoo.data.base import Split, StemDataModule, Track
 from ddsp_zoo.data.cache import cache_root, fingerprint, render_folders
+from ddsp_zoo.data.download import fetch_archive
+from ddsp_zoo.data.guitarset_files import (
+    ANNOTATION,
+    AUDIO,
+    CREPE_HOP,
+    NOTE_HOP_SECONDS,
+    RATE,
+    STRINGS,
+    Recording,
+    annotated_f0,
+    crepe_f0,
+    find_recordings,
+    string_file,
+    write_strings,
+)
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.export.controls import write_f0_csv
-from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 
-AUDIO, ANNOTATION = "audio_hex-pickup_debleeded", "annotation"
-RATE = 16000
-HOP_SECONDS = 0.004
+RECORD = "3371780"
+PLAYERS = ("00", "01", "02", "03", "04", "05")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Recordings of some players; of those, sorted by name, all or the ones in some places."""
+
+    players: tuple[str, ...] = PLAYERS
+    places: range | None = None
+
+    def of(self, recordings: list[Recording]) -> list[Recording]:
+        """The chosen ones, as far as they are there."""
+        mine = [r for r in recordings if r.player in self.players]
+        return mine if self.places is None else [mine[place] for place in self.places if place < len(mine)]
+
+    def is_complete(self, chosen: list[Recording]) -> bool:
+        """Whether that is all of them."""
+        return len(chosen) >= (1 if self.places is None else len(self.places))
+
+
+def _in_order(train: int, validation: int, test: int) -> dict[Split, Choice]:
+    """So many recordings one after the other."""
+    ends = (train, train + validation, train + validation + test)
+    places = {"train": range(ends[0]), "validation": range(*ends[:2]), "test": range(*ends[1:])}
+    return {split: Choice(places=where) for split, where in places.items()}
+
+
+SPLITS: dict[str, dict[Split, Choice]] = {
+    "thesis": _in_order(8, 2, 2),
+    "thesis_short": _in_order(3, 2, 2),
+    # Whoever is tested is never heard before.
+    "by_player": {
+        "train": Choice(PLAYERS[:4]),
+        "validation": Choice(PLAYERS[4:5]),
+        "test": Choice(PLAYERS[5:]),
+    },
+}
+F0_SOURCES = ("notes", "contours", "crepe")
+_INSTEAD = "to train on rendered strings instead, add --config recipes/data/rendered_strings.yaml"
 
 
 class GuitarSet(StemDataModule):
-    """The debleeded hexaphonic pickup with the annotated notes of each string.
+    """The debleeded hexaphonic pickup: six strings of a guitar, with f0 and onsets of each.
 
     Reads ``<root>/audio_hex-pickup_debleeded/*_hex_cln.wav`` (six channels, low E first) and
-    ``<root>/annotation/*.jams``. Each recording is once split into strings at 16 kHz and kept in the cache. f0 is
-    the note's mean pitch from its first to its last moment, onsets are the notes' starts.
+    ``<root>/annotation/*.jams``. Each recording is once split into strings at 16 kHz, its pitch found beside, and
+    both kept in the cache; what is there is not made again.
 
-    The chosen recordings are sorted by name, which starts with the player: training takes the first, test the
-    last, validation those before the test, so with few recordings the players differ.
+    The thesis (section 5.3.2) says that it trained on eight, validated on two and tested on two recordings of Bossa
+    Nova comping, and not on which. The authors' code takes them one after the other, sorted by name, and so do
+    the splits called thesis here. In it series B and C have three for training instead of eight: thesis_short.
+    (02_BN1-129-Eb_comp, which the thesis shows as one of the test set, is the one right after those twelve.)
 
     Args:
         root: folder of the corpus; by default the environment variable GUITARSET_ROOT.
+        splits: thesis (8, 2 and 2 recordings), thesis_short (3, 2 and 2), or by_player (00-03 train, 04 validates,
+            05 tests).
         style: BN (Bossa Nova), Funk, Jazz, Rock, SS (singer-songwriter), or empty for all.
         playing: comp, solo, or empty for both.
-        train_tracks: recordings to train on.
-        validation_tracks: recordings to validate on.
-        test_tracks: recordings to test on.
+        f0_source: notes (one pitch a note, annotated), contours (the annotated course of pitch within each note), or
+            crepe (what CREPE hears on each string). The first two give annotated onsets; with crepe a note
+            begins where pitch does (thesis section 5.3.4), so a repeated note without a gap has no onset.
+        crepe_model: tiny, or full, ten times as slow.
+        train_tracks: recordings to train on, taken at even distances from the split; 0: all.
+        validation_tracks: recordings to validate on; 0: all.
+        test_tracks: recordings to test on; 0: all.
+        download: fetch annotations and audio (3.6 GB) where they are absent.
         batch_size: excerpts a batch.
         examples_per_epoch: random training excerpts an epoch; 0 takes all training audio in consecutive excerpts.
         workers: processes that read audio.
@@ -44,99 +102,117 @@ class GuitarSet(StemDataModule):
     """
 
     def __init__(
-        self, root: str | None = None, style: str = "BN", playing: str = "comp", train_tracks: int = 8,
-        validation_tracks: int = 2, test_tracks: int = 2, batch_size: int = 2, examples_per_epoch: int = 0,
+        self, root: str | None = None, splits: Literal["thesis", "thesis_short", "by_player"] = "thesis",
+        style: str = "BN", playing: str = "comp", f0_source: Literal["notes", "contours", "crepe"] = "notes",
+        crepe_model: Literal["tiny", "full"] = "tiny", train_tracks: int = 0, validation_tracks: int = 0,
+        test_tracks: int = 0, download: bool = False, batch_size: int = 2, examples_per_epoch: int = 0,
         workers: int = 0, seed: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(batch_size, examples_per_epoch, workers, seed)
-        self.root = root or os.environ.get("GUITARSET_ROOT")
-        self.style, self.playing = style, playing
-        self.counts = {"train": train_tracks, "validation": validation_tracks, "test": test_tracks}
+        if splits not in SPLITS:
+            raise DdspZooError(f"There are no splits called {splits!r}: choose one of {', '.join(SPLITS)}.")
+        if f0_source not in F0_SOURCES:
+            raise DdspZooError(f"There is no f0 from {f0_source!r}: choose one of {', '.join(F0_SOURCES)}.")
+        self.root, self.download = root or os.environ.get("GUITARSET_ROOT"), download
+        self.splits, self.style, self.playing = splits, style, playing
+        self.f0_source, self.crepe_model = f0_source, crepe_model
+        self.most = {"train": train_tracks, "validation": validation_tracks, "test": test_tracks}
 
     def prepare_data(self) -> None:
-        """Split the chosen recordings into strings, once."""
-        render_folders({self._folder(path): path for path in self._chosen()}, _split, 0, "reading GuitarSet")
+        """Fetch the corpus if asked to, split the chosen recordings into strings, and find their pitch, once."""
+        if self.download:
+            self._fetch()
+        recordings = [r for chosen in self._chosen().values() for r in chosen]
+        render_folders({self._strings(r): r for r in recordings}, write_strings, 0, "reading GuitarSet")
+        render_folders({self._pitch(r): r for r in recordings}, self._write_pitch, 0, "finding pitch")
 
     def tracks(self, split: Split) -> list[Track]:
         """The recordings of a split."""
-        chosen = self._chosen()
-        train, validation, test = self.counts.values()
-        if len(chosen) < train + validation + test:
-            raise DdspZooError(
-                f"{self.root} has {len(chosen)} recordings of style {self.style or 'any'}, {self.playing or 'any'}: "
-                f"fewer than the {train} + {validation} + {test} asked for; lower train_tracks and the like."
+        return [
+            Track(
+                r.name, {s: (string_file(self._strings(r), s),) for s in STRINGS}, self._pitch(r) / "f0.csv"
             )
-        first = len(chosen) - test
-        paths = {
-            "train": chosen[:train],
-            "validation": chosen[first - validation : first],
-            "test": chosen[first:],
-        }
-        folders = {self._folder(path) for path in paths[split]}
-        return [track for track in folder_tracks(self._cache()) if self._cache() / track.name in folders]
+            for r in self._chosen()[split]
+        ]
 
-    def _chosen(self) -> list[Path]:
-        """Annotations of the recordings in use, sorted."""
-        instead = "to train on rendered strings instead, add --config recipes/data/rendered_strings.yaml"
+    # ---- what is there
+
+    def _fetch(self) -> None:
+        for name in (ANNOTATION, AUDIO):
+            if not (self._folder() / name).exists():
+                fetch_archive(RECORD, f"{name}.zip", self._folder() / name)
+
+    def _folder(self) -> Path:
+        if self.download and not self.root:
+            return cache_root() / "guitarset" / "corpus"
         if not self.root:
-            raise DdspZooError(f"GuitarSet needs its folder: set data.root or GUITARSET_ROOT; {instead}.")
-        folder = Path(self.root) / ANNOTATION
-        if not (Path(self.root) / AUDIO).is_dir() or not folder.is_dir():
+            raise DdspZooError(f"GuitarSet needs its folder: set data.root or GUITARSET_ROOT; {_INSTEAD}.")
+        return Path(self.root)
+
+    def _recordings(self) -> list[Recording]:
+        """Those of the style and the playing asked for."""
+        root = self._folder()
+        if not ((root / AUDIO).is_dir() and (root / ANNOTATION).is_dir()):
             raise DdspZooError(
-                f"{self.root} is not GuitarSet: it needs the folders {AUDIO} and {ANNOTATION} "
-                f"(zenodo.org/records/3371780); {instead}."
+                f"{root} is not GuitarSet: it needs the folders {AUDIO} and {ANNOTATION} "
+                f"(zenodo.org/records/{RECORD}, or data.download: true); {_INSTEAD}."
             )
-        return sorted(folder.glob(f"??_{self.style}*{self.playing}.jams"))
+        found = [
+            r
+            for r in find_recordings(root)
+            if self.style in ("", r.style) and self.playing in ("", r.playing)
+        ]
+        if not found:
+            raise DdspZooError(
+                f"{root} has no recordings of {self._kind()}: set data.style to BN, Funk, Jazz, Rock, SS or '' (all) "
+                "and data.playing to comp, solo or '' (both), or complete the corpus."
+            )
+        return found
 
-    def _cache(self) -> Path:
-        return cache_root() / "guitarset" / fingerprint(root=str(Path(self.root).resolve()))
+    def _chosen(self) -> dict[Split, list[Recording]]:
+        """The recordings of every split."""
+        found, choices = self._recordings(), SPLITS[self.splits]
+        chosen = {split: choice.of(found) for split, choice in choices.items()}
+        if not all(choice.is_complete(chosen[split]) for split, choice in choices.items()):
+            players = ", ".join(sorted({r.player for r in found}))
+            raise DdspZooError(
+                f"{self._folder()} has {len(found)} recordings of {self._kind()}, by players {players}: too few for "
+                f"the splits {self.splits} (thesis needs 12, thesis_short 7, by_player players 00 to 05); complete "
+                "the corpus or choose others."
+            )
+        return {split: self._spread(recordings, split) for split, recordings in chosen.items()}
 
-    def _folder(self, annotation: Path) -> Path:
-        return self._cache() / annotation.stem
+    def _kind(self) -> str:
+        return f"style {self.style or 'any'}, {self.playing or 'comp or solo'}"
 
+    def _spread(self, recordings: list[Recording], split: Split) -> list[Recording]:
+        """As many as asked for, at even distances."""
+        most = self.most[split] or len(recordings)
+        if not 0 < most <= len(recordings):
+            raise DdspZooError(
+                f"The {split} split of {self.splits} has {len(recordings)} recordings of {self._kind()}, not {most}: "
+                f"lower data.{split}_tracks (0: all)."
+            )
+        return [recordings[place * len(recordings) // most] for place in range(most)]
 
-def _split(folder: Path, annotation: Path) -> None:
-    """Write one recording as six FLAC files and an f0.csv."""
-    audio = _read_six(annotation.parent.parent / AUDIO / f"{annotation.stem}_hex_cln.wav")
-    for name, string in zip(GUITAR_STRINGS_HZ, audio, strict=True):
-        sf.write(folder / f"{name}.flac", string, RATE, subtype="PCM_24")
-    f0, onset = notes_to_f0(_read_notes(annotation), audio.shape[1] / RATE)
-    times = np.arange(f0.shape[1]) * HOP_SECONDS
-    write_f0_csv(folder / "f0.csv", times, f0, tuple(GUITAR_STRINGS_HZ), onset)
+    # ---- the cache
 
+    def _cache(self, what: str, recording: Recording) -> Path:
+        made_of = fingerprint(root=str(recording.root.resolve()))
+        return cache_root() / "guitarset" / made_of / what / recording.name
 
-def _read_six(path: Path) -> np.ndarray:
-    """The six channels of a hexaphonic recording (6, T) at 16 kHz."""
-    try:
-        audio, rate = sf.read(path, dtype="float32", always_2d=True)
-    except sf.LibsndfileError as error:
-        raise DdspZooError(f"{path} is missing or cannot be read: {error}") from error
-    if audio.shape[1] != len(GUITAR_STRINGS_HZ):
-        raise DdspZooError(f"{path} has {audio.shape[1]} channels: a hexaphonic recording has 6.")
-    return np.ascontiguousarray(soxr.resample(audio, rate, RATE).T)
+    def _strings(self, recording: Recording) -> Path:
+        return self._cache("strings", recording)
 
+    def _pitch(self, recording: Recording) -> Path:
+        crepe = f"crepe_{self.crepe_model}"
+        return self._cache(crepe if self.f0_source == "crepe" else self.f0_source, recording)
 
-def _read_notes(path: Path) -> list[list[dict[str, Any]]]:
-    """Notes of each string, low E first: dicts with time and duration in seconds and value in MIDI."""
-    try:
-        annotations = json.loads(path.read_text(encoding="utf-8"))["annotations"]
-        notes = [a for a in annotations if a["namespace"] == "note_midi"]
-        notes.sort(key=lambda a: int(a["annotation_metadata"]["data_source"]))
-        lines = [annotation["data"] for annotation in notes]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DdspZooError(f"{path} is not a GuitarSet annotation (JAMS): {error}") from error
-    if len(lines) != len(GUITAR_STRINGS_HZ):
-        raise DdspZooError(f"{path} annotates {len(lines)} strings instead of 6.")
-    return lines
-
-
-def notes_to_f0(lines: list[list[dict[str, Any]]], seconds: float) -> tuple[np.ndarray, np.ndarray]:
-    """f0_hz and onset (S, N) every 4 ms from the notes of each string."""
-    count = int(seconds / HOP_SECONDS) + 1
-    f0, onset = np.zeros((2, len(lines), count), dtype=np.float32)
-    for string, notes in enumerate(lines):
-        for note in notes:
-            start, stop = (round(t / HOP_SECONDS) for t in (note["time"], note["time"] + note["duration"]))
-            f0[string, start:stop] = 440 * 2 ** ((note["value"] - 69) / 12)
-            onset[string, min(start, count - 1)] = 1
-    return f0, onset
+    def _write_pitch(self, folder: Path, recording: Recording) -> None:
+        """Write ``f0.csv`` of one recording, with onsets where they are annotated."""
+        strings, onset, hop_seconds = self._strings(recording), None, NOTE_HOP_SECONDS
+        if self.f0_source == "crepe":
+            f0, hop_seconds = crepe_f0(strings, self.crepe_model), CREPE_HOP / RATE
+        else:
+            f0, onset = annotated_f0(recording, strings, self.f0_source == "contours")
+        write_f0_csv(folder / "f0.csv", np.arange(f0.shape[1]) * hop_seconds, f0, STRINGS, onset)

@@ -72,3 +72,10 @@ def overlap_add(frames: Tensor, hop: int) -> Tensor:
     for piece in range(pieces):
         out[..., piece : piece + count, :] += frames[..., piece, :]
     return out.flatten(-2)
+
+
+def seconds_since(marked: Tensor, frame_seconds: float) -> Tensor:
+    """Seconds since the last frame that is above zero, or since the start where there is none: (..., N)."""
+    frame = torch.arange(marked.shape[-1], device=marked.device).expand(marked.shape)
+    last = torch.where(marked > 0, frame, 0).cummax(-1).values
+    return (frame - last).to(marked.dtype) * frame_seconds

@@ -42,6 +42,13 @@ def phase_delay(smoothing: Tensor, omega: Tensor, loop_filter: LoopFilter = "one
     return torch.atan2(smoothing * torch.sin(omega), 1 - smoothing * torch.cos(omega)) / omega
 
 
+def magnitude(smoothing: Tensor, omega: Tensor, loop_filter: LoopFilter = "one_zero") -> Tensor:
+    """Gain of the loop filter at the angular frequency omega (radians per sample); see `phase_delay`."""
+    if loop_filter == "one_zero":
+        return (1 - 2 * smoothing * (1 - smoothing) * (1 - torch.cos(omega))).sqrt()
+    return (1 - smoothing) / (1 - 2 * smoothing * torch.cos(omega) + smoothing.square()).sqrt()
+
+
 def tuned_delay(
     f0_hz: Tensor, smoothing: Tensor, sample_rate: float, loop_filter: LoopFilter = "one_zero"
 ) -> Tensor:

@@ -142,7 +142,8 @@ def _outputs(group: Sequence[Measured]) -> Iterator[tuple[str, str, list[Row]]]:
     """Name, colour and rows of what each model puts out."""
     for number, one in enumerate(group):
         for system, colour in zip(OF_THE_MODEL, tints(HUES[number % len(HUES)])):
-            yield f"{one.name}: {system}", colour, one.of(system)
+            if rows := one.of(system):
+                yield f"{one.name}: {system}", colour, rows
 
 
 def _baseline(group: Sequence[Measured], system: str) -> Iterator[tuple[str, str, list[Row]]]:

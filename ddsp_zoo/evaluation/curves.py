@@ -35,6 +35,20 @@ def read_run(folder: str | Path) -> list[Row]:
     return rows
 
 
+def read_curve(path: str | Path) -> list[Row]:
+    """The losses in one file, with the columns ``step``, ``train/loss`` and ``validation/loss``.
+
+    Without a column ``epoch`` each row is one of its own: what it holds are means already. Raises `DdspZooError` where
+    the file is damaged or holds no loss.
+    """
+    rows = [{"epoch": float(number)} | row for number, row in enumerate(_read(Path(path)))]
+    if not terms([rows]):
+        raise DdspZooError(
+            f"{path} holds no loss: it needs the columns step and train/loss or validation/loss."
+        )
+    return rows
+
+
 def _version(path: Path) -> tuple[int, str]:
     number = path.parent.name.removeprefix("version_")
     return (int(number) if number.isdecimal() else -1, number)

@@ -7,8 +7,8 @@ makes a mean infinite; a silent estimate of a sounding source counts as -`LIMIT_
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -42,6 +42,8 @@ OF_THE_MODEL = ("synthesised", "masked", "masked_power")  # all others are the s
 
 Batch = dict[str, Tensor]
 Row = dict[str, Any]
+Part = Literal["baselines", "model"]
+PARTS: tuple[Part, ...] = ("baselines", "model")
 
 
 def evaluate(
@@ -53,6 +55,7 @@ def evaluate(
     limit_tracks: int | None = None,
     seeds: Sequence[int] = SEEDS,
     progress: bool = True,
+    parts: Collection[Part] = PARTS,
 ) -> list[Row]:
     """Measure a model and its baselines; one row a track, source, frame and system.
 
@@ -71,6 +74,8 @@ def evaluate(
         limit_tracks: stop after this many tracks.
         seeds: of the model's own noise and of the noise baseline.
         progress: show a progress bar.
+        parts: measure the "baselines" alone, or the "model" alone where others have measured them; the mixture
+            itself is always measured, since it shows whether two evaluations heard the same.
 
     Raises:
         DdspZooError: no seed is given, or the split holds no data, only silence, or data that does not fit the model.
@@ -82,11 +87,8 @@ def evaluate(
     frame_samples = round(frame_seconds * model.sample_rate)
     rows: list[Row] = []
     frames_of: Counter[str] = Counter()
-    for track, batch in _excerpts(model, datamodule, split, progress):
-        if limit_tracks is not None and track not in frames_of and len(frames_of) >= limit_tracks:
-            break
-        _check(batch, model)
-        estimates = _estimate_all(model, batch, device, seeds)
+    for track, batch in excerpts(model, datamodule, split, progress, limit_tracks):
+        estimates = _estimate_all(model, batch, device, seeds, parts)
         measured = _measure(estimates, batch, model, frame_samples)
         first = frames_of[track]
         rows += [{"track": track} | row | {"frame": row["frame"] + first} for row in measured]
@@ -98,15 +100,21 @@ def evaluate(
     return rows
 
 
-def _excerpts(model: Any, datamodule: Any, split: str, progress: bool) -> Iterator[tuple[str, Batch]]:
-    """Name of the track and batch of one, for every excerpt of a split in order."""
+def excerpts(
+    model: Any, datamodule: Any, split: str = "test", progress: bool = True, limit_tracks: int | None = None
+) -> Iterator[tuple[str, Batch]]:
+    """Name of the track and batch of one, for every excerpt of a split in order; arguments as in `evaluate`."""
     from tqdm import tqdm
 
     loader = _loader(model, datamodule, split)
     track_of = getattr(getattr(loader, "dataset", None), "track_of", "excerpt {}".format)
-    index = 0
+    index, tracks = 0, set()
     for batch in tqdm(loader, desc=f"evaluate ({split})", unit="batch", disable=not progress):
         for one in range(len(batch["mixture"])):
+            tracks.add(track_of(index))
+            if limit_tracks is not None and len(tracks) > limit_tracks:
+                return
+            _check(batch, model)
             yield track_of(index), {key: values[one : one + 1] for key, values in batch.items()}
             index += 1
 
@@ -129,12 +137,22 @@ def _check(batch: Batch, model: Any) -> None:
         raise DdspZooError(f"The data has {found} sources: give it those of the model, in order ({wanted}).")
 
 
-def _estimate_all(model: Any, batch: Batch, device: str, seeds: Sequence[int]) -> list[tuple[str, Tensor]]:
+def _estimate_all(
+    model: Any, batch: Batch, device: str, seeds: Sequence[int], parts: Collection[Part]
+) -> Iterator[tuple[str, Tensor]]:
     """Pairs of system and estimates (1, S, T); what depends on the seed comes once a seed."""
+    yield "mixture", baselines.mixture_itself(batch["mixture"], len(model.sources))
+    if "baselines" in parts:
+        yield from _baselines(model, batch, seeds)
+    if "model" in parts:
+        yield from _separate(model, batch, device, seeds)
+
+
+def _baselines(model: Any, batch: Batch, seeds: Sequence[int]) -> list[tuple[str, Tensor]]:
+    """Pairs of system and estimates (1, S, T) of all that asks no more of the model than its grid of frames."""
     mixture, sources, f0_hz = batch["mixture"], batch["sources"], batch.get("f0_hz")
     window = {"n_fft": model.mask_fft, "hop": model.hop_samples}
     estimates = [
-        ("mixture", baselines.mixture_itself(mixture, len(model.sources))),
         ("irm_mixture", baselines.irm_mixture(sources, mixture, **window)),
         ("irm", baselines.irm_sum(sources, mixture, **window)),
         ("irm_power", baselines.irm_sum(sources, mixture, power=2.0, **window)),
@@ -143,8 +161,7 @@ def _estimate_all(model: Any, batch: Batch, device: str, seeds: Sequence[int]) -
         estimates += baselines.given_pitch(
             mixture, f0_hz, model.sample_rate, model.hop_samples, **window
         ).items()
-    estimates += [("noise", baselines.white_noise(sources, seed)) for seed in seeds]
-    return estimates + list(_separate(model, batch, device, seeds))
+    return estimates + [("noise", baselines.white_noise(sources, seed)) for seed in seeds]
 
 
 @torch.no_grad()
@@ -157,7 +174,7 @@ def _separate(model: Any, batch: Batch, device: str, seeds: Sequence[int]) -> It
     mixture = batch["mixture"].to(device)
     first = None
     for seed in seeds:
-        rendered = _render(model, batch, device, seed)
+        rendered = render(model, batch, device, seed)
         yield "synthesised", _finite(rendered.sources)
         if first is None or not torch.equal(_behind_masks(model, rendered), _behind_masks(model, first)):
             yield "masked", _finite(model.masked(mixture, rendered, power=1.0))
@@ -165,8 +182,8 @@ def _separate(model: Any, batch: Batch, device: str, seeds: Sequence[int]) -> It
         first = first or rendered
 
 
-def _render(model: Any, batch: Batch, device: str, seed: int) -> Any:
-    """What the model makes of one excerpt."""
+def render(model: Any, batch: Batch, device: str = "cpu", seed: int = 0) -> Any:
+    """What the model makes of one excerpt, its own noise set by the seed."""
     inputs = {key: batch[key].to(device) for key in ("f0_hz", "onset") if key in batch}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -185,27 +202,32 @@ def _finite(estimate: Tensor) -> Tensor:
 
 
 def _measure(
-    estimates: list[tuple[str, Tensor]], batch: Batch, model: Any, frame_samples: int
+    estimates: Iterator[tuple[str, Tensor]], batch: Batch, model: Any, frame_samples: int
 ) -> Iterator[Row]:
     """Rows of one excerpt, without the name of the track."""
-    systems = [name for name, _ in estimates]
-    stacked = torch.stack([estimate[0] for _, estimate in estimates])  # (systems, S, T)
-    threshold = batch["mixture"].square().mean().sqrt() * 10 ** (-SILENCE_DB / 20)
-    length = batch["mixture"].shape[-1]
-    for frame in range(max(1, length // frame_samples)):
-        span = slice(frame * frame_samples, min(length, (frame + 1) * frame_samples))
-        reference = batch["sources"][0, :, span]
-        sounding = (reference.square().mean(dim=-1).sqrt() > threshold).nonzero()[:, 0].tolist()
-        if not sounding:
-            continue
-        scores = all_metrics(stacked[:, sounding, span], reference[sounding], model.sample_rate)
+    systems, separated = zip(*estimates)
+    stacked = torch.cat(separated)  # (systems, S, T)
+    for frame, span, sounding in sounding_frames(batch, frame_samples):
+        reference = batch["sources"][0, sounding, span]
+        scores = all_metrics(stacked[:, sounding, span], reference, model.sample_rate)
         for position, source in enumerate(sounding):
             where = {"source": model.sources[source], "frame": frame}
             columns = {metric: score[:, position] for metric, score in scores.items()}
             yield from ({**where, **row} for row in _mean_by_system(systems, columns))
 
 
-def _mean_by_system(systems: list[str], columns: dict[str, Tensor]) -> Iterator[Row]:
+def sounding_frames(batch: Batch, frame_samples: int) -> Iterator[tuple[int, slice, list[int]]]:
+    """Number, samples and sounding sources of each frame of an excerpt in which any source sounds."""
+    threshold = batch["mixture"].square().mean().sqrt() * 10 ** (-SILENCE_DB / 20)
+    length = batch["mixture"].shape[-1]
+    for frame in range(max(1, length // frame_samples)):
+        span = slice(frame * frame_samples, min(length, (frame + 1) * frame_samples))
+        levels = batch["sources"][0, :, span].square().mean(dim=-1).sqrt()
+        if sounding := (levels > threshold).nonzero()[:, 0].tolist():
+            yield frame, span, sounding
+
+
+def _mean_by_system(systems: Sequence[str], columns: dict[str, Tensor]) -> Iterator[Row]:
     """One row a system from columns that hold some systems several times (once a seed)."""
     for system in (name for name in SYSTEMS if name in systems):
         same = [i for i, name in enumerate(systems) if name == system]

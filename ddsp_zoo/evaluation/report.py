@@ -7,9 +7,9 @@ from typing import Any
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.evaluation import curves, tables
 from ddsp_zoo.evaluation.comparison import Measured, comparable, distinct_names, join, read
-from ddsp_zoo.evaluation.figures import LABELS, axis_label, box_plot
+from ddsp_zoo.evaluation.figures import HUES, LABELS, axis_label, box_plot
 
-PAGE, CURVES = "report.md", "learning_curves.png"
+PAGE, CURVES = "report.md", "learning_curves"
 SPREAD_OF = "si_sdr_db"  # the metric whose median and standard deviation are given too
 
 Row = dict[str, Any]
@@ -35,19 +35,19 @@ def report(folders: Sequence[str | Path], out_dir: str | Path, runs: Sequence[st
         )
     groups = comparable(read(folders))
     losses = dict(zip(distinct_names(runs), map(curves.read_run, runs)))
-    out_dir = _writable(Path(out_dir))
+    out_dir = writable(out_dir)
     page, written = ["# Report"], [out_dir / PAGE]
     for number, group in enumerate(groups):
-        paragraphs, figures = _section(group, out_dir, f"_{number + 1}" if number else "")
+        paragraphs, figures = section(group, out_dir, f"_{number + 1}" if number else "")
         page, written = page + paragraphs, written + figures
-    if losses:
-        curves.learning_curves(losses, out_dir / CURVES)
-        page, written = page + _learning(losses), [*written, out_dir / CURVES]
-    tables.write_bytes(("\n\n".join(page) + "\n").encode(), out_dir / PAGE)
-    return written
+    paragraphs, figures = learning(losses, out_dir)
+    write_page(page + paragraphs, out_dir / PAGE)
+    return written + figures
 
 
-def _writable(folder: Path) -> Path:
+def writable(folder: str | Path) -> Path:
+    """A folder, made where missing; `DdspZooError` where it cannot be one."""
+    folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -57,13 +57,20 @@ def _writable(folder: Path) -> Path:
     return folder
 
 
-def _section(group: Sequence[Measured], out_dir: Path, ending: str) -> tuple[list[str], list[Path]]:
-    """Paragraphs and figures of models on the same data."""
+def write_page(paragraphs: Sequence[str], path: Path) -> None:
+    """Write a page of Markdown."""
+    tables.write_bytes(("\n\n".join(paragraphs) + "\n").encode(), path)
+
+
+def section(
+    group: Sequence[Measured], out_dir: Path, ending: str = "", metrics: Sequence[str] = ()
+) -> tuple[list[str], list[Path]]:
+    """Paragraphs and figures of models on the same data: all metrics, or those named."""
     protocol = group[0].protocol
     rows, colours = join(group)
     summary = tables.summarise(rows)
     page, figures = _heading(group, summary), []
-    for metric in tables.metric_names(rows):
+    for metric in metrics or tables.metric_names(rows):
         figures.append(out_dir / f"{metric}{ending}.png")
         box_plot(rows, metric, figures[-1], _title(protocol), protocol["sources"], colours)
         page += [f"### {axis_label(metric)}", f"![{LABELS.get(metric, metric)}]({figures[-1].name})"]
@@ -104,11 +111,15 @@ def _systems(group: Sequence[Measured]) -> str:
     return "\n".join(f"- {name}: {text}" for name, text in texts.items())
 
 
-def _learning(losses: Mapping[str, Sequence[Row]]) -> list[str]:
-    """Paragraphs about training runs."""
-    cells = [["run", "steps", "least validation loss", "at step"]]
+def learning(losses: Mapping[str, Sequence[Row]], out_dir: Path) -> tuple[list[str], list[Path]]:
+    """Paragraphs and figures about training runs, as many in a figure as there are colours; nothing where none is."""
+    cells, names, figures = [["run", "steps", "least validation loss", "at step"]], list(losses), []
+    for first in range(0, len(names), len(HUES)):
+        figures.append(out_dir / f"{CURVES}{f'_{len(figures) + 1}' if figures else ''}.png")
+        curves.learning_curves({name: losses[name] for name in names[first : first + len(HUES)]}, figures[-1])
     for name, rows in losses.items():
         least = curves.best(rows)
         found = [f"{least[1]:.3f}", f"{least[0] + 1}"] if least else ["-", "-"]
         cells.append([name, f"{int(rows[-1]['step']) + 1}", *found])
-    return ["## Learning curves", f"![Learning curves]({CURVES})", tables.render_markdown(cells)]
+    pictures = [f"![Learning curves]({path.name})" for path in figures]
+    return (["## Learning curves", *pictures, tables.render_markdown(cells)] if names else []), figures

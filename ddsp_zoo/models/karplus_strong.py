@@ -1,22 +1,41 @@
 """Guitar strings as Karplus-Strong loops whose controls a network predicts (thesis, chapter 5)."""
 
-from torch import Tensor
+from typing import Any
 
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ddsp_zoo.dsp.string import LoopFilter
+from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.losses import MultiScaleSpectralLoss
-from ddsp_zoo.models.separator import Separator
+from ddsp_zoo.models.separator import QUIETEST_PEAK, Rendered, Separator
 from ddsp_zoo.networks.mixture_encoder import MixtureEncoder, SourceDecoder
+from ddsp_zoo.networks.string_listener import StringListener, pool_notes
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
-from ddsp_zoo.synths.karplus_strong import KarplusStrong
+from ddsp_zoo.synths.karplus_strong import Excitation, KarplusStrong
+
+CHUNK_SECONDS = 0.32  # of the fault "chunks"
 
 
 class KarplusStrongStrings(Separator):
-    """Experiment B4: excitation gain, loop damping and excitation dynamics of each string, every 16 ms.
+    """Experiments A to D of the thesis and the authors' code: one network, and a string model that the recipe names.
+
+    By default experiment B4: excitation gain, loop damping and excitation dynamics of each string, every 16 ms.
 
     Args:
         sources: the strings, low to high.
         sample_rate: rate of the audio in Hz.
         segment_seconds: length of the excerpts.
-        oversampling: rate of the string loop over the sample rate (2: 32 kHz, as in series B).
+        predicts: the controls that the network predicts; the synthesiser fixes the others.
+        loop_filter: "one_pole" as in series A, "one_zero" as in series B to D.
+        excitation: "burst" at each onset, or never-ending "noise" (experiment C2).
+        hold_pitch: keep the pitch of an onset up to the next (experiment C1).
+        clip: limit the string inside the loop (experiment B2.1).
+        oversampling: rate of the string loop over the sample rate (2: 32 kHz, as in A2 and from series B on).
+        listens: hear each string at its own partials and judge every note as a whole (`StringListener`), in place of
+            the thesis's network.
+        faults: what the authors' code does otherwise, by name (see `ddsp_zoo.synths.karplus_strong.FAULTS`).
         supervised: compare each string with its target; the thesis compares only the sum with the mixture.
         learning_rate: of Adam.
         weight_decay: of Adam.
@@ -29,20 +48,75 @@ class KarplusStrongStrings(Separator):
 
     def __init__(
         self, sources: tuple[str, ...] = tuple(GUITAR_STRINGS_HZ), sample_rate: int = 16000,
-        segment_seconds: float = 2.0, oversampling: int = 2, supervised: bool = False,
-        learning_rate: float = 1e-4, weight_decay: float = 1e-5, decay_every: int = 0,
+        segment_seconds: float = 2.0, predicts: tuple[str, ...] = ("excitation_gain", "damping", "dynamics"),
+        loop_filter: LoopFilter = "one_zero", excitation: Excitation = "burst", hold_pitch: bool = False,
+        clip: bool = False, oversampling: int = 2, listens: bool = False, faults: tuple[str, ...] = (),
+        supervised: bool = False, learning_rate: float = 1e-4, weight_decay: float = 1e-5, decay_every: int = 0,
         mask_power: float = 1.0, mask_fft: int = 2048,
     ) -> None:  # fmt: skip
         super().__init__(
             sources, sample_rate, 256, segment_seconds, supervised, learning_rate, weight_decay, decay_every,
             mask_power, mask_fft,
         )  # fmt: skip
-        self.synth = KarplusStrong(sample_rate, self.hop_samples, oversampling)
-        self.encoder = MixtureEncoder(hop=self.hop_samples)
-        self.decoder = SourceDecoder(self.synth.controls.channels)
-        self.loss = MultiScaleSpectralLoss()
+        self.synth = KarplusStrong(
+            sample_rate,
+            self.hop_samples,
+            predicts,
+            loop_filter,
+            excitation,
+            hold_pitch,
+            clip,
+            oversampling,
+            faults,
+        )
+        heads = 1 if "tied_heads" in faults else self.synth.controls.channels
+        if listens:
+            self.listener = StringListener(len(self.sources), heads, sample_rate, self.hop_samples)
+        elif heads:
+            self.encoder = MixtureEncoder(hop=self.hop_samples)
+            self.decoder = SourceDecoder(heads)
+        self.chunk = round(CHUNK_SECONDS * sample_rate) if "chunks" in faults else 0
+        self.loss, self.listens = MultiScaleSpectralLoss(), listens
         self.save_hyperparameters()
 
+    def forward(
+        self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Rendered:  # fmt: skip
+        """As `Separator.forward`; with the fault "chunks" the mixture's level is taken 0.32 s at a time."""
+        if not self.chunk:
+            return super().forward(audio, f0_hz, onset, generator)
+        self._check(audio, f0_hz, onset)
+        peaks = self._chunks(audio).abs().amax(-1).clamp(min=QUIETEST_PEAK)
+        level = peaks.repeat_interleave(self.chunk, dim=-1)[:, : audio.shape[-1]]
+        rendered = super().forward(audio / level, f0_hz, onset, generator)
+        sources = rendered.sources * level[:, None]  # what still rings is levelled with the new chunk
+        return rendered._replace(sources=sources, tonal=sources)
+
     def raw_controls(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> Tensor:
-        """(B, T) and f0 (B, S, N) -> (B, S, N, 3)."""
-        return self.decoder(self.encoder(audio), f0_hz)
+        """(B, T) and f0 (B, S, N) -> (B, S, N, channels)."""
+        if not self.synth.controls.channels:
+            return f0_hz.new_zeros(*f0_hz.shape, 0)
+        if self.listens:
+            return pool_notes(self.listener(audio, f0_hz, onset).float(), onset)
+        if not self.chunk:
+            return self.decoder(self.encoder(audio), f0_hz)
+        frames, pitch = f0_hz.shape[-1], self._chunks(f0_hz, self.hop_samples)  # (B, S, chunks, frames)
+        raw = self.decoder(
+            self.encoder(self._chunks(audio).flatten(0, 1)), pitch.transpose(1, 2).flatten(0, 1)
+        )
+        return raw.unflatten(0, (len(audio), -1)).transpose(1, 2).flatten(2, 3)[:, :, :frames]
+
+    def configure_optimizers(self) -> Any:
+        """Adam. Raises `DdspZooError` where nothing is predicted (experiment B0)."""
+        if self.synth.controls.channels:
+            return super().configure_optimizers()
+        raise DdspZooError(
+            "This model predicts nothing, so there is nothing to train: use it as it is, with `ddsp-zoo validate` in "
+            "place of `fit`, or `ddsp-zoo evaluate`."
+        )
+
+    def _chunks(self, x: Tensor, per_frame: int = 1) -> Tensor:
+        """Cut the last axis in pieces of 0.32 s, the last one padded: (..., T) -> (..., chunks, T')."""
+        size = self.chunk // per_frame
+        return pad(x, (0, -x.shape[-1] % size)).unflatten(-1, (-1, size))

@@ -15,6 +15,7 @@ from ddsp_zoo.sources import REST
 from ddsp_zoo.synths.base import Synth
 from ddsp_zoo.synths.control import Controls
 
+LOUDEST = 1e12  # what is above has diverged, even before its square overflows
 QUIETEST_PEAK = 1e-4  # -80 dB: quieter examples are not lifted any further
 
 
@@ -85,16 +86,19 @@ class Separator(L.LightningModule):
 
         audio (B, T), and for models with ``needs_pitch`` f0_hz (Hz, 0 = unvoiced) and onset (B, S, N), with
         N = T / hop_samples. The network hears the mixture at peak 1; the result has the mixture's level again,
-        controls included. Raises `DdspZooError` where pitch is needed and missing, or of another length.
+        controls included. Raises `DdspZooError` where pitch is needed and missing, or of another length, and where the
+        result is not finite.
         """
         self._check(audio, f0_hz, onset)
         level = audio.detach().abs().amax(-1).clamp(min=QUIETEST_PEAK)
         raw = self.raw_controls(audio / level[:, None], f0_hz, onset)
+        self._check_finite(raw)
         with torch.autocast(audio.device.type, enabled=False):  # frequencies and feedback need full precision
             controls = self.synth.scale(self.synth.constrain(raw.float()), level)
             if f0_hz is not None:
                 controls |= {"f0_hz": f0_hz[..., None], "onset": onset[..., None]}
             sound = self.synth.render(controls, generator)
+            self._check_finite(sound.audio)
             return Rendered(sound.audio, controls, sound.tonal)
 
     def masked(self, mixture: Tensor, rendered: Rendered, power: float | None = None) -> Tensor:
@@ -135,6 +139,7 @@ class Separator(L.LightningModule):
         rendered = self(mixture, batch.get("f0_hz"), batch.get("onset"), generator)
         parts = self.losses(rendered, targets, mixture)
         loss = torch.stack(list(parts.values())).sum()
+        self._check_finite(loss)
         self.log_dict(
             {f"{stage}/{name}": value for name, value in (parts | {"loss": loss}).items()},
             prog_bar=True, batch_size=len(mixture), sync_dist=stage != "train",
@@ -166,6 +171,13 @@ class Separator(L.LightningModule):
 
         return separate(self, audio, sample_rate, **options)
 
+    def _check_finite(self, values: Tensor) -> None:
+        if not (values.abs() < LOUDEST).all():
+            raise DdspZooError(
+                f"{type(self).__name__} diverged: its controls, its sound or its loss are no longer finite. Where "
+                'model.faults has "range", leave that out; else lower the learning rate, or take an earlier checkpoint.'
+            )
+
     def _check(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> None:
         if audio.ndim != 2 or audio.shape[-1] % self.hop_samples or not audio.shape[-1]:
             raise DdspZooError(
@@ -182,3 +194,5 @@ class Separator(L.LightningModule):
                 f"f0_hz and onset must have shape (batch, sources, frames) = {expected}, "
                 f"got {tuple(f0_hz.shape)} and {tuple(onset.shape)}."
             )
+        if not (f0_hz.isfinite() & (f0_hz >= 0)).all():
+            raise DdspZooError("f0_hz must be finite: give Hz, and 0 where a source rests.")

@@ -10,7 +10,7 @@ from ddsp_zoo.dsp.lsf import lsf_from_logits
 from ddsp_zoo.dsp.scale import exp_sigmoid, unit_to_hz
 from ddsp_zoo.errors import DdspZooError
 
-Curve = Literal["amplitude", "linear", "log_bins", "lsf"]
+Curve = Literal["amplitude", "linear", "log", "log_bins", "lsf"]
 Controls = dict[str, Tensor]
 
 
@@ -18,10 +18,10 @@ Controls = dict[str, Tensor]
 class Control:
     """One control of a synthesiser, `size` values a frame.
 
-    curve "amplitude" is `exp_sigmoid` up to ``high``; "linear" is a sigmoid from ``low`` to ``high``;
-    "log_bins" reads ``bins`` raw channels a value as logits over log-spaced points from ``low`` to ``high``
-    and takes the expectation, a classification that stays differentiable; "lsf" reads one channel more than
-    values, the distances between line spectral frequencies. Raw values are multiplied by ``slope`` and
+    curve "amplitude" is `exp_sigmoid` up to ``high``; "linear" is a sigmoid from ``low`` to ``high``,
+    "log" one in their logarithms; "log_bins" reads ``bins`` raw channels a value as logits over log-spaced points from
+    ``low`` to ``high`` and takes the expectation, a classification that stays differentiable; "lsf" reads one channel
+    more than values, the distances between line spectral frequencies. Raw values are multiplied by ``slope`` and
     ``offset`` is added, so that a network that says nothing (zeros) starts somewhere sensible. Constrained
     values never leave [low, high] (amplitude: [1e-7, high + 1e-7]) for any finite raw value.
     """
@@ -49,6 +49,8 @@ class Control:
             return exp_sigmoid(raw, self.high)
         if self.curve == "linear":
             return self.low + (self.high - self.low) * torch.sigmoid(raw)
+        if self.curve == "log":
+            return self.low * (self.high / self.low) ** torch.sigmoid(raw)
         if self.curve == "lsf":
             return lsf_from_logits(raw)
         logits = raw.unflatten(-1, (self.size, self.bins)) + self._spread(raw)

@@ -1,78 +1,241 @@
 """Plucked strings: a noise burst into a damped, tuned delay loop."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
 import torch
 from torch import Tensor
 
 from ddsp_zoo._compat import import_torchaudio
 from ddsp_zoo.dsp.frames import upsample_linear
 from ddsp_zoo.dsp.noise import uniform_noise
-from ddsp_zoo.dsp.one_pole import one_pole
-from ddsp_zoo.dsp.string import string_loop, tuned_delay
+from ddsp_zoo.dsp.one_pole import dc_block, high_pass_pole, one_pole
+from ddsp_zoo.dsp.string import LoopFilter, magnitude, string_loop, tuned_delay
+from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.synths.base import Sound, Synth
 from ddsp_zoo.synths.control import Control, Controls, ControlSet
 
 LOWEST_F0_HZ = 20.0
+HIGHEST_F0 = 1 / 8  # of the loop's rate: what is higher sounds there
+DC_HZ = 5.0  # of the DC blocker (thesis eq. 5.5)
+LOOP_DC_HZ = {
+    "one_pole": 5.0,
+    "one_zero": 20.0,
+}  # what the authors' code has inside the loop, series A and B to D
+
+Excitation = Literal["burst", "noise"]
+FAULTS = {
+    "range": "every control ends at 2 instead of in its own range, so that loops and filters diverge",
+    "tuning": "the delay's fraction is read the wrong way round, a sample is not accounted for, and no filter's delay",
+    "early_onsets": "a pluck comes one frame (16 ms) early, and one at the start of an excerpt is lost",
+    "held_controls": "controls are held within a frame instead of moving to the next",
+    "loop_high_pass": "there is a DC blocker in the loop, at 20 Hz from series B on (plain plucks have no DC)",
+    "tied_heads": "all controls are read from one output of the network",
+    "chunks": "the network hears, and is levelled to, 0.32 s at a time, while the strings ring on",
+}
 
 
 class KarplusStrong(Synth):
-    """The string model of experiment B4 (thesis section 5.4).
+    """The string models of experiments A to D (thesis sections 5.3 to 5.5).
 
-    ``y[n] = a (H_d x)[n] + rho ((1 - b) u[n] + b u[n - 1])`` with u the output one tuned period ago, x a 5-ms
-    burst of uniform noise at each onset, H_d the one-pole excitation filter of eq. 5.13 and rho fixed at 0.99.
-    The loop runs at ``oversampling`` times the sample rate. An unvoiced frame (f0 = 0) stops the string. The
-    loop's output never exceeds a / (1 - rho), whatever the controls do.
+    ``y[n] = a (H_d x)[n] + rho (H_a u)[n]`` with u the output one tuned period ago, x a 5-ms burst of uniform noise
+    at each onset, H_d the one-pole excitation filter of eq. 5.13 and H_a the loop filter. The loop runs at
+    ``oversampling`` times the sample rate. What the network does not predict is fixed: a = 1, r = 0, b = 0.5 and
+    rho so near 1 that only H_a takes energy, or 0.99 where b is predicted. An unvoiced frame (f0 = 0) stops the
+    string, unless its pitch is held. The loop's output never exceeds a / (1 - rho), whatever the controls do.
+
+    Args:
+        sample_rate: of the audio in Hz.
+        hop: samples a frame.
+        predicts: names of the controls that a network predicts, of `CONTROLS`.
+        loop_filter: "one_pole" of a cutoff frequency (eq. 5.2; series A), or "one_zero" (eq. 5.11; series B to D).
+        excitation: "burst" at each onset, or "noise" that never ends, shaped by 64 gains a frame (experiment C2).
+        hold_pitch: keep the pitch of an onset up to the next (experiment C1).
+        clip: limit the string to the mixture's peak inside the loop (experiment B2.1).
+        oversampling: rate of the loop over the sample rate.
+        faults: of `FAULTS`: what the authors' code does otherwise than the thesis says.
     """
 
-    level_controls = ("excitation_gain",)
-    feedback = 0.99
+    level_controls = ("excitation_gain", "ceiling")
+    feedback, lossless = 0.99, 0.9999
     burst_seconds = 0.005
+    noise_gains = 64
 
-    def __init__(self, sample_rate: int, hop: int, oversampling: int = 2) -> None:
+    def __init__(
+        self, sample_rate: int, hop: int, predicts: Sequence[str] = ("excitation_gain", "damping", "dynamics"),
+        loop_filter: LoopFilter = "one_zero", excitation: Excitation = "burst", hold_pitch: bool = False,
+        clip: bool = False, oversampling: int = 2, faults: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         super().__init__(sample_rate, hop)
-        self.oversampling = oversampling
-        self.controls = ControlSet(
-            (
-                Control("excitation_gain", "1", "a: strength of the pluck", curve="amplitude"),
-                Control("damping", "1", "b: loop filter, 0.5 damps high partials most", high=0.5,
-                        curve="amplitude"),
-                Control("dynamics", "1", "r: excitation low-pass, high for a soft pluck", high=0.95,
-                        curve="amplitude"),
-            )
+        self.loop_rate, self.loop_hop, self.oversampling = (
+            sample_rate * oversampling,
+            hop * oversampling,
+            oversampling,
+        )
+        self.loop_filter, self.excitation = loop_filter, excitation
+        self.hold_pitch, self.clip, self.faults = hold_pitch, clip, frozenset(faults)
+        known = self.known_controls()
+        _check_names("control", predicts, known)
+        _check_names("fault", faults, FAULTS)
+        self.controls = ControlSet(tuple(known[name] for name in predicts))
+        self.fixed = {
+            "excitation_gain": 1.0, "damping": 0.5, "dynamics": 0.0, "ceiling": 1.0,
+            "feedback": self.feedback if "damping" in predicts else self.lossless,
+        }  # fmt: skip
+
+    def known_controls(self) -> dict[str, Control]:
+        """Every control that a network may predict, by name."""
+        controls = (
+            Control("excitation_gain", "1", "a: strength of the pluck", curve="amplitude",
+                    size=self.noise_gains if self.excitation == "noise" else 1),
+            Control("damping", "1", "b: loop filter, 0.5 damps high partials most", high=0.5, curve="amplitude"),
+            Control("dynamics", "1", "r: excitation low-pass, high for a soft pluck", high=0.95, curve="amplitude"),
+            Control("feedback", "1", "rho: what is left after a round of the loop", high=self.lossless, offset=4.0),
+            Control("t60_seconds", "s", "decay time of the fundamental, in place of rho", 0.1, 30.0, curve="log"),
+            Control("cutoff_hz", "Hz", "f_c: of the loop's one-pole low-pass", LOWEST_F0_HZ, self.loop_rate / 2),
+            Control("balance", "1", "b: share of the burst against what the string keeps", 1 - self.lossless,
+                    offset=-4.0),
         )  # fmt: skip
+        if "range" in self.faults:
+            controls = tuple(_published_range(control) for control in controls)
+        return {control.name: control for control in controls}
+
+    def constrain(self, raw: Tensor) -> Controls:
+        """Raw network outputs (B, S, N, channels) -> every control, {name: (B, S, N, k)}, the fixed ones too."""
+        if "tied_heads" in self.faults:
+            raw = raw[..., :1].expand(*raw.shape[:-1], self.controls.channels)
+        shape = (*raw.shape[:-1], 1)
+        return {name: raw.new_full(shape, value) for name, value in self.fixed.items()} | super().constrain(
+            raw
+        )
 
     def render(self, controls: Controls, generator: torch.Generator | None = None) -> Sound:
-        """Predicted controls, f0_hz and onset, each (B, S, N, 1) -> audio (B, S, N * hop)."""
+        """Every control, f0_hz and onset, each (B, S, N, k) -> audio (B, S, N * hop)."""
         shape = controls["f0_hz"].shape[:3]
-        flat = {name: value.reshape(-1, shape[2]) for name, value in controls.items()}
-        rate, hop = self.sample_rate * self.oversampling, self.hop * self.oversampling
-        voiced = (flat["f0_hz"] > 0).to(flat["f0_hz"].dtype)
-        onset = flat["onset"] * voiced  # no pluck without a pitch
-        f0 = hold_pitch(flat["f0_hz"]).clamp(LOWEST_F0_HZ, rate / 8)
-        gain, damping, dynamics = (flat[name] for name in ("excitation_gain", "damping", "dynamics"))
-        pluck, _ = one_pole(self.burst(onset, hop, rate, generator), dynamics, hop, onset)
-        pluck = pluck * upsample_linear(gain, hop, jump=onset)
-        delay = tuned_delay(f0, damping, rate)
-        audio, _ = string_loop(pluck, delay, self.feedback * voiced, damping, hop, onset=onset)
+        flat = {name: value.flatten(0, 1) for name, value in controls.items()}
+        f0_hz, onset, voiced = self._pitch(flat["f0_hz"][..., 0], flat["onset"][..., 0])
+        jump = torch.ones_like(onset) if "held_controls" in self.faults else onset
+        excitation = self._excitation(flat, onset, jump, voiced, generator)
+        smoothing = self._smoothing(flat)
+        if "balance" in flat:
+            excitation = excitation * upsample_linear(flat["balance"][..., 0], self.loop_hop, jump)
+        dc_hz = LOOP_DC_HZ[self.loop_filter] if "loop_high_pass" in self.faults else 0.0
+        dc_pole = high_pass_pole(dc_hz, self.loop_rate) if dc_hz else 0.0
+        ceiling = (
+            upsample_linear(flat["ceiling"][..., 0], self.loop_hop) if self.clip else excitation.new_ones(1)
+        )
+        audio, _ = string_loop(
+            excitation / ceiling, self._delay(f0_hz, smoothing), voiced * self._feedback(flat, f0_hz, smoothing),
+            smoothing, self.loop_hop,
+            loop_filter=self.loop_filter, onset=jump, dc_pole=dc_pole, clip=self.clip,
+        )  # fmt: skip
+        audio = audio * ceiling
         if self.oversampling > 1:
-            audio = import_torchaudio().functional.resample(audio, rate, self.sample_rate)
+            audio = import_torchaudio().functional.resample(audio, self.loop_rate, self.sample_rate)
         audio = audio.unflatten(0, shape[:2])
         return Sound(audio, audio)
 
-    def burst(self, onset: Tensor, hop: int, rate: int, generator: torch.Generator | None) -> Tensor:
-        """Uniform noise during the first 5 ms after each onset frame: (R, N) -> (R, N * hop)."""
-        length = min(round(self.burst_seconds * rate), hop)
-        noise = uniform_noise(onset, (*onset.shape, length), generator) * (onset > 0)[..., None]
-        return torch.nn.functional.pad(noise, (0, hop - length)).flatten(-2)
+    def _pitch(self, f0_hz: Tensor, onset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The loop's pitch in every frame, where it is plucked and where it rings: (R, N) -> three (R, N)."""
+        ringing = (f0_hz > 0).to(f0_hz.dtype)
+        onset = onset * ringing  # no pluck without a pitch
+        f0_hz = fill_pitch(f0_hz)
+        if "early_onsets" in self.faults:
+            onset = torch.cat([onset[:, 1:], torch.zeros_like(onset[:, :1])], dim=-1)
+            ringing = torch.maximum(ringing, onset)
+        if self.hold_pitch:
+            f0_hz, ringing = from_onset(f0_hz, onset), torch.ones_like(ringing)
+        return f0_hz.clamp(LOWEST_F0_HZ, self.loop_rate * HIGHEST_F0), onset, ringing
+
+    def _excitation(
+        self,
+        controls: Controls,
+        onset: Tensor,
+        jump: Tensor,
+        voiced: Tensor,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        """Noise, its level and its low-pass: -> (R, N * loop_hop). Thesis figures 5.13 and 5.17."""
+        gain, dynamics = controls["excitation_gain"], controls["dynamics"][..., 0]
+        if self.excitation == "noise":
+            noise = uniform_noise(onset, (*onset.shape, self.loop_hop), generator).flatten(-2)
+            gain = gain * voiced[..., None]  # a string without pitch is not played
+            noise = noise * upsample_linear(gain.flatten(-2), self.loop_hop // gain.shape[-1])
+            return dc_block(one_pole(noise, dynamics, self.loop_hop, jump)[0], DC_HZ, self.loop_rate)[0]
+        burst, _ = one_pole(self.burst(onset, generator), dynamics, self.loop_hop, jump)
+        return burst * upsample_linear(gain[..., 0], self.loop_hop, jump)
+
+    def burst(self, onset: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Uniform noise during the first 5 ms after each onset frame: (R, N) -> (R, N * loop_hop).
+
+        Each burst has no mean, which the loop would keep.
+        """
+        length = min(round(self.burst_seconds * self.loop_rate), self.loop_hop)
+        noise = uniform_noise(onset, (*onset.shape, length), generator)
+        mean = noise.mean(-1, keepdim=True)
+        noise = (noise - mean) / (1 + mean.abs()) * (onset > 0)[..., None]
+        return torch.nn.functional.pad(noise, (0, self.loop_hop - length)).flatten(-2)
+
+    def _smoothing(self, controls: Controls) -> Tensor:
+        """Coefficient of the loop filter in every frame: -> (R, N)."""
+        if self.loop_filter == "one_zero":
+            return controls["damping"][..., 0]
+        return 1 / (1 + 2 * torch.pi * controls["cutoff_hz"][..., 0] / self.loop_rate)
+
+    def _feedback(self, controls: Controls, f0_hz: Tensor, smoothing: Tensor) -> Tensor:
+        """What is left after a round of the loop, besides what its filter takes: -> (R, N)."""
+        if "balance" in controls:
+            return 1 - controls["balance"][..., 0]
+        if "t60_seconds" not in controls:
+            return controls["feedback"][..., 0]
+        left = 10 ** (-3 / (f0_hz * controls["t60_seconds"][..., 0]))
+        omega, fraction = 2 * torch.pi * f0_hz / self.loop_rate, self._delay(f0_hz, smoothing).frac()
+        passed = magnitude(smoothing, omega, self.loop_filter) * magnitude(
+            fraction, omega
+        )  # and interpolated
+        return (left / passed).clamp(max=self.lossless)
+
+    def _delay(self, f0_hz: Tensor, smoothing: Tensor) -> Tensor:
+        """Length of the loop in samples: (R, N) each."""
+        if "tuning" not in self.faults:
+            return tuned_delay(f0_hz, smoothing, self.loop_rate, self.loop_filter)
+        period = self.loop_rate / f0_hz
+        return period.floor() - period.frac() + 1
 
 
-def hold_pitch(f0_hz: Tensor) -> Tensor:
+def fill_pitch(f0_hz: Tensor) -> Tensor:
     """Fill unvoiced frames (0 Hz) of (R, N) with the pitch before them, or at the start the one after.
 
     A string keeps its tuning while it rings off; a row without any pitch is filled with the lowest f0.
     """
     frame = torch.arange(f0_hz.shape[-1], device=f0_hz.device).expand(f0_hz.shape)
     voiced = f0_hz > 0
-    last = torch.where(voiced, frame, -1).cummax(-1).values
     first = torch.where(voiced, frame, f0_hz.shape[-1]).amin(-1, keepdim=True)
-    source = torch.where(last >= 0, last, first).clamp(max=f0_hz.shape[-1] - 1)
-    return f0_hz.gather(-1, source).clamp(min=LOWEST_F0_HZ)
+    return f0_hz.gather(-1, _latest(voiced, first)).clamp(min=LOWEST_F0_HZ)
+
+
+def from_onset(f0_hz: Tensor, onset: Tensor) -> Tensor:
+    """The pitch of the last onset in every frame; before the first, that of the first frame: (R, N) each."""
+    return f0_hz.gather(-1, _latest(onset > 0, torch.zeros_like(onset[:, :1], dtype=torch.long)))
+
+
+def _latest(marked: Tensor, before: Tensor) -> Tensor:
+    """Index of the last marked frame up to each frame, (R, N); ``before`` (R, 1) until there is one."""
+    frame = torch.arange(marked.shape[-1], device=marked.device).expand(marked.shape)
+    last = torch.where(marked, frame, -1).cummax(-1).values
+    return torch.where(last >= 0, last, before).clamp(max=marked.shape[-1] - 1)
+
+
+def _published_range(control: Control) -> Control:
+    """The range that the authors' code gives to each head: twice that of the thesis's unit interval."""
+    high = 2 * control.high if control.unit == "Hz" else 2.0
+    return replace(control, low=0.0, high=high, curve="amplitude", offset=0.0)
+
+
+def _check_names(kind: str, given: Sequence[str], known: Sequence[str] | dict[str, Any]) -> None:
+    for name in given:
+        if name not in known:
+            raise DdspZooError(
+                f"There is no {kind} {name!r} of a Karplus-Strong string: choose from {', '.join(known)}."
+            )

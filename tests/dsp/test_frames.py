@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ddsp_zoo.dsp.frames import overlap_add, ramps, upsample_linear, upsample_window
+from ddsp_zoo.dsp.frames import overlap_add, ramps, seconds_since, upsample_linear, upsample_window
 from ddsp_zoo.errors import DdspZooError
 
 
@@ -49,3 +49,29 @@ def test_ramps_hold_the_last_frame_or_move_towards_it():
 def test_ramps_refuse_other_lengths(samples):
     with pytest.raises(DdspZooError, match="3 frames of 10 samples"):
         ramps(torch.zeros(3), 10, samples)
+
+
+@pytest.mark.parametrize(
+    ("marked", "frames"),
+    [
+        ([0, 0, 1, 0, 0], [0, 1, 0, 1, 2]),
+        ([1, 0, 1, 1, 0], [0, 1, 0, 0, 1]),
+        ([0, 0, 0], [0, 1, 2]),
+        ([0.5, -1.0, 0.0], [0, 1, 2]),
+        ([1], [0]),
+        ([0], [0]),
+    ],
+)
+def test_seconds_since_the_last_marked_frame_or_the_start(marked, frames):
+    marked = torch.tensor(marked, dtype=torch.float32)
+    assert seconds_since(marked, 0.25).tolist() == [0.25 * n for n in frames]
+
+
+def test_seconds_are_counted_for_each_row_alone():
+    marked = torch.zeros(2, 3, 6)
+    marked[1, 2, 4] = 1
+    seconds = seconds_since(marked, 0.5)
+    assert seconds.shape == (2, 3, 6) and seconds.dtype == torch.float32
+    assert seconds[1, 2].tolist() == [0, 0.5, 1, 1.5, 0, 0.5]
+    plain = seconds.flatten(0, 1)[:5]
+    assert torch.equal(plain, 0.5 * torch.arange(6.0).expand(5, 6))

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 from ddsp_zoo.dsp.frames import follow, ramps
-from ddsp_zoo.dsp.string import StringState, phase_delay, string_loop, tuned_delay
+from ddsp_zoo.dsp.string import StringState, magnitude, phase_delay, string_loop, tuned_delay
 from ddsp_zoo.errors import DdspZooError
 
 HOP = 8
@@ -314,6 +314,36 @@ def test_decay_time_is_that_of_the_formula(f0_hz, smoothing, gain, loop_filter):
         return
     level = [np.log10(abs(((audio * carrier)[at : at + len(window)] * window).sum())) for at in (early, late)]
     assert (late - early) / rate * -3 / (level[1] - level[0]) == pytest.approx(expected, rel=0.05)
+
+
+FREQUENCIES = torch.linspace(1e-3, math.pi, 50, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("loop_filter", ["one_zero", "one_pole"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5, 0.9])
+def test_magnitude_and_phase_delay_are_those_of_the_filters_response(loop_filter, smoothing):
+    z = torch.exp(-1j * FREQUENCIES)
+    response = (
+        1 - smoothing + smoothing * z if loop_filter == "one_zero" else (1 - smoothing) / (1 - smoothing * z)
+    )
+    s = torch.tensor(smoothing, dtype=torch.float64)
+    torch.testing.assert_close(magnitude(s, FREQUENCIES, loop_filter), response.abs())
+    if smoothing != 0.9 or loop_filter == "one_pole":  # else the zero lies outside the unit circle
+        delay = phase_delay(s, FREQUENCIES, loop_filter)
+        torch.testing.assert_close((delay * FREQUENCIES).cos(), response.angle().cos())
+
+
+@pytest.mark.parametrize("loop_filter", ["one_zero", "one_pole"])
+def test_loop_filters_take_energy_only_and_more_the_more_they_smooth(loop_filter):
+    smoothing = torch.linspace(0, 0.5, 20, dtype=torch.float64)[:, None]
+    gain = magnitude(smoothing, FREQUENCIES, loop_filter)
+    assert gain.max() <= 1 + 1e-12 and (gain.diff(dim=0) <= 1e-12).all() and (gain.diff(dim=1) <= 1e-12).all()
+
+
+@pytest.mark.parametrize("loop_filter", ["one_zero", "one_pole"])
+def test_gradients_of_the_magnitude(loop_filter):
+    inputs = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in ([0.05, 0.49], [0.02, 2.0])]
+    assert gradcheck(lambda s, w: magnitude(s, w, loop_filter), inputs)
 
 
 # ---- stability

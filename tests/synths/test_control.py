@@ -8,16 +8,25 @@ from hypothesis import strategies as st
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.synths.control import Control, ControlSet
 from ddsp_zoo.synths.karplus_strong import KarplusStrong
+from ddsp_zoo.synths.modal_string import ModalString
 from ddsp_zoo.synths.sinusoids import SinusoidsPlusNoise
 
 SYNTHS = {
     "sinusoids": SinusoidsPlusNoise(8000, 64, sinusoids=4, noise_bands=9, bins=16),
     "strings": KarplusStrong(8000, 64, oversampling=1),
+    "decaying strings": KarplusStrong(8000, 64, ("excitation_gain", "t60_seconds"), oversampling=1),
+    "one-pole strings": KarplusStrong(8000, 64, ("cutoff_hz", "feedback"), "one_pole", oversampling=1),
+    "noisy strings": KarplusStrong(
+        8000, 64, ("excitation_gain", "balance"), excitation="noise", oversampling=1
+    ),
+    "clipped strings": KarplusStrong(8000, 64, ("excitation_gain", "feedback"), clip=True, oversampling=1),
+    "modes": ModalString(8000, 64, partials=12),
 }
 CURVES = [
     Control("level", "1", "", high=0.5, curve="amplitude"),
     Control("share", "1", "", low=-2.0, high=3.0, size=2),
     Control("frequency_hz", "Hz", "", 20.0, 4000.0, size=3, curve="log_bins", bins=8),
+    Control("t60_seconds", "s", "", 0.1, 30.0, size=2, curve="log"),
 ]
 each_synth = pytest.mark.parametrize("synth", SYNTHS.values(), ids=SYNTHS)
 each_curve = pytest.mark.parametrize("control", CURVES, ids=lambda control: control.curve)
@@ -49,7 +58,7 @@ def test_extreme_raw_values_stay_finite_with_finite_gradients(synth, pattern):
     for control in synth.controls.controls:
         assert controls[control.name].shape == (1, 1, 3, control.size)
         assert controls[control.name].isfinite().all()
-        if control.name in ("frequency_hz", "excitation_gain", "damping", "dynamics"):
+        if control.name != "amplitude":  # that of the sinusoids is a share of their loudness
             assert in_range(control, controls[control.name])
     sum(value.sum() for value in controls.values()).backward()
     assert raw.grad.isfinite().all()
@@ -57,7 +66,8 @@ def test_extreme_raw_values_stay_finite_with_finite_gradients(synth, pattern):
 
 @pytest.mark.parametrize(
     ("control", "expected"),
-    [(CURVES[0], [0.101350]), (CURVES[1], [0.5, 0.5])], ids=["amplitude", "linear"],
+    [(CURVES[0], [0.101350]), (CURVES[1], [0.5, 0.5]), (CURVES[3], [3**0.5, 3**0.5])],
+    ids=["amplitude", "linear", "log"],
 )  # fmt: skip
 def test_silent_network(control, expected):
     assert control.constrain(torch.zeros(control.channels)).tolist() == pytest.approx(expected, rel=1e-4)
@@ -80,13 +90,19 @@ def test_offset_moves_the_start():
     assert quiet.constrain(torch.zeros(1)).item() == pytest.approx(1e-5, rel=0.1)
 
 
+def test_equal_steps_towards_the_ends_of_a_log_range_are_equal_ratios():
+    low, middle, high = CURVES[3].constrain(torch.tensor([[-1.3, -1.3], [0, 0], [1.3, 1.3]]))[:, 0]
+    assert (middle / low).item() == pytest.approx((high / middle).item(), rel=1e-5)
+    assert CURVES[3].constrain(torch.tensor([-1e4, 1e4])).tolist() == pytest.approx([0.1, 30.0], rel=1e-5)
+
+
 def test_channels_are_counted_over_sizes_and_bins():
-    assert [control.channels for control in CURVES] == [1, 2, 24]
-    assert ControlSet(tuple(CURVES)).channels == 27
+    assert [control.channels for control in CURVES] == [1, 2, 24, 2]
+    assert ControlSet(tuple(CURVES)).channels == 29
 
 
 def test_wrong_number_of_channels():
-    with pytest.raises(DdspZooError, match="reads 27 raw controls, got 26"):
+    with pytest.raises(DdspZooError, match="reads 29 raw controls, got 26"):
         ControlSet(tuple(CURVES)).constrain(torch.zeros(26))
 
 

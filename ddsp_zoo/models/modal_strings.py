@@ -1,0 +1,101 @@
+"""Series E, the successor of the thesis's string models: strings by their modes, heard at their partials."""
+
+import torch
+from torch import Tensor
+
+from ddsp_zoo.dsp.harmonic_ls import fit_windows, harmonic_least_squares
+from ddsp_zoo.losses import MultiScaleSpectralLoss, error_db
+from ddsp_zoo.masking import by_channel
+from ddsp_zoo.models.separator import Rendered, Separator
+from ddsp_zoo.networks.string_listener import StringListener, pool_notes
+from ddsp_zoo.sources import GUITAR_STRINGS_HZ
+from ddsp_zoo.synths.modal_string import EXTRAS, ModalString
+
+MOST_GAIN = 10.0  # that brings the strings to the mixture's level
+RIDGE = 0.5  # of the fit: how much of a frame is taken for what the strings do not explain
+
+
+class ModalStrings(Separator):
+    """Six plucked strings whose notes are each judged as a whole.
+
+    Args:
+        sources: the strings, low to high.
+        sample_rate: rate of the audio in Hz.
+        segment_seconds: length of the excerpts.
+        extras: what the string model has beside pluck and decay (see `ModalString`).
+        supervised: compare each string with its target; else only their sum with the mixture.
+        masked_weight: weight of the masked strings' error in dB, where supervised.
+        passes: how often the network corrects what it believes of the strings, the first time the default.
+        phase_locked: fit the strings' partials to the mixture, with the model's as prior, and share the rest by masks.
+        learning_rate: of Adam.
+        weight_decay: of Adam.
+        decay_every: steps between multiplications of the learning rate by 0.98; 0 keeps it constant.
+        mask_power: exponent of the soft masks.
+        mask_fft: window of the masks' STFT in samples.
+    """
+
+    needs_pitch = True
+
+    def __init__(
+        self, sources: tuple[str, ...] = tuple(GUITAR_STRINGS_HZ), sample_rate: int = 16000,
+        segment_seconds: float = 2.0, extras: tuple[str, ...] = EXTRAS, supervised: bool = True,
+        masked_weight: float = 0.0, passes: int = 2, phase_locked: bool = False, learning_rate: float = 1e-3,
+        weight_decay: float = 0.0, decay_every: int = 0, mask_power: float = 2.0, mask_fft: int = 2048,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            sources, sample_rate, 256, segment_seconds, supervised, learning_rate, weight_decay, decay_every,
+            mask_power, mask_fft,
+        )  # fmt: skip
+        self.synth = ModalString(sample_rate, self.hop_samples, extras)
+        self.listener = StringListener(
+            len(self.sources), self.synth.controls.channels, sample_rate, self.hop_samples
+        )
+        self.loss = MultiScaleSpectralLoss((1024, 256))
+        self.masked_weight, self.passes, self.phase_locked = masked_weight, passes, phase_locked
+        self.save_hyperparameters()
+
+    def forward(
+        self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Rendered:  # fmt: skip
+        """As `Separator.forward`, with the strings together as loud as the mixture: masks tell only their shares."""
+        rendered = super().forward(audio, f0_hz, onset, generator)
+        played = rendered.sources.sum(1).square().sum(-1)
+        gain = (audio.square().sum(-1) / played.clamp(min=1e-12)).sqrt().clamp(1 / MOST_GAIN, MOST_GAIN)
+        sources, tonal = (part * gain[:, None, None] for part in (rendered.sources, rendered.tonal))
+        return Rendered(sources, self.synth.scale(rendered.controls, gain), tonal)
+
+    def raw_controls(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> Tensor:
+        """(B, T), f0 and onsets (B, S, N) -> (B, S, N, channels), the same in all frames of a note."""
+        raw = audio.new_zeros(*f0_hz.shape, self.synth.controls.channels)
+        given = {"f0_hz": f0_hz[..., None], "onset": onset[..., None]}
+        for _ in range(self.passes):
+            with torch.no_grad():
+                believed = self.synth.amplitudes(self.synth.constrain(raw) | given)
+            raw = raw + pool_notes(self.listener(audio, f0_hz, onset, believed).float(), onset)
+        return raw
+
+    def losses(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
+        """The spectral loss, and the error of the masked strings."""
+        parts = super().losses(rendered, targets, mixture)
+        if self.supervised and self.masked_weight:
+            masked = self.masked(mixture, rendered)
+            parts["masked"] = self.masked_weight * error_db(masked, targets, mixture)
+        return parts
+
+    def masked(self, mixture: Tensor, rendered: Rendered, power: float | None = None) -> Tensor:
+        """Stems cut out of the mixture (B, T) or (B, C, T), which they sum to: -> (B, S, [C,] T).
+
+        With ``phase_locked`` the strings' partials are fitted to each channel, where the levels that the network
+        believes in decide about what two strings share, and masks share what the fit leaves.
+        """
+        if not self.phase_locked:
+            return super().masked(mixture, rendered, power)
+        controls, synth = rendered.controls, self.synth
+        stiffness = controls["inharmonicity"][..., 0] if "inharmonicity" in controls else None
+        pitch, prior = synth.pitch(controls), synth.partial_variance(controls)
+        fitted = by_channel(mixture, lambda x: harmonic_least_squares(
+            x, pitch, self.sample_rate, self.hop_samples, prior, windows=fit_windows(self.sample_rate),
+            inharmonicity=stiffness, ridge=RIDGE, refinements=0,
+        ))  # fmt: skip
+        return fitted + super().masked(mixture - fitted.sum(1), rendered, power)

@@ -1,0 +1,105 @@
+"""What detectors shall survive: f0 as trackers find it, made from exact f0, and mixtures as microphones hear them."""
+
+import torch
+from torch import Tensor
+
+EXACT = 0.25  # share of examples that stay as they are
+LATEST = 2  # frames by which a whole track may be early or late
+LONGEST_RING = 60  # frames that a track may go on after a note
+LOST_RATE, LOST_FRAMES = 0.03, 8  # how often, in a frame, a tracker loses a note, and for how long at most
+WRONG_RATE, WRONG_FRAMES = 0.006, 6  # how often it takes another octave
+GHOST_RATE, GHOST_FRAMES = 0.004, 10  # how often it hears a note in a rest
+DETUNE_CENTS = 8.0
+CLEAN = 0.3  # share of mixtures that stay as they are
+ROOM_SECONDS, TAP_SECONDS = 0.5, 0.1  # lengths of the longest echo and of the longest knock
+TAPS_PER_SECOND = 1.5
+
+
+def corrupted(f0_hz: Tensor, generator: torch.Generator) -> Tensor:
+    """f0_hz (B, S, N) with errors, so that voiced runs tell little of notes; a share of examples stays exact.
+
+    Notes ring on into the rests behind them, which joins those of equal pitch; they come early or late, break off for
+    moments, jump to octaves and fifths, are slightly out of tune; and there are notes where nothing is played.
+    """
+    noise = _Noise(f0_hz, generator)
+    late = noise.integers(-LATEST, LATEST + 1, 1)
+    frame = torch.arange(f0_hz.shape[-1], device=f0_hz.device)
+    f0 = f0_hz.gather(-1, (frame - late).clamp(0, f0_hz.shape[-1] - 1))
+    ring = noise.integers(0, LONGEST_RING, 1) * (noise.uniform(1) < 0.5) + noise.integers(0, 6, 1)
+    f0 = _rung_on(f0, ring)
+    f0 = f0 * 2 ** (DETUNE_CENTS / 1200 * (noise.normal(1) + noise.normal(f0.shape[-1]) / 3))
+    ratio = torch.tensor([0.5, 2.0, 3.0], device=f0.device)[noise.integers(0, 3, f0.shape[-1] // 16 + 1)]
+    ratio = ratio.repeat_interleave(16, -1)[..., : f0.shape[-1]]
+    f0 = torch.where(noise.runs(WRONG_RATE, WRONG_FRAMES), f0 * ratio, f0)
+    ghost = noise.runs(GHOST_RATE, GHOST_FRAMES) & (f0 == 0)
+    f0 = torch.where(ghost, 82 * 2 ** (3 * noise.uniform(1)), f0)
+    f0 = f0.masked_fill(noise.runs(LOST_RATE, LOST_FRAMES) & (noise.uniform(1) < 0.6), 0)
+    exact = torch.rand(len(f0_hz), 1, 1, generator=generator).to(f0_hz.device) < EXACT
+    return torch.where(exact, f0_hz, f0)
+
+
+def muddied(mixture: Tensor, sample_rate: int, generator: torch.Generator) -> Tensor:
+    """Mixture (B, T) in a room, with knocks on the wood and hiss, none of which is an onset; a share stays clean."""
+    size, count = mixture.shape
+    rms = mixture.square().mean(-1, keepdim=True).sqrt()
+
+    def uniform(low: float, high: float, columns: int = 1) -> Tensor:
+        draw = torch.rand(size, columns, generator=generator)
+        return (low + (high - low) * draw).to(mixture.device)
+
+    def fading(seconds: float) -> Tensor:
+        time = torch.arange(round(seconds * sample_rate), device=mixture.device) / sample_rate
+        noise = torch.randn(size, len(time), generator=generator).to(mixture.device)
+        noise = noise * torch.exp(-6.9 * time / (seconds * uniform(0.2, 1.0)))
+        return noise / noise.square().sum(-1, keepdim=True).sqrt()
+
+    room = fading(ROOM_SECONDS) * 10 ** (uniform(-30, -6) / 20)
+    room[:, 0] += 1
+    taps = (uniform(0, 1, count) < TAPS_PER_SECOND / sample_rate) * 10 ** (uniform(-20, 15, count) / 20)
+    knock = fading(TAP_SECONDS) * rms * 4
+    hiss = torch.randn(size, count, generator=generator).to(mixture.device)
+    muddy = convolve(mixture, room) + convolve(taps, knock) + hiss * rms * 10 ** (uniform(-80, -35) / 20)
+    return torch.where(uniform(0, 1) < CLEAN, mixture, muddy)
+
+
+def convolve(audio: Tensor, response: Tensor) -> Tensor:
+    """Each row of (B, T) through its response (B, K), as long as it was."""
+    size = audio.shape[-1] + response.shape[-1]
+    spectrum = torch.fft.rfft(audio, size) * torch.fft.rfft(response, size)
+    return torch.fft.irfft(spectrum, size)[..., : audio.shape[-1]]
+
+
+def _rung_on(f0_hz: Tensor, frames: Tensor) -> Tensor:
+    """Fill rests with the pitch before them, at most so many ``frames`` (B, S, 1) long."""
+    frame = torch.arange(f0_hz.shape[-1], device=f0_hz.device).expand(f0_hz.shape)
+    last = torch.where(f0_hz > 0, frame, -1).cummax(-1).values
+    held = f0_hz.gather(-1, last.clamp(min=0))
+    return torch.where((last >= 0) & (frame - last <= frames), held, f0_hz)
+
+
+class _Noise:
+    """Random numbers (B, S, count) for tracks like ``f0_hz``, drawn on the CPU so that every device gets the same."""
+
+    def __init__(self, f0_hz: Tensor, generator: torch.Generator) -> None:
+        self.shape, self.device, self.generator = f0_hz.shape, f0_hz.device, generator
+
+    def uniform(self, count: int) -> Tensor:
+        """From 0 to 1."""
+        return torch.rand(*self.shape[:2], count, generator=self.generator).to(self.device)
+
+    def normal(self, count: int) -> Tensor:
+        """Of variance 1."""
+        return torch.randn(*self.shape[:2], count, generator=self.generator).to(self.device)
+
+    def integers(self, low: int, high: int, count: int) -> Tensor:
+        """From low to high - 1."""
+        return torch.randint(low, high, (*self.shape[:2], count), generator=self.generator).to(self.device)
+
+    def runs(self, rate: float, longest: int) -> Tensor:
+        """Runs of True of 1 to ``longest`` frames, which begin in a frame with probability ``rate``."""
+        count = self.shape[-1]
+        left = (self.uniform(count) < rate) * self.integers(1, longest + 1, count)
+        out = left > 0
+        for step in range(1, min(longest, count)):
+            out[..., step:] |= left[..., : count - step] > step
+        return out

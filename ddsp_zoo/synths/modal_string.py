@@ -1,0 +1,172 @@
+"""Plucked strings by their modes: what a tuned, damped loop does, in closed form."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ddsp_zoo.dsp.frames import seconds_since
+from ddsp_zoo.dsp.noise import filtered_noise, noise_power
+from ddsp_zoo.dsp.oscillator import harmonic_bank
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.synths.base import Sound, Synth
+from ddsp_zoo.synths.control import Control, Controls, ControlSet
+from ddsp_zoo.synths.karplus_strong import HIGHEST_F0, LOWEST_F0_HZ, fill_pitch
+
+LN_1000 = math.log(1000)  # 60 dB
+PICK_WIDTH = 0.2  # power that a pick of some width leaves to partials with a node under it
+ATTACK_BANDS = 9
+BODY_LOW_HZ, BODY_HIGH_HZ = 70.0, 8000.0
+EXTRAS = ("pick", "body", "stiffness", "polarisation", "release", "attack")
+
+
+class ModalString(Synth):
+    """A string that is plucked at onsets and rings as decaying partials.
+
+    The modes of a Karplus-Strong loop are partials of the pluck's spectrum that decay exponentially, faster the higher
+    they lie. Here they are played one by one, without the loop's chance (a noise burst has random holes), so pitch
+    and decay are exact, the bound is the sum of the partials, and every gradient is smooth. Partial k of a note begins
+    at ``gain / k`` below the pluck's cutoff frequency, a one-pole low-pass, and loses 60 dB in
+    1 / (1 / t60 + treble_loss f_k / (1 kHz)) seconds. All controls are those of a note: their values in a frame
+    are used from its onset to the next (`pool_notes` makes them so).
+
+    Args:
+        sample_rate: of the audio in Hz.
+        hop: samples a frame.
+        extras: what is modelled beside that, of `EXTRAS`: the "pick"'s position on the string, the "body"'s
+            resonances in bands, "stiffness" (inharmonic partials), a second "polarisation" that decays faster,
+            the time of "release" when the finger lifts (without it, strings stop where f0 does), and the noise of
+            the "attack".
+        partials: most partials of a string.
+        body_bands: of the body, from 70 Hz to 8 kHz.
+    """
+
+    level_controls = ("pluck_gain", "attack_gain")
+
+    def __init__(
+        self,
+        sample_rate: int,
+        hop: int,
+        extras: Sequence[str] = EXTRAS,
+        partials: int = 96,
+        body_bands: int = 24,
+    ) -> None:
+        super().__init__(sample_rate, hop)
+        for name in extras:
+            if name not in EXTRAS:
+                raise DdspZooError(
+                    f"There is nothing {name!r} to a modal string: choose from {', '.join(EXTRAS)}."
+                )
+        self.partials = partials
+        self.centres_hz = torch.logspace(math.log10(BODY_LOW_HZ), math.log10(BODY_HIGH_HZ), body_bands)
+        optional = {
+            "pick": (Control("pick_position", "1", "share of the string's length", 0.03, 0.5),),
+            "body": (Control("body_db", "dB", "response of the body, 70 Hz to 8 kHz", -20.0, 20.0, size=body_bands),),
+            "stiffness": (Control("inharmonicity", "1", "B of a stiff string", 1e-6, 3e-4, curve="log"),),
+            "polarisation": (
+                Control("second_share", "1", "of the polarisation that decays faster", offset=-3.0),
+                Control("second_speed", "1", "its decay over that of the first", 1.0, 20.0, curve="log"),
+            ),
+            "release": (Control("release_seconds", "s", "T60 once the finger lifts", 0.02, 1.0, curve="log"),),
+            "attack": (
+                Control("attack_gain", "1", "noise of pick or finger", high=0.3, curve="amplitude", offset=-1.0),
+                Control("attack_seconds", "s", "T60 of that noise", 0.005, 0.06, curve="log"),
+                Control("attack_db", "dB", "its colour, 0 Hz to Nyquist", -20.0, 20.0, size=ATTACK_BANDS),
+            ),
+        }  # fmt: skip
+        self.controls = ControlSet((
+            Control("pluck_gain", "1", "amplitude of the fundamental", curve="amplitude"),
+            Control("cutoff_hz", "Hz", "of the pluck, low for a soft one", 80.0, sample_rate / 2, curve="log"),
+            Control("t60_seconds", "s", "decay time of the lowest partials", 0.1, 30.0, curve="log"),
+            Control("treble_loss", "1/s", "how much sooner 1 kHz is 60 dB down", 0.01, 20.0, curve="log"),
+            *(control for name in EXTRAS if name in extras for control in optional[name]),
+        ))  # fmt: skip
+
+    def render(self, controls: Controls, generator: torch.Generator | None = None) -> Sound:
+        """Predicted controls, f0_hz and onset, each (B, S, N, k) -> audio (B, S, N * hop)."""
+        shape = controls["f0_hz"].shape[:2]
+        flat = {name: value.flatten(0, 1) for name, value in controls.items()}
+        pitch, stiffness = self.pitch(flat), flat.get("inharmonicity")
+        stiffness = stiffness if stiffness is None else stiffness[..., 0]
+        audio, _ = harmonic_bank(pitch, self.amplitudes(flat), self.sample_rate, self.hop, stiffness)
+        tonal = audio
+        if "attack_gain" in flat:
+            audio = tonal + filtered_noise(self.attack(flat), self.hop, generator)
+        return Sound(audio.unflatten(0, shape), tonal.unflatten(0, shape))
+
+    def _plucked(self, controls: Controls) -> Tensor:
+        """Onsets, as far as there is a pitch to them: (..., N)."""
+        return controls["onset"][..., 0] * (controls["f0_hz"][..., 0] > 0)
+
+    def attack(self, controls: Controls) -> Tensor:
+        """Magnitude response of the attack's noise, 0 Hz to Nyquist, in each frame: (..., N, k) -> (..., N, points)."""
+        onset = self._plucked(controls)
+        time = seconds_since(onset, self.hop / self.sample_rate)[..., None]
+        left = torch.exp(-LN_1000 * time / controls["attack_seconds"]) * (onset.cumsum(-1) > 0)[..., None]
+        return controls["attack_gain"] * left * 10 ** (controls["attack_db"] / 20)
+
+    def power_spectra(self, controls: Controls, tonal: Tensor, n_fft: int) -> Tensor:
+        """Power of the partials plus the expected power of the attack: -> (B, S, F, N + 1)."""
+        power = super().power_spectra(controls, tonal, n_fft)
+        return (
+            power + noise_power(self.attack(controls), self.hop, n_fft)
+            if "attack_gain" in controls
+            else power
+        )
+
+    def pitch(self, controls: Controls) -> Tensor:
+        """Pitch in Hz of what still rings, 0 where nothing does: f0_hz (..., N, 1) -> (..., N)."""
+        f0_hz = controls["f0_hz"][..., 0]
+        highest = self.sample_rate * HIGHEST_F0
+        if "release_seconds" not in controls:
+            return torch.where(f0_hz > 0, f0_hz.clamp(LOWEST_F0_HZ, highest), 0)
+        filled = fill_pitch(f0_hz.flatten(0, -2)).view_as(f0_hz).clamp(LOWEST_F0_HZ, highest)
+        return torch.where(f0_hz.cumsum(-1) > 0, filled, 0)
+
+    def amplitudes(self, controls: Controls) -> Tensor:
+        """Amplitude of each partial in each frame: controls (..., N, k) -> (..., N, K)."""
+        number = torch.arange(1, self.partials + 1, device=controls["f0_hz"].device)
+        f0_hz, onset = self.pitch(controls), self._plucked(controls)
+        frequency = f0_hz[..., None] * number
+        if (
+            "inharmonicity" in controls
+        ):  # levels do not tell how stiff a string is, only where its partials lie
+            frequency = frequency * (1 + controls["inharmonicity"].detach() * number.square()).sqrt()
+        strength = controls["pluck_gain"] / number / (1 + (frequency / controls["cutoff_hz"]).square()).sqrt()
+        if "pick_position" in controls:
+            nodes = (math.pi * number * controls["pick_position"]).sin().square()
+            strength = strength * (PICK_WIDTH + (1 - PICK_WIDTH) * nodes).sqrt()
+        if "body_db" in controls:
+            strength = strength * 10 ** (self._body_db(controls["body_db"], frequency) / 20)
+        return strength * self._ringing(controls, onset, frequency)
+
+    def _ringing(self, controls: Controls, onset: Tensor, frequency: Tensor) -> Tensor:
+        """What is left of each partial, 1 at its onset."""
+        time = seconds_since(onset, self.hop / self.sample_rate)[..., None]
+        speed = LN_1000 * (1 / controls["t60_seconds"] + controls["treble_loss"] * frequency / 1000)
+        left = torch.exp(-speed * time)
+        if "second_share" in controls:
+            share = controls["second_share"]
+            left = (1 - share) * left + share * torch.exp(-speed * controls["second_speed"] * time)
+        if "release_seconds" in controls:
+            held = (controls["f0_hz"] > 0).to(time.dtype)
+            lifted = seconds_since(held[..., 0], self.hop / self.sample_rate)[..., None]
+            left = left * torch.exp(-LN_1000 * lifted / controls["release_seconds"])
+        return left
+
+    def _body_db(self, bands: Tensor, frequency: Tensor) -> Tensor:
+        """Response of the body at each partial, read linearly over the logarithm of frequency."""
+        low, high = math.log(BODY_LOW_HZ), math.log(BODY_HIGH_HZ)
+        place = (
+            (frequency.detach().clamp(BODY_LOW_HZ, BODY_HIGH_HZ).log() - low)
+            / (high - low)
+            * (bands.shape[-1] - 1)
+        )
+        left = place.floor().clamp(max=bands.shape[-1] - 2)
+        index = left.long()
+        return torch.lerp(bands.gather(-1, index), bands.gather(-1, index + 1), place - left)
+
+    def partial_variance(self, controls: Controls) -> Tensor:
+        """Squared amplitude of each partial, a prior for its phase-locked fit: -> (B, S, N, K)."""
+        return self.amplitudes(controls).square()

@@ -1,0 +1,129 @@
+"""The string of the thesis's preliminary experiment: white noise into a loop with a one-pole low-pass."""
+
+import math
+from collections.abc import Collection
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ddsp_zoo.dsp.noise import uniform_noise
+from ddsp_zoo.dsp.string import string_loop, tuned_delay
+from ddsp_zoo.synths.base import Sound, Synth
+from ddsp_zoo.synths.control import Control, Controls, ControlSet
+
+Excitation = Literal["random", "reproducible"]
+LOWEST_F0_HZ = 20.0
+LOWEST_CUTOFF_HZ = 20.0
+NEWTON_STEPS = 4
+
+
+class OneParameterString(Synth):
+    """A lossless loop at one pitch whose only control is the cutoff frequency f_c of its low-pass.
+
+    ``y[n] = x[n] + (h_LP * y)[n - L]`` with x 5 ms of uniform noise in [-1, 1) at each onset, and h_LP the one-pole
+    low-pass with alpha = 2 pi f_c / (2 pi f_c + f_sr). All frames take the mean of f_c and the mean pitch of the
+    voiced frames; a frame without pitch (f0 = 0) stops the string. The loop's gain is 1 and its filters are convex,
+    so the output never exceeds the sum of the magnitudes of all bursts. Source: thesis section 5.2.
+
+    Args:
+        sample_rate: in Hz.
+        hop: samples a frame.
+        excitation: new noise for each note, or always the same.
+        excitation_seed: what the reproducible noise is drawn from.
+        faults: "range" gives f_c by `exp_sigmoid` up to twice the Nyquist frequency, as the heads of the authors'
+            code; "tuning" reads the delay line at L - eta + 1 samples for the integer and fractional part of the
+            period, and leaves out the low-pass's delay, as that code does.
+    """
+
+    level_controls = ()
+    burst_seconds = 0.005
+
+    def __init__(
+        self, sample_rate: int, hop: int, excitation: Excitation = "random", excitation_seed: int = 0,
+        faults: Collection[str] = (),
+    ) -> None:  # fmt: skip
+        super().__init__(sample_rate, hop)
+        self.excitation, self.excitation_seed, self.faults = excitation, excitation_seed, faults
+        text, nyquist = "f_c: cutoff of the low-pass in the loop", sample_rate / 2
+        wide = Control("cutoff_hz", "Hz", text, high=2 * (nyquist - LOWEST_CUTOFF_HZ), curve="amplitude")
+        plain = Control("cutoff_hz", "Hz", text, low=LOWEST_CUTOFF_HZ, high=nyquist)
+        self.controls = ControlSet((wide if "range" in faults else plain,))
+
+    def constrain(self, raw: Tensor) -> Controls:
+        """Raw (B, S, N, 1) -> f_c in Hz, the same in all frames (B, S, N, 1)."""
+        cutoff = super().constrain(raw)["cutoff_hz"]
+        if "range" in self.faults:
+            cutoff = cutoff + LOWEST_CUTOFF_HZ
+        return {"cutoff_hz": cutoff.mean(2, keepdim=True).expand_as(cutoff)}
+
+    def render(self, controls: Controls, generator: torch.Generator | None = None) -> Sound:
+        """cutoff_hz, f0_hz and onset, each (B, S, N, 1) -> audio (B, S, N * hop)."""
+        shape = controls["f0_hz"].shape[:3]
+        flat = {name: value.reshape(-1, shape[2]) for name, value in controls.items()}
+        voiced = (flat["f0_hz"] > 0).to(flat["f0_hz"].dtype)
+        pitch = self.pitch(flat["f0_hz"])[:, None]
+        smoothing = 1 / (1 + 2 * math.pi * flat["cutoff_hz"].mean(1, keepdim=True) / self.sample_rate)
+        onset = flat["onset"] * voiced  # no pluck without a pitch
+        loop = (self.delay(pitch, smoothing), voiced, smoothing)
+        delay, gain, smoothing = (value.expand_as(voiced) for value in loop)
+        audio, _ = string_loop(
+            self.burst(onset, generator),
+            delay,
+            gain,
+            smoothing,
+            self.hop,
+            loop_filter="one_pole",
+            onset=onset,
+        )
+        audio = audio.unflatten(0, shape[:2])
+        return Sound(audio, audio)
+
+    def pitch(self, f0_hz: Tensor) -> Tensor:
+        """The pitch that a note is played at, the mean of its voiced frames: (..., N) -> (...), in Hz."""
+        mean = f0_hz.sum(-1) / (f0_hz > 0).sum(-1).clamp(min=1)
+        return mean.clamp(LOWEST_F0_HZ, self.sample_rate / 8)
+
+    def delay(self, f0_hz: Tensor, smoothing: Tensor) -> Tensor:
+        """Length of the loop in samples."""
+        if "tuning" not in self.faults:
+            return tuned_delay(f0_hz, smoothing, self.sample_rate, "one_pole")
+        period = self.sample_rate / f0_hz
+        return 2 * period.floor() - period + 1
+
+    def decay_rates(self, cutoff_hz: Tensor, f0_hz: Tensor) -> Tensor:
+        """How fast the loop lets each partial die away: (R,) and (R,) -> nepers per second (R, K), in order of k.
+
+        The poles e^s of the string, per sample, are the roots of log G(e^s) = -2 pi i k with G what a round does to
+        a wave: low-pass, linear interpolation and delay. Newton's method finds them from the partials' frequencies.
+        """
+        smoothing = 1 / (1 + 2 * math.pi * cutoff_hz.double() / self.sample_rate)[:, None]
+        delay = self.delay(f0_hz.double()[:, None], smoothing)
+        whole = delay.detach().floor()
+        partial = torch.arange(1, partials_below_nyquist(f0_hz, self.sample_rate) + 1, device=f0_hz.device)
+        s = 2j * math.pi * partial * f0_hz.double()[:, None] / self.sample_rate
+        turns = 2j * math.pi * partial
+        for _ in range(NEWTON_STEPS):
+            back = torch.exp(-s)
+            interpolated = 1 + (delay - whole) * (back - 1)
+            low_pass = 1 - smoothing * back
+            off = torch.log((1 - smoothing) * interpolated / low_pass) - whole * s + turns
+            slope = -whole - smoothing * back / low_pass - (delay - whole) * back / interpolated
+            s = s - off / slope
+        return (-self.sample_rate * s.real).to(cutoff_hz.dtype)
+
+    def burst(self, onset: Tensor, generator: torch.Generator | None) -> Tensor:
+        """5 ms of noise after each onset: (R, N) -> (R, N * hop)."""
+        length = min(round(self.burst_seconds * self.sample_rate), self.hop)
+        if self.excitation == "reproducible":
+            fixed = torch.Generator().manual_seed(self.excitation_seed)
+            noise = uniform_noise(onset, (length,), fixed).expand(*onset.shape, length)
+        else:
+            noise = uniform_noise(onset, (*onset.shape, length), generator)
+        return pad(noise * (onset > 0)[..., None], (0, self.hop - length)).flatten(-2)
+
+
+def partials_below_nyquist(f0_hz: Tensor, sample_rate: int) -> int:
+    """How many partials the lowest of some pitches has."""
+    return max(1, math.ceil(sample_rate / 2 / float(f0_hz.min())) - 1)

@@ -1,0 +1,315 @@
+"""The string of every experiment as its recipe names it, and what each of the authors' faults changes."""
+
+import inspect
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from ddsp_zoo.synths.control import ControlSet
+from ddsp_zoo.synths.karplus_strong import FAULTS, KarplusStrong
+
+RATE, HOP = 16000, 256
+FOLDER = Path(__file__).resolve().parents[2] / "recipes"
+GIVEN = inspect.signature(KarplusStrong).parameters
+
+
+def strings_of(recipe: Path) -> KarplusStrong:
+    named = yaml.safe_load(recipe.read_text())["model"]["init_args"]
+    return KarplusStrong(**{name: x for name, x in named.items() if name in GIVEN}, hop=HOP)
+
+
+def karplus(recipe: Path) -> bool:
+    return yaml.safe_load(recipe.read_text())["model"]["class_path"].endswith("KarplusStrongStrings")
+
+
+PLAIN = {path.stem: strings_of(path) for path in sorted(FOLDER.glob("ex*.yaml")) if karplus(path)}
+PUBLISHED = {path.stem: strings_of(path) for path in sorted(FOLDER.glob("as_published/ex*.yaml"))}
+each_plain = pytest.mark.parametrize("synth", PLAIN.values(), ids=PLAIN)
+each_published = pytest.mark.parametrize("synth", PUBLISHED.values(), ids=PUBLISHED)
+
+
+def notes(frames: int = 12) -> dict[str, Tensor]:
+    """Two strings (1, 2, N, 1): one with a rest and two plucks, one plucked once at the start."""
+    f0 = torch.full((1, 2, frames, 1), 330.0)
+    f0[0, 0, :2], f0[0, 0, 2:6] = 0, 110.0
+    onset = torch.zeros_like(f0)
+    onset[0, 0, (2, 6)] = onset[0, 1, 0] = 1
+    return {"f0_hz": f0, "onset": onset}
+
+
+def play(synth: KarplusStrong, raw: Tensor, given: dict[str, Tensor]) -> Tensor:
+    return synth.render(synth.constrain(raw) | given, torch.Generator().manual_seed(0)).audio
+
+
+def named(synth: KarplusStrong, given: dict[str, Tensor], **values: float) -> dict[str, Tensor]:
+    """Controls of strings without a network: those that are fixed, and ``values``."""
+    shape = given["f0_hz"].shape
+    return {name: torch.full(shape, value) for name, value in (synth.fixed | values).items()} | given
+
+
+def sound(synth: KarplusStrong, given: dict[str, Tensor], **values: float) -> Tensor:
+    return synth.render(named(synth, given, **values), torch.Generator().manual_seed(0)).audio
+
+
+def note(f0_hz: float, frames: int, onset_at: int = 0) -> dict[str, Tensor]:
+    f0 = torch.full((1, 1, frames, 1), f0_hz)
+    onset = torch.zeros_like(f0)
+    onset[:, :, onset_at] = 1
+    return {"f0_hz": f0, "onset": onset}
+
+
+# Every variant
+
+
+def test_there_is_a_published_form_of_every_experiment_of_the_thesis():
+    names = {"exA1", "exA2", "exB0", "exB1", "exB2", "exB2_1", "exB3", "exB4", "exC1", "exC2", "exD1", "exD2"}
+    assert set(PUBLISHED) == names and names < set(PLAIN)
+    for name in names:
+        plain, published = PLAIN[name], PUBLISHED[name]
+        assert not plain.faults and {"range", "tuning", "held_controls"} < published.faults
+        assert (plain.loop_rate, plain.loop_filter) == (published.loop_rate, published.loop_filter)
+        assert (plain.hold_pitch, plain.clip) == (published.hold_pitch, published.clip)
+
+
+@each_plain
+def test_any_raw_values_sound_finite_with_finite_gradients_in_every_control(synth):
+    shape = (1, 2, 12, synth.controls.channels)
+    random = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    for raw in (random, 1e4 * random.sign(), torch.full(shape, 1e4), torch.full(shape, -1e4)):
+        raw = raw.clone().requires_grad_()
+        audio = play(synth, raw, notes())
+        assert audio.shape == (1, 2, 12 * HOP) and audio.isfinite().all()
+        if raw.numel():  # experiment B0 predicts nothing
+            audio.square().mean().backward()
+            assert raw.grad.isfinite().all()
+            if raw.detach().equal(random):
+                assert (raw.grad.abs().sum((0, 1, 2)) > 0).all()
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    predicts=st.sets(st.sampled_from(sorted(set(KarplusStrong(RATE, HOP).known_controls())))),
+    loop_filter=st.sampled_from(["one_zero", "one_pole"]), excitation=st.sampled_from(["burst", "noise"]),
+    hold_pitch=st.booleans(), clip=st.booleans(), oversampling=st.integers(1, 2), seed=st.integers(0, 99),
+    faults=st.sets(st.sampled_from(sorted(set(FAULTS) - {"range"}))),
+)  # fmt: skip
+def test_any_choice_of_options_is_stable(
+    predicts, loop_filter, excitation, hold_pitch, clip, oversampling, seed, faults
+):
+    """But for the range that the authors gave their controls, and a DC blocker in a loop that hardly loses anything."""
+    faults = faults - {"loop_high_pass"}
+    if loop_filter == "one_pole":
+        predicts = predicts | {"cutoff_hz"}
+    if excitation == "noise":
+        predicts = predicts | {"excitation_gain"}
+    synth = KarplusStrong(
+        RATE, HOP, sorted(predicts), loop_filter, excitation, hold_pitch, clip, oversampling, tuple(faults)
+    )
+    draw = torch.Generator().manual_seed(seed)
+    raw = 50 * torch.randn(1, 2, 6, synth.controls.channels, generator=draw)
+    f0 = 5000 * torch.rand(1, 2, 6, 1, generator=draw) * (torch.rand(1, 2, 6, 1, generator=draw) > 0.2)
+    onset = (torch.rand(1, 2, 6, 1, generator=draw) > 0.5).float()
+    raw.requires_grad_()
+    audio = play(synth, raw, {"f0_hz": f0, "onset": onset})
+    assert audio.isfinite().all() and audio.abs().max() < 3 * 6  # of bursts, none of which grows
+    (audio.square().sum() + 0 * raw.sum()).backward()
+    assert raw.grad.isfinite().all()
+
+
+@each_plain
+def test_a_silent_network_makes_a_string_that_sounds_and_dies_away(synth):
+    audio = play(synth, torch.zeros(1, 1, 60, synth.controls.channels), note(220.0, 60))[0, 0]
+    assert 1e-3 < audio.abs().max() < 4
+    if synth.excitation == "burst":
+        assert audio[: 10 * HOP].square().sum() > audio[-10 * HOP :].square().sum()
+
+
+@each_plain
+def test_strings_do_not_hear_each_other(synth):
+    raw = torch.randn(1, 2, 12, synth.controls.channels, generator=torch.Generator().manual_seed(0))
+    given = notes()
+    audio = play(synth, raw, given)
+    given["f0_hz"] = given["f0_hz"].clone()
+    given["f0_hz"][:, 1] = 200.0
+    other = play(synth, raw, given)
+    assert torch.equal(audio[:, 0], other[:, 0]) and not torch.allclose(audio[:, 1], other[:, 1], atol=1e-3)
+
+
+def test_noise_whose_gains_are_not_predicted_is_plain_noise():
+    synth = KarplusStrong(RATE, HOP, ("damping",), excitation="noise")
+    assert play(synth, torch.zeros(1, 1, 12, 1), note(220.0, 12)).abs().max() > 0.1
+
+
+# The range
+
+
+@each_published
+def test_published_controls_reach_from_nothing_to_two(synth):
+    known = ControlSet(tuple(synth.known_controls().values()))
+    raw = torch.tensor([-1e4, 1e4])[:, None].expand(-1, known.channels)
+    for name, (low, high) in ((k, v[:, 0].tolist()) for k, v in known.constrain(raw).items()):
+        highest = synth.loop_rate if name == "cutoff_hz" else 2.0
+        assert low == pytest.approx(0, abs=1e-6) and high == pytest.approx(highest, rel=1e-6)
+
+
+def test_the_range_is_all_that_its_fault_changes():
+    plain, faulty = KarplusStrong(RATE, HOP), KarplusStrong(RATE, HOP, faults=("range",))
+    assert torch.equal(sound(plain, notes()), sound(faulty, notes()))
+    raw = torch.linspace(-3, 3, 13)[:, None].expand(-1, 3)
+    wide, narrow = faulty.constrain(raw), plain.constrain(raw)
+    for name, high in (("excitation_gain", 1.0), ("damping", 0.5), ("dynamics", 0.95)):
+        torch.testing.assert_close(wide[name], narrow[name] * 2 / high, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["exB2", "exB3", "exB4", "exC1", "exC2", "exA1"])
+def test_published_loops_diverge_at_the_end_of_their_range_and_plain_ones_do_not(name):
+    channels = PUBLISHED[name].controls.channels
+    long = note(900.0, 60, onset_at=2)
+    assert not play(PUBLISHED[name], torch.full((1, 1, 60, channels), 1e4), long).abs().max() < 1e6
+    channels = PLAIN[name].controls.channels
+    assert play(PLAIN[name], torch.full((1, 1, 60, channels), 1e4), long).abs().max() < 100
+
+
+def test_a_clipped_published_loop_stays_below_its_ceiling_even_so():
+    synth = PUBLISHED["exB2_1"]
+    audio = play(synth, torch.full((1, 1, 60, synth.controls.channels), 1e4), note(900.0, 60, onset_at=2))
+    assert 0.5 < audio.abs().max() < 1.4  # resampling overshoots
+
+
+# The tuning
+
+CENTS = {
+    # rate: {Hz: cents}, of the period's wrong fraction, the sample too many and the half of a loop filter of b = 0.5
+    32000: {82.41: -4, 110.0: 2, 440.0: -1, 880.0: -37},
+    16000: {82.41: -11, 440.0: -36, 880.0: -105},
+}
+
+
+def cents(synth: KarplusStrong, f0_hz: float, measure, **values: float) -> float:
+    audio = sound(synth, note(f0_hz, 100), **values)[0, 0, RATE // 20 :].double().numpy()
+    return 1200 * math.log2(measure(audio, RATE, f0_hz * 0.85, f0_hz * 1.15) / f0_hz)
+
+
+@pytest.mark.parametrize(
+    ("rate", "f0_hz"), [(rate, hz) for rate, expected in CENTS.items() for hz in expected]
+)
+def test_the_published_delay_is_out_of_tune_by_known_cents(rate, f0_hz, loudest_hz):
+    options = {"oversampling": rate // RATE}
+    faulty = KarplusStrong(RATE, HOP, faults=("tuning",), **options)
+    period = rate / f0_hz
+    expected = 1200 * math.log2(period / (math.floor(period) - period % 1 + 1 + 0.5))
+    heard = cents(faulty, f0_hz, loudest_hz, feedback=0.9999)
+    assert heard == pytest.approx(expected, abs=1) and heard == pytest.approx(CENTS[rate][f0_hz], abs=1.5)
+    assert abs(cents(KarplusStrong(RATE, HOP, **options), f0_hz, loudest_hz, feedback=0.9999)) < 1
+
+
+@pytest.mark.parametrize(("f0_hz", "expected"), [(82.41, 58), (880.0, -30)])
+def test_published_series_b_is_sharp_in_the_bass_and_flat_in_the_treble(f0_hz, expected, loudest_hz):
+    """With the DC blocker in the loop, whose lead grows towards low notes."""
+    faulty = KarplusStrong(RATE, HOP, faults=("tuning", "loop_high_pass"))
+    assert cents(faulty, f0_hz, loudest_hz, feedback=0.9999) == pytest.approx(expected, abs=4)
+
+
+def test_a_high_pass_in_the_loop_raises_low_notes_and_takes_the_mean(loudest_hz):
+    blocked = KarplusStrong(RATE, HOP, faults=("loop_high_pass",))
+    plain = KarplusStrong(RATE, HOP)
+    low, high = (cents(blocked, hz, loudest_hz, feedback=0.9999) for hz in (82.41, 880.0))
+    assert 50 < low < 80 and 2 < high < 12  # atan(20 Hz / f0) of a round
+    series_a = KarplusStrong(RATE, HOP, ("cutoff_hz",), "one_pole", faults=("loop_high_pass",))
+    assert 10 < cents(series_a, 82.41, loudest_hz, cutoff_hz=8000.0) < 25  # 5 Hz
+    means = [sound(synth, note(100.0, 40))[0, 0, : 40 * 160].mean().abs() for synth in (plain, blocked)]
+    assert means[1] <= means[0] + 1e-4
+
+
+# The onsets
+
+
+@pytest.mark.parametrize(("oversampling", "spread"), [(1, 0), (2, 8)])
+def test_early_onsets_come_one_frame_early(oversampling, spread):
+    """``spread``: samples that the resampler rings ahead."""
+    plain, early = (
+        KarplusStrong(RATE, HOP, oversampling=oversampling, faults=f) for f in ((), ("early_onsets",))
+    )
+    given = note(200.0, 12, onset_at=5)
+    first = [sound(synth, given)[0, 0].abs().gt(1e-3).nonzero()[0].item() for synth in (plain, early)]
+    assert first == pytest.approx([5 * HOP, 4 * HOP], abs=2 + spread)
+
+
+def test_early_onsets_lose_the_first_and_move_the_others_and_no_more():
+    plain, early = KarplusStrong(RATE, HOP), KarplusStrong(RATE, HOP, faults=("early_onsets",))
+    assert not sound(early, note(200.0, 12)).any() and sound(plain, note(200.0, 12)).any()
+    given = note(200.0, 12, onset_at=5)
+    torch.testing.assert_close(sound(early, given), sound(plain, note(200.0, 12, onset_at=4)))
+
+
+@pytest.mark.parametrize("f0_hz", [82.41, 110.0, 220.0, 440.0])
+@pytest.mark.parametrize("others", [(), ("held_controls",)], ids=["alone", "held"])
+def test_an_early_pluck_after_a_rest_rings_on_all_the_same(f0_hz, others):
+    """The burst comes while the string still rests, but what is left of it in the loop is heard."""
+    given = note(f0_hz, 40, onset_at=10)
+    given["f0_hz"][:, :, :10] = 0
+    levels = []
+    for faults in (others, ("early_onsets", *others)):
+        audio = sound(KarplusStrong(RATE, HOP, faults=faults), given, damping=0.1)[0, 0]
+        levels.append(audio[14 * HOP :].square().sum().item())
+    assert levels[1] > 0.1 * levels[0] > 0
+
+
+def test_an_early_pluck_enters_a_loop_tuned_to_the_note_before_and_a_held_pitch_stays_there(loudest_hz):
+    f0 = torch.tensor([220.0] * 10 + [330.0] * 70)[None, None, :, None]
+    onset = torch.zeros_like(f0)
+    onset[:, :, (1, 10)] = 1
+    held = {"hold_pitch": True}
+    for options, heard in (({}, 330), (held, 330), (held | {"faults": ("early_onsets",)}, 220)):
+        audio = sound(
+            KarplusStrong(RATE, HOP, **options), {"f0_hz": f0, "onset": onset}, feedback=0.999, damping=0.1
+        )
+        late = audio[0, 0, 12 * HOP :].double().numpy()
+        assert loudest_hz(late, RATE, 200, 360) == pytest.approx(heard, rel=0.002)
+
+
+# Held controls
+
+
+def test_held_controls_are_steps_and_plain_ones_ramps():
+    """Read off the burst at a gain that rises from one frame to the next, in a loop without feedback."""
+    given = note(200.0, 8)
+    given["onset"][:] = 0
+    given["onset"][:, :, 3] = 1
+    gain = torch.linspace(0.1, 0.8, 8)[None, None, :, None]
+    shapes = {}
+    for faults in ((), ("held_controls",)):
+        synth = KarplusStrong(RATE, HOP, oversampling=1, faults=faults)
+        controls = named(synth, given, feedback=0.0)
+        draws = [torch.Generator().manual_seed(0) for _ in range(2)]
+        moving = synth.render(controls | {"excitation_gain": gain}, draws[0]).audio[0, 0]
+        steady = synth.render(controls, draws[1]).audio[0, 0]
+        shapes[faults] = (moving / steady)[3 * HOP : 3 * HOP + 80]
+    torch.testing.assert_close(shapes["held_controls",], torch.full((80,), 0.4))
+    torch.testing.assert_close(shapes[()], 0.4 + 0.1 * torch.arange(80) / HOP, atol=1e-4, rtol=1e-4)
+
+
+def test_controls_that_do_not_move_are_the_same_held():
+    plain, held = KarplusStrong(RATE, HOP), KarplusStrong(RATE, HOP, faults=("held_controls",))
+    given = note(200.0, 12)
+    torch.testing.assert_close(sound(plain, given), sound(held, given), atol=1e-6, rtol=1e-4)
+
+
+# Tied heads
+
+
+def test_tied_heads_read_one_output():
+    synth = KarplusStrong(RATE, HOP, faults=("tied_heads", "range"))
+    raw = torch.randn(1, 2, 5, 3, generator=torch.Generator().manual_seed(0))
+    controls = synth.constrain(raw)
+    assert torch.equal(controls["damping"], controls["excitation_gain"])
+    assert torch.equal(controls["damping"], controls["dynamics"])
+    for one in (synth.constrain(raw[..., :1]), synth.constrain(raw * torch.tensor([1.0, 9.0, -9.0]))):
+        assert all(torch.equal(one[name], value) for name, value in controls.items())
+    assert PUBLISHED["exA1"].faults > {"tied_heads"} and "tied_heads" not in PUBLISHED["exB4"].faults
