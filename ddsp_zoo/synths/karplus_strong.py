@@ -48,7 +48,7 @@ class KarplusStrong(Synth):
     Args:
         sample_rate: of the audio in Hz.
         hop: samples a frame.
-        predicts: names of the controls that a network predicts, of `CONTROLS`.
+        predicts: names of the controls that a network predicts, of those in `known_controls`.
         loop_filter: "one_pole" of a cutoff frequency (eq. 5.2; series A), or "one_zero" (eq. 5.11; series B to D).
         excitation: "burst" at each onset, or "noise" that never ends, shaped by 64 gains a frame (experiment C2).
         hold_pitch: keep the pitch of an onset up to the next (experiment C1).
@@ -68,11 +68,8 @@ class KarplusStrong(Synth):
         clip: bool = False, oversampling: int = 2, faults: Sequence[str] = (),
     ) -> None:  # fmt: skip
         super().__init__(sample_rate, hop)
-        self.loop_rate, self.loop_hop, self.oversampling = (
-            sample_rate * oversampling,
-            hop * oversampling,
-            oversampling,
-        )
+        self.oversampling = oversampling
+        self.loop_rate, self.loop_hop = sample_rate * oversampling, hop * oversampling
         self.loop_filter, self.excitation = loop_filter, excitation
         self.hold_pitch, self.clip, self.faults = hold_pitch, clip, frozenset(faults)
         known = self.known_controls()
@@ -105,10 +102,8 @@ class KarplusStrong(Synth):
         """Raw network outputs (B, S, N, channels) -> every control, {name: (B, S, N, k)}, the fixed ones too."""
         if "tied_heads" in self.faults:
             raw = raw[..., :1].expand(*raw.shape[:-1], self.controls.channels)
-        shape = (*raw.shape[:-1], 1)
-        return {name: raw.new_full(shape, value) for name, value in self.fixed.items()} | super().constrain(
-            raw
-        )
+        fixed = {name: raw.new_full((*raw.shape[:-1], 1), value) for name, value in self.fixed.items()}
+        return fixed | super().constrain(raw)
 
     def render(self, controls: Controls, generator: torch.Generator | None = None) -> Sound:
         """Every control, f0_hz and onset, each (B, S, N, k) -> audio (B, S, N * hop)."""
@@ -122,9 +117,9 @@ class KarplusStrong(Synth):
             excitation = excitation * upsample_linear(flat["balance"][..., 0], self.loop_hop, jump)
         dc_hz = LOOP_DC_HZ[self.loop_filter] if "loop_high_pass" in self.faults else 0.0
         dc_pole = high_pass_pole(dc_hz, self.loop_rate) if dc_hz else 0.0
-        ceiling = (
-            upsample_linear(flat["ceiling"][..., 0], self.loop_hop) if self.clip else excitation.new_ones(1)
-        )
+        ceiling = excitation.new_ones(1)
+        if self.clip:
+            ceiling = upsample_linear(flat["ceiling"][..., 0], self.loop_hop)
         audio, _ = string_loop(
             excitation / ceiling, self._delay(f0_hz, smoothing), voiced * self._feedback(flat, f0_hz, smoothing),
             smoothing, self.loop_hop,
