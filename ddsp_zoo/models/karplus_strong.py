@@ -59,16 +59,8 @@ class KarplusStrongStrings(Separator):
             mask_power, mask_fft,
         )  # fmt: skip
         self.synth = KarplusStrong(
-            sample_rate,
-            self.hop_samples,
-            predicts,
-            loop_filter,
-            excitation,
-            hold_pitch,
-            clip,
-            oversampling,
-            faults,
-        )
+            sample_rate, self.hop_samples, predicts, loop_filter, excitation, hold_pitch, clip, oversampling, faults
+        )  # fmt: skip
         heads = 1 if "tied_heads" in faults else self.synth.controls.channels
         if listens:
             self.listener = StringListener(len(self.sources), heads, sample_rate, self.hop_samples)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp.harmonic_ls import fit_windows, harmonic_least_squares
-from ddsp_zoo.losses import MultiScaleSpectralLoss, error_db
+from ddsp_zoo.losses import MultiScaleSpectralLoss
 from ddsp_zoo.masking import by_channel
 from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.networks.string_listener import StringListener, pool_notes
@@ -51,7 +51,7 @@ class ModalStrings(Separator):
             len(self.sources), self.synth.controls.channels, sample_rate, self.hop_samples
         )
         self.loss = MultiScaleSpectralLoss((1024, 256))
-        self.masked_weight, self.passes, self.phase_locked = masked_weight, passes, phase_locked
+        self.error_weight, self.passes, self.phase_locked = masked_weight, passes, phase_locked
         self.save_hyperparameters()
 
     def forward(
@@ -74,14 +74,6 @@ class ModalStrings(Separator):
                 believed = self.synth.amplitudes(self.synth.constrain(raw) | given)
             raw = raw + pool_notes(self.listener(audio, f0_hz, onset, believed).float(), onset)
         return raw
-
-    def losses(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
-        """The spectral loss, and the error of the masked strings."""
-        parts = super().losses(rendered, targets, mixture)
-        if self.supervised and self.masked_weight:
-            masked = self.masked(mixture, rendered)
-            parts["masked"] = self.masked_weight * error_db(masked, targets, mixture)
-        return parts
 
     def masked(self, mixture: Tensor, rendered: Rendered, power: float | None = None) -> Tensor:
         """Stems cut out of the mixture (B, T) or (B, C, T), which they sum to: -> (B, S, [C,] T).

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.losses import error_db
 from ddsp_zoo.masking import apply_masks, shares, single_mask
 from ddsp_zoo.optimiser import decaying_adam
 from ddsp_zoo.pitch.multipitch import MultiPitch
@@ -53,6 +54,7 @@ class Separator(L.LightningModule):
     """
 
     needs_pitch = False
+    error_weight = 0.0  # of the masked sources' error in dB, where supervised
     synth: Synth
     loss: nn.Module
 
@@ -147,10 +149,13 @@ class Separator(L.LightningModule):
         return loss
 
     def losses(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
-        """Named terms whose sum is minimised."""
-        if self.supervised:
-            return {"spectral": self.loss(rendered.sources, targets)}
-        return {"spectral": self.loss(rendered.sources.sum(1), mixture)}
+        """Named terms whose sum is minimised: the synthesised sources' loss, and the masked ones' error."""
+        if not self.supervised:
+            return {"spectral": self.loss(rendered.sources.sum(1), mixture)}
+        parts = {"spectral": self.loss(rendered.sources, targets)}
+        if self.error_weight:
+            parts["masked"] = self.error_weight * error_db(self.masked(mixture, rendered), targets, mixture)
+        return parts
 
     def configure_optimizers(self) -> dict[str, Any] | torch.optim.Optimizer:
         """Adam, see `decaying_adam`."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp.harmonic_ls import fit_windows, harmonic_least_squares
-from ddsp_zoo.losses import MultiScaleSpectralLoss, error_db
+from ddsp_zoo.losses import MultiScaleSpectralLoss
 from ddsp_zoo.masking import by_channel, shared_rest
 from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.networks.gru import GRU
@@ -54,7 +54,7 @@ class Umss(Separator):
         self.encoder = MixtureEncoder(hop=self.hop_samples)
         self.decoder = SourceDecoder(self.synth.controls.channels - bands)
         self.breath = GRU(512, bands)
-        self.loss, self.masked_weight = MultiScaleSpectralLoss(), masked_weight
+        self.loss, self.error_weight = MultiScaleSpectralLoss(), masked_weight
         self.phase_locked = phase_locked
         if tracks_pitch:
             self.tracker = MultiPitch(QUARTET, sample_rate, self.hop_samples).requires_grad_(False)
@@ -68,13 +68,6 @@ class Umss(Separator):
         _, last = self.breath(hidden.flatten(0, 1))
         colour = last[0].view(*hidden.shape[:2], 1, -1).expand(-1, -1, hidden.shape[2], -1)
         return torch.cat([self.decoder.head(hidden), colour], dim=-1)
-
-    def losses(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
-        """The papers' loss of the synthesised voices, and the error of the masked ones."""
-        parts = super().losses(rendered, targets, mixture)
-        if self.supervised and self.masked_weight:
-            parts["masked"] = self.masked_weight * error_db(self.masked(mixture, rendered), targets, mixture)
-        return parts
 
     def masked(self, mixture: Tensor, rendered: Rendered, power: float | None = None) -> Tensor:
         """Stems cut out of the mixture (B, T) or (B, C, T), which they sum to: -> (B, S, [C,] T).

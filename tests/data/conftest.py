@@ -1,12 +1,17 @@
-"""Recorded guitar notes and annotated performances, made up on the spot."""
+"""Recorded guitar notes and annotated performances, made up on the spot; and a server to download from."""
 
 import json
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile as sf
+from zenodo import Zenodo
+
+from ddsp_zoo.data import download
 
 NOTE_RATE = 44100
 
@@ -62,3 +67,21 @@ def jams(tmp_path_factory) -> Path:
         text = json.dumps({"annotations": annotations, "file_metadata": {"duration": 2.0}})
         (root / "annotation" / f"{name}.jams").write_text(text)
     return root
+
+
+@pytest.fixture
+def serve_zenodo(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, dict[str, bytes]], Zenodo]]:
+    """Starts a `Zenodo` with a record of files, which downloads then go to."""
+    servers: list[Zenodo] = []
+
+    def start(record: int, files: dict[str, bytes]) -> Zenodo:
+        servers.append(server := Zenodo(record, files))
+        monkeypatch.setattr(download, "ZENODO", server.url)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return server
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()

@@ -1,18 +1,15 @@
 """The Choral Singing Dataset in its published layout and as an excerpt, on small corpora written here."""
 
-import hashlib
-import json
 import os
-import threading
 import zipfile
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile as sf
+from zenodo import Zenodo
 
 from ddsp_zoo.data import ChoralSingingDataset, choral, download
 from ddsp_zoo.data.choir_scores import PARTS
@@ -278,56 +275,15 @@ def test_unusable_settings_and_pitch(tmp_path: Path) -> None:
 # ---- downloads
 
 
-class Zenodo(ThreadingHTTPServer):
-    """Answers as Zenodo does: a record in JSON, its file with ranges."""
-
-    def __init__(self, content: bytes) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.url, self.content, self.ranges = f"http://127.0.0.1:{self.server_port}", content, []
-        self.cuts: list[int] = []  # for the next answers: bytes after which the line breaks
-        self.md5 = hashlib.md5(content).hexdigest()
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        server = self.server
-        if self.path == "/api/records/2649950":
-            link = {"self": f"{server.url}/api/records/2649950/files/ChoralSingingDataset.zip/content"}
-            entry = {"key": "ChoralSingingDataset.zip", "size": len(server.content), "links": link}
-            return self.answer(
-                200, json.dumps({"files": [entry | {"checksum": f"md5:{server.md5}"}]}).encode()
-            )
-        if not self.path.endswith("ChoralSingingDataset.zip/content"):
-            return self.send_error(404)
-        server.ranges.append(self.headers["Range"])
-        data = server.content[int(self.headers["Range"][6:-1]) :]
-        return self.answer(206, data, server.cuts.pop(0) if server.cuts else None)
-
-    def answer(self, status: int, data: bytes, cut: int | None = None) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data[:cut])
-
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-
 @pytest.fixture
-def zenodo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Zenodo]:
+def zenodo(tmp_path: Path, serve_zenodo: Callable[..., Zenodo]) -> Zenodo:
     corpus = write_corpus(tmp_path / "upload" / "ChoralSingingDataset")
     path = tmp_path / "upload.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("__MACOSX/ChoralSingingDataset/._CSD_ND_alto_1.wav", b"nothing")
         for file in sorted(corpus.iterdir()):
             archive.write(file, f"ChoralSingingDataset/{file.name}")
-    server = Zenodo(path.read_bytes())
-    monkeypatch.setattr(download, "ZENODO", server.url)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    return serve_zenodo(2649950, {"ChoralSingingDataset.zip": path.read_bytes()})
 
 
 def test_download(zenodo: Zenodo, tmp_path: Path) -> None:
@@ -358,7 +314,7 @@ def test_an_interrupted_download_goes_on_next_time(zenodo: Zenodo, tmp_path: Pat
 
 
 def test_a_wrong_checksum(zenodo: Zenodo, tmp_path: Path) -> None:
-    zenodo.md5 = "0" * 32
+    zenodo.sums["ChoralSingingDataset.zip"] = "0" * 32
     with pytest.raises(DdspZooError, match="not the file that its MD5 sum promises"):
         download.fetch_archive("2649950", "ChoralSingingDataset.zip", tmp_path / "here")
     assert not [path for path in tmp_path.glob("here*") if not path.name.endswith(".lock")]

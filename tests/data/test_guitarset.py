@@ -1,21 +1,19 @@
 """GuitarSet in its own layout, on a small corpus written here."""
 
-import hashlib
 import json
 import os
 import shutil
-import threading
 import zipfile
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile as sf
+from zenodo import Zenodo
 
-from ddsp_zoo.data import GuitarSet, download, guitarset_files
+from ddsp_zoo.data import GuitarSet, guitarset_files
 from ddsp_zoo.data.guitarset_files import ANNOTATION, AUDIO, STRINGS, crepe_f0, find_recordings, notes_to_f0
 from ddsp_zoo.data.jams import read_contours, read_notes
 from ddsp_zoo.errors import DdspZooError
@@ -377,44 +375,8 @@ def test_unusable_annotations(root: Path, f0_source: str, content: Any, message:
 # ---- downloads
 
 
-class Zenodo(ThreadingHTTPServer):
-    """Answers as Zenodo does: the record in JSON, its files with ranges."""
-
-    def __init__(self, files: dict[str, bytes]) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.url, self.files = f"http://127.0.0.1:{self.server_port}", files
-        self.sums = {name: hashlib.md5(content).hexdigest() for name, content in files.items()}
-        self.asked: list[tuple[str, str]] = []  # file and range
-        self.cuts: list[int] = []  # for the next answers: bytes after which the line breaks
-
-    def entry(self, name: str) -> dict[str, Any]:
-        link = f"{self.url}/api/records/3371780/files/{name}/content"
-        size, checksum = len(self.files[name]), f"md5:{self.sums[name]}"
-        return {"key": name, "size": size, "checksum": checksum, "links": {"self": link}}
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        server, parts = self.server, self.path.split("/")
-        if self.path == "/api/records/3371780":
-            files = [server.entry(name) for name in server.files]
-            return self.answer(200, json.dumps({"files": files}).encode())
-        server.asked.append((parts[-2], self.headers["Range"]))
-        data = server.files[parts[-2]][int(self.headers["Range"][6:-1]) :]
-        return self.answer(206, data, server.cuts.pop(0) if server.cuts else None)
-
-    def answer(self, status: int, data: bytes, cut: int | None = None) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data[:cut])
-
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-
 @pytest.fixture
-def zenodo(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Zenodo]:
+def zenodo(root: Path, serve_zenodo: Callable[..., Zenodo]) -> Zenodo:
     """The archives as published: each holds its files without a folder."""
     files = {}
     for kind in (ANNOTATION, AUDIO):
@@ -425,14 +387,7 @@ def zenodo(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Zenodo]:
                 archive.write(file, file.name)
         files[path.name] = path.read_bytes()
     shutil.rmtree(root)
-    server = Zenodo(files)
-    monkeypatch.setattr(download, "ZENODO", server.url)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    return serve_zenodo(3371780, files)
 
 
 def test_download(zenodo: Zenodo, root: Path) -> None:
