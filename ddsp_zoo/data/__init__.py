@@ -5,14 +5,16 @@ from ddsp_zoo.data.registry import (
     ChoralSingingDataset,
     GuitarSet,
     JoinedChoirs,
+    MusicDelta,
     RenderedBand,
     RenderedChoir,
     RenderedStrings,
+    Slakh2100,
     StemFolder,
     make,
 )  # fmt: skip
 
 __all__ = [
-    "ChoralSingingDataset", "GuitarSet", "JoinedChoirs", "RenderedBand", "RenderedChoir", "RenderedStrings",
-    "StemDataModule", "StemFolder", "Track", "make",
+    "ChoralSingingDataset", "GuitarSet", "JoinedChoirs", "MusicDelta", "RenderedBand", "RenderedChoir",
+    "RenderedStrings", "Slakh2100", "StemDataModule", "StemFolder", "Track", "make",
 ]  # fmt: skip

@@ -14,6 +14,8 @@ import torch.distributed as dist
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from ddsp_zoo.audio import duration_seconds, read_mono
+from ddsp_zoo.data.resampling import resample_tracks
+from ddsp_zoo.data.variation import Place, Take, Variation, random_place
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.export.controls import read_f0_csv
 from ddsp_zoo.pitch.track import PitchTrack
@@ -21,6 +23,7 @@ from ddsp_zoo.sources import REST
 
 Split = Literal["train", "validation", "test"]
 AUDIO_SUFFIXES = (".wav", ".flac")
+SPARE_SECONDS = 0.01  # read beyond a resampled excerpt, so that it does not end short
 
 
 @dataclass(frozen=True)
@@ -81,20 +84,23 @@ class EpochSampler(DistributedSampler):
 class StemDataset(Dataset):
     """Excerpts of tracks: random ones for training, consecutive ones else.
 
-    With ``random_excerpts`` any index is valid: it seeds the place of the excerpt. ``pitches``: by name of the track,
-    in place of what belongs to it.
+    With ``random_excerpts`` any index is valid: it seeds the place of the excerpt and how ``variation`` changes it.
+    ``pitches``: by name of the track, in place of what belongs to it.
     """
 
-    def __init__(self, tracks: list[Track], spec: BatchSpec, random_excerpts: int = 0, seed: int = 0) -> None:
+    def __init__(
+        self, tracks: list[Track], spec: BatchSpec, random_excerpts: int = 0, seed: int = 0,
+        variation: Variation | None = None,
+    ) -> None:  # fmt: skip
         self.tracks, self.spec, self.seed = tracks, spec, seed
         self.seconds = spec.segment_samples / spec.sample_rate
-        self.random_excerpts = random_excerpts
+        self.random_excerpts, self.variation = random_excerpts, variation
         self.excerpts = [] if random_excerpts else [
-            (index, k * self.seconds)
+            Place(index, k * self.seconds)
             for index, track in enumerate(tracks)
             for k in range(max(1, int(track.seconds / self.seconds + 1e-6)))  # 0.6 / 0.2 is below 3
         ]  # fmt: skip
-        self.weights = np.array([track.seconds for track in tracks])
+        self.track_seconds = np.array([track.seconds for track in tracks])
         self.pitches: dict[str, PitchTrack] = {}
         self._pitch: dict[int, PitchTrack] = {}
 
@@ -103,39 +109,58 @@ class StemDataset(Dataset):
 
     def track_of(self, index: int) -> str:
         """Name of the track that excerpt ``index`` of consecutive excerpts comes from."""
-        return self.tracks[self.excerpts[index][0]].name
+        return self.tracks[self.excerpts[index].track].name
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        return self._excerpt(*(self._random_excerpt(index) if self.random_excerpts else self.excerpts[index]))
-
-    def _excerpt(self, number: int, start: float) -> dict[str, torch.Tensor]:
-        """Mixture, sources and pitch of a track from a time in seconds on, moved to a frame."""
-        track = self.tracks[number]
-        frame = round(start * self.spec.sample_rate) // self.spec.hop_samples
-        start = frame * self.spec.hop_samples / self.spec.sample_rate
-        sources = self._read(track, start)
+        takes = self._takes(index)
+        sources = torch.stack([self._read(row, take) for row, take in enumerate(takes)])
         item = {"mixture": sources.sum(0), "sources": sources}
         if self.spec.needs_pitch:
-            pitch = self._pitch_of(number).excerpt(frame, self.spec.segment_samples // self.spec.hop_samples)
-            item |= {"f0_hz": torch.from_numpy(pitch.f0_hz), "onset": torch.from_numpy(pitch.onset)}
+            pitches = [self._pitch_excerpt(take.place) for take in takes]
+            for name in ("f0_hz", "onset"):
+                rows = [getattr(pitch, name)[row] for row, pitch in enumerate(pitches)]
+                item[name] = torch.from_numpy(np.stack(rows))
         return item
 
-    def _random_excerpt(self, index: int) -> tuple[int, float]:
-        rng = np.random.default_rng([self.seed, index])
-        number = rng.choice(len(self.tracks), p=self.weights / self.weights.sum())
-        return int(number), rng.uniform(0, max(self.tracks[number].seconds - self.seconds, 0))
+    def _takes(self, index: int) -> list[Take]:
+        """Where and how each source of an excerpt is read."""
+        count, key = len(self.spec.sources), (self.seed, index)
+        if self.random_excerpts:
+            place = random_place(np.random.default_rng(key), self.track_seconds, self.seconds)
+        else:
+            place = self.excerpts[index]
+        if self.variation is None:
+            return [Take(place)] * count
+        return self.variation.takes(place, self.track_seconds, self.seconds, count, key)
 
-    def _read(self, track: Track, start: float) -> torch.Tensor:
-        named = [name for name in self.spec.sources if name != REST]
-        groups = {name: track.stems[name] for name in named}
-        if REST in self.spec.sources:
-            groups[REST] = tuple(p for name, paths in track.stems.items() if name not in named for p in paths)
-        out = torch.zeros(len(self.spec.sources), self.spec.segment_samples)
-        for row, name in enumerate(self.spec.sources):
-            for path in groups[name]:
-                audio = read_mono(path, self.spec.sample_rate, start, self.seconds)[: out.shape[1]]
-                out[row, : len(audio)] += torch.from_numpy(audio)
-        return out
+    def _frame(self, place: Place) -> int:
+        """An excerpt begins on a frame."""
+        return round(place.start_seconds * self.spec.sample_rate) // self.spec.hop_samples
+
+    def _read(self, row: int, take: Take) -> torch.Tensor:
+        """One source (T,), silent beyond the end of its files."""
+        track = self.tracks[take.place.track]
+        start = self._frame(take.place) * self.spec.hop_samples / self.spec.sample_rate
+        rate, seconds = self.spec.sample_rate, self.seconds
+        if take.speed != 1:  # what is read at another rate than it is played at is faster or slower
+            rate, seconds = rate / take.speed, seconds * take.speed + SPARE_SECONDS
+            start = max(min(start, track.seconds - seconds), 0)
+        out = np.zeros(self.spec.segment_samples, np.float32)
+        for path in self._files(track, self.spec.sources[row]):
+            audio = read_mono(path, rate, start, seconds)[: len(out)]
+            out[: len(audio)] += audio
+        return torch.from_numpy(out) * take.gain
+
+    def _files(self, track: Track, source: str) -> tuple[Path, ...]:
+        if source != REST:
+            return track.stems[source]
+        return tuple(
+            path for name, paths in track.stems.items() if name not in self.spec.sources for path in paths
+        )
+
+    def _pitch_excerpt(self, place: Place) -> PitchTrack:
+        frames = self.spec.segment_samples // self.spec.hop_samples
+        return self._pitch_of(place.track).excerpt(self._frame(place), frames)
 
     def _pitch_of(self, number: int) -> PitchTrack:
         track = self.tracks[number]
@@ -145,46 +170,6 @@ class StemDataset(Dataset):
             hop = self.spec.hop_samples / self.spec.sample_rate
             self._pitch[number] = track.read_pitch(self.spec.sources, hop)
         return self._pitch[number]
-
-
-class VariedDataset(StemDataset):
-    """Excerpts whose sources are changed at random, drawn from the excerpt's number.
-
-    ``gain_db``: each is louder or softer by up to so much. ``apart``: share of the excerpts whose sources come
-    from different places of the track, so that no harmony is known by heart.
-    """
-
-    def __init__(
-        self, tracks: list[Track], spec: BatchSpec, random_excerpts: int = 0, seed: int = 0,
-        gain_db: float = 0.0, apart: float = 0.0,
-    ) -> None:  # fmt: skip
-        super().__init__(tracks, spec, random_excerpts, seed)
-        self.gain_db, self.apart = gain_db, apart
-
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        item = super().__getitem__(index)
-        if not self.gain_db and not self.apart:
-            return item
-        rng = np.random.default_rng([self.seed, index, 1])
-        count = len(self.spec.sources)
-        gains = torch.from_numpy(10 ** (rng.uniform(-self.gain_db, self.gain_db, count) / 20)).float()
-        if rng.random() < self.apart:
-            item = self._apart(item, index, rng)
-        item["sources"] = item["sources"] * gains[:, None]
-        return item | {"mixture": item["sources"].sum(0)}
-
-    def _apart(
-        self, item: dict[str, torch.Tensor], index: int, rng: np.random.Generator
-    ) -> dict[str, torch.Tensor]:
-        """All sources but the first taken from elsewhere in the same track."""
-        number, _ = self._random_excerpt(index)
-        latest = max(self.tracks[number].seconds - self.seconds, 0)
-        places = [item] + [self._excerpt(number, rng.uniform(0, latest)) for _ in self.spec.sources[1:]]
-        return {
-            name: torch.stack([place[name][row] for row, place in enumerate(places)])
-            for name in item
-            if name != "mixture"
-        }
 
 
 class StemDataModule(L.LightningDataModule):
@@ -200,18 +185,25 @@ class StemDataModule(L.LightningDataModule):
         seed: of the random excerpts.
         gain_db: training sources are made louder or softer by up to so much, each by its own random gain.
         apart: share of the random training excerpts whose sources come from different places of their track.
+        polarity: turn each training source upside down or not, by lot.
+        swap: share of the random training excerpts whose sources come from different tracks.
+        stretch: training sources are faster and higher or slower and lower by up to so much (0.1: 10 %); not for models
+            that need pitch.
+        resampled: where stems have another rate than the model, read copies at the model's rate, made once, in this
+            folder; true: in the package's cache folder; false: resample whenever an excerpt is read.
     """
 
     def __init__(
         self, batch_size: int = 8, examples_per_epoch: int = 0, workers: int = 0, seed: int = 0,
-        gain_db: float = 0.0, apart: float = 0.0,
+        gain_db: float = 0.0, apart: float = 0.0, polarity: bool = False, swap: float = 0.0,
+        stretch: float = 0.0, resampled: bool | str = False,
     ) -> None:  # fmt: skip
         super().__init__()
-        if apart and not examples_per_epoch:
+        self.variation, self.resampled = Variation(gain_db, apart, polarity, swap, stretch), resampled
+        if self.variation.takes_apart and not examples_per_epoch:
             raise DdspZooError(
                 "Sources from different places need random excerpts: set examples_per_epoch too."
             )
-        self.gain_db, self.apart = gain_db, apart
         self.batch_size, self.examples_per_epoch = batch_size, examples_per_epoch
         self.workers, self.seed = workers, seed
         self.spec: BatchSpec | None = None
@@ -233,15 +225,18 @@ class StemDataModule(L.LightningDataModule):
         """Find the tracks of the stage and check that they have what the model needs."""
         if self.trainer is not None:
             self.feed(self.trainer.lightning_module)
+        if self.spec.needs_pitch and self.variation.stretch:
+            raise DdspZooError(
+                "A stretched source no longer has its pitch, which the model needs: set data.stretch to 0."
+            )
         splits = {"fit": ("train", "validation"), "validate": ("validation",)}.get(stage, ("test",))
         for split in splits:
             tracks = self.tracks(split)
             self._check(tracks, split)
-            if split == "train":
-                given = (self.examples_per_epoch, self.seed, self.gain_db, self.apart)
-                self.datasets[split] = VariedDataset(tracks, self.spec, *given)
-            else:
-                self.datasets[split] = StemDataset(tracks, self.spec)
+            if self.resampled:
+                tracks = resample_tracks(tracks, self.spec.sample_rate, self.resampled, self.workers)
+            training = (self.examples_per_epoch, self.seed, self.variation) if split == "train" else ()
+            self.datasets[split] = StemDataset(tracks, self.spec, *training)
             self.datasets[split].pitches = self.pitches
 
     def train_dataloader(self) -> DataLoader:
@@ -270,7 +265,7 @@ class StemDataModule(L.LightningDataModule):
         for track in tracks:
             for name in self.spec.sources:
                 if name != REST and name not in track.stems:
-                    folder = next(iter(track.stems.values()))[0].parent
+                    folder = next(path for paths in track.stems.values() for path in paths).parent
                     raise DdspZooError(
                         f"There is no {folder / name}.wav or .flac: the model separates {name!r}, and "
                         f"{track.name} ({split}) has only {', '.join(track.sources)}."

@@ -45,17 +45,18 @@ def render_folders(
     with tqdm(total=len(missing), desc=text, unit="track") as progress:
         if workers < 2:
             for folder, settings in missing.items():
-                _render_one(folder, settings, render)
+                make_folder(folder, settings, render)
                 progress.update()
             return
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            futures = [pool.submit(_render_one, folder, job, render) for folder, job in missing.items()]
+            futures = [pool.submit(make_folder, folder, job, render) for folder, job in missing.items()]
             for future in as_completed(futures):
                 future.result()
                 progress.update()
 
 
-def _render_one(folder: Path, settings: Any, render: Callable[[Path, Any], None]) -> None:
+def make_folder(folder: Path, settings: Any, render: Callable[[Path, Any], None]) -> None:
+    """Make one folder by ``render(folder, settings)``; it appears under its name when it is complete."""
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

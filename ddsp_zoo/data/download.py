@@ -3,7 +3,9 @@
 import hashlib
 import os
 import shutil
+import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,11 @@ ZENODO = "https://zenodo.org"
 
 
 def fetch_archive(record: str, name: str, folder: Path) -> None:
-    """Bring the zip file ``name`` of a Zenodo record and unpack it as ``folder``, which appears when all is there.
+    """Bring the zip or tar.gz file ``name`` of a Zenodo record and unpack it as ``folder``, which appears complete.
 
-    The record says how long the file is and what its MD5 sum is. Raises `DdspZooError` where downloads are
-    forbidden (DDSP_ZOO_OFFLINE=1), the server does not answer, or what comes is not what was promised.
+    Of a tar.gz file that holds nothing but a folder, ``folder`` is that one. The record says how long the file is and
+    what its MD5 sum is. Raises `DdspZooError` where downloads are forbidden (DDSP_ZOO_OFFLINE=1), the disk is too
+    full, the server does not answer, or what comes is not what was promised.
     """
     from filelock import FileLock
 
@@ -29,8 +32,9 @@ def fetch_archive(record: str, name: str, folder: Path) -> None:
     with FileLock(folder.with_name(f"{folder.name}.lock")):
         if folder.exists():  # another process brought it while this one waited
             return
-        part = folder.with_name(f"{folder.name}.zip.part")
+        part = folder.with_name(f"{folder.name}.{'zip' if name.endswith('.zip') else 'tar.gz'}.part")
         entry = _entry(record, name)
+        _check_space(part, name, entry["size"])
         _bring(entry["links"]["self"], part, entry["size"], entry["checksum"].removeprefix("md5:"))
         _unpack(part, folder)
         part.unlink()
@@ -50,6 +54,16 @@ def _entry(record: str, name: str) -> dict[str, Any]:
             f"{address} does not tell where {name} is ({type(error).__name__}): try again, or download it from "
             f"{ZENODO}/records/{record} and unpack it."
         ) from error
+
+
+def _check_space(part: Path, name: str, size: int) -> None:
+    """Raise `DdspZooError` where what is missing of an archive and its content will not fit; audio packs little."""
+    needed = 2 * size - (part.stat().st_size if part.exists() else 0)
+    if (free := shutil.disk_usage(part.parent).free) < needed:
+        raise DdspZooError(
+            f"{name} needs {needed / 1e9:.1f} GB in {part.parent} to be fetched and unpacked, and {free / 1e9:.1f} GB "
+            "are free: make room or choose a folder on another disk (data.root or DDSP_ZOO_CACHE)."
+        )
 
 
 def _bring(url: str, part: Path, size: int, md5: str) -> None:
@@ -77,10 +91,34 @@ def _bring(url: str, part: Path, size: int, md5: str) -> None:
 def _unpack(archive: Path, folder: Path) -> None:
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
-        with zipfile.ZipFile(archive) as content:
-            content.extractall(partial, [n for n in content.namelist() if not n.startswith("__MACOSX")])
-        partial.rename(folder)
-    except zipfile.BadZipFile as error:
-        raise DdspZooError(f"{archive} is no zip file: remove it and try again.") from error
+        if archive.name.endswith(".zip.part"):
+            content = _unzip(archive, partial)
+        else:
+            content = _untar(archive, partial)
+        content.rename(folder)
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error) as error:
+        raise DdspZooError(f"{archive} cannot be unpacked ({error}): remove it and try again.") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _unzip(archive: Path, partial: Path) -> Path:
+    """The folder of the content."""
+    with zipfile.ZipFile(archive) as content:
+        content.extractall(partial, [n for n in content.namelist() if not n.startswith("__MACOSX")])
+    return partial
+
+
+def _untar(archive: Path, partial: Path) -> Path:
+    """The folder of the content, or the only folder in it."""
+    from tqdm import tqdm
+
+    partial.mkdir()
+    with tarfile.open(archive, "r:gz") as content:
+        # Members that would land elsewhere are refused, where Python knows how (3.10.12 and later).
+        content.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
+        for member in tqdm(content, desc="unpacking", unit="file", disable=None):
+            if not Path(member.name).name.startswith("._"):  # what macOS adds to every file
+                content.extract(member, partial)
+    inside = list(partial.iterdir())
+    return inside[0] if len(inside) == 1 and inside[0].is_dir() else partial

@@ -9,9 +9,11 @@ from ddsp_zoo.data.choral import ChoralSingingDataset
 from ddsp_zoo.data.folder import StemFolder
 from ddsp_zoo.data.guitarset import GuitarSet
 from ddsp_zoo.data.joined_choirs import JoinedChoirs
+from ddsp_zoo.data.music_delta import MusicDelta
 from ddsp_zoo.data.rendered_band import RenderedBand
 from ddsp_zoo.data.rendered_choir import RenderedChoir
 from ddsp_zoo.data.rendered_strings import RenderedStrings
+from ddsp_zoo.data.slakh import Slakh2100
 from ddsp_zoo.errors import DdspZooError
 
 CORPORA: dict[str, type[StemDataModule]] = {
@@ -20,9 +22,11 @@ CORPORA: dict[str, type[StemDataModule]] = {
         ChoralSingingDataset,
         GuitarSet,
         JoinedChoirs,
+        MusicDelta,
         RenderedBand,
         RenderedChoir,
         RenderedStrings,
+        Slakh2100,
         StemFolder,
     )
 }

@@ -10,6 +10,7 @@ import torch
 
 from ddsp_zoo.data import JoinedChoirs, RenderedChoir
 from ddsp_zoo.data.choir_scores import PARTS
+from ddsp_zoo.data.variation import Variation
 from ddsp_zoo.errors import DdspZooError
 
 RATE, SECONDS = 16000, 6.0
@@ -55,7 +56,7 @@ def test_both_parts_are_there(tmp_path: Path) -> None:
 
 def varied(root: Path, apart: float) -> list[dict[str, torch.Tensor]]:
     data = RenderedChoir(str(root), **COUNTS, batch_size=1, examples_per_epoch=6).feed(model())
-    data.apart = apart
+    data.variation = Variation(apart=apart)
     data.prepare_data()
     data.setup("fit")
     return [data.datasets["train"][index] for index in range(6)]
