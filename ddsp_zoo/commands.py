@@ -133,8 +133,8 @@ def report(arguments: list[str]) -> int:
         return PROTOCOLS[arguments[0]](arguments[1:])
     parser = Parser(
         "ddsp-zoo report", description="Set models, or training runs, side by side.",
-        epilog="`ddsp-zoo report strings --help` tells of the report on all models of guitar strings; a folder of "
-        "that name is ./strings.",
+        epilog="`ddsp-zoo report strings --help` and `ddsp-zoo report bands --help` tell of the reports on all models "
+        "of guitar strings, and of a band's instruments; folders of these names are ./strings and ./bands.",
     )  # fmt: skip
     parser.add_argument("folders", nargs="*", metavar="FOLDER", help="what `ddsp-zoo evaluate --out` wrote")
     parser.add_argument("--runs", nargs="+", default=[], metavar="RUN", help="training runs, as in runs/NAME")
@@ -189,6 +189,62 @@ def report_strings(arguments: list[str]) -> int:
     return 0
 
 
+def report_bands(arguments: list[str]) -> int:
+    """`ddsp-zoo report bands --data NAME`."""
+    parser = Parser(
+        "ddsp-zoo report bands",
+        description="Measure models of a band's instruments, and stems from elsewhere, on the same whole tracks at "
+        "8 kHz (and at a model's own higher rate). What is measured stays in --out and is not measured again.",
+    )
+    parser.add_argument(
+        "--models", nargs="+", default=[], metavar="NAME",
+        help="names of `ddsp-zoo list` (all of bass, drums, guitar, where --checkpoints and --estimates name none)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--checkpoints", nargs="+", default=[], metavar="PATH",
+        help="checkpoint folders or .ckpt files beside --models",
+    )  # fmt: skip
+    parser.add_argument(
+        "--estimates", nargs="+", default=[], metavar="NAME=FOLDER", type=_named_folder,
+        help="stems of other programs: FOLDER/<track>/<source>.wav or .flac",
+    )  # fmt: skip
+    parser.add_argument("--data", help="a data module by name, or a recipe with a `data:` section")
+    parser.add_argument("--root", help="folder of the data")
+    parser.add_argument(
+        "--songs", help="folder of Music Delta's songs: real ones, for a section of their own"
+    )
+    parser.add_argument("--out", default="report", help="folder for tables and plots (%(default)s)")
+    parser.add_argument("--tracks", type=int, help="stop after so many tracks of each")
+    parser.add_argument("--seeds", type=int, default=1, help="noise seeds averaged over (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="where the models run (%(default)s)")
+    options = parser.parse_args(arguments)
+
+    from ddsp_zoo import hub
+    from ddsp_zoo.data import MusicDelta, make
+    from ddsp_zoo.evaluation import bands
+
+    if not options.data and not options.songs:
+        parser.error("name data with --data, or real songs with --songs")
+    none_named = not (options.models or options.checkpoints) and options.estimates
+    checkpoints = {} if none_named else bands.find_checkpoints(options.models, options.checkpoints)
+    data = [make(options.data, **({"root": options.root} if options.root else {}))] if options.data else []
+    data += [MusicDelta(options.songs)] if options.songs else []
+    models = {name: hub.load(name, checkpoint=path) for name, path in checkpoints.items()}
+    estimates = dict(options.estimates)
+    written = bands.report(
+        models, data, options.out, estimates, options.tracks, range(options.seeds), _device(options.device)
+    )
+    print(f"{options.out}: {', '.join(path.name for path in written)} of {', '.join([*models, *estimates])}")
+    return 0
+
+
+def _named_folder(text: str) -> tuple[str, str]:
+    name, equals, folder = text.partition("=")
+    if not (name and equals and folder):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=FOLDER")
+    return name, folder
+
+
 def _device(name: str) -> str:
     """A device that is there, else `DdspZooError`."""
     import torch
@@ -200,7 +256,9 @@ def _device(name: str) -> str:
     return name
 
 
-PROTOCOLS: dict[str, Callable[[list[str]], int]] = {"strings": report_strings}  # of `ddsp-zoo report`
+PROTOCOLS: dict[str, Callable[[list[str]], int]] = {  # of `ddsp-zoo report`
+    "strings": report_strings, "bands": report_bands,
+}  # fmt: skip
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "separate": separate, "list": list_models, "info": info, "evaluate": evaluate, "report": report,
 }  # fmt: skip

@@ -41,6 +41,17 @@ def si_sdr(estimate: Tensor, reference: Tensor, zero_mean: bool = False) -> Tens
     return _ratio_db(_energy(target), _energy(target - estimate), _energy(reference))
 
 
+def snr(estimate: Tensor, reference: Tensor) -> Tensor:
+    """Signal-to-noise ratio of waveforms in dB, blind to nothing: (..., T) -> (...).
+
+    Of mono sources in frames of one second it is the SDR of museval, which forgives no filter (BSS Eval v4). Source:
+    Stöter et al. 2018.
+    """
+    estimate, reference = estimate.double(), reference.double()
+    energy = _energy(reference)
+    return _ratio_db(energy, _energy(estimate - reference), energy)
+
+
 def sdr(estimate: Tensor, reference: Tensor, taps: int = 512) -> Tensor:
     """BSS Eval's signal-to-distortion ratio in dB: (..., T) -> (...).
 

@@ -29,7 +29,11 @@ LABELS = {
     "spectral_si_snr_db": "spectral SI-SNR (dB)",
     "mel_cepstral_distance": "mel cepstral distance",
     "multi_scale_spectral": "multi-scale spectral distance",
+    "si_sdr_improvement_db": "SI-SDR improvement (dB)",
+    "sdr_v4_db": "SDR, BSS Eval v4 (dB)",
+    "silence_leak_db": "level in silence (dB of the mixture)",
 }
+FALLING = ("silence_leak_db",)  # decibels of which fewer are better
 LEGEND = "box: quartiles; whiskers: 5 % and 95 % of the frames; bar: median; diamond: mean; arrow: median off the scale"
 
 Row = dict[str, Any]
@@ -59,7 +63,7 @@ def tints(hue: str) -> list[str]:
 
 def box_plot(
     rows: Sequence[Row], metric: str, path: str | Path, title: str = "", sources: Sequence[str] = (),
-    colours: Mapping[str, str] = COLOURS,
+    colours: Mapping[str, str] = COLOURS, together: bool = True,
 ) -> None:  # fmt: skip
     """Draw one metric of evaluation rows as a PNG: a panel a source, in it a line and a box a system.
 
@@ -73,11 +77,12 @@ def box_plot(
         title: above the panels.
         sources: the order of the panels.
         colours: the order of the systems, from above, and the colour of each; others come last.
+        together: draw a panel of all sources too, where there are several.
     """
     from matplotlib.figure import Figure
 
     boxes = {key: _box(values) for key, values in _grouped(rows, metric).items()}
-    panels = source_names(rows, sources)
+    panels = [name for name in source_names(rows, sources) if together or name != ALL]
     systems = sorted(dict.fromkeys(row["system"] for row in rows), key=_rank(colours))
     edge = _edge(boxes, _rises(metric))
     limits = _limits(list(boxes.values()), edge, _rises(metric))
@@ -108,7 +113,7 @@ def save(figure: Any, path: str | Path) -> None:
 
 def _rises(metric: str) -> bool:
     """Whether more is better."""
-    return metric.endswith("_db")
+    return metric.endswith("_db") and metric not in FALLING
 
 
 def _rank(colours: Mapping[str, str]) -> Any:

@@ -7,7 +7,8 @@ makes a mean infinite; a silent estimate of a sounding source counts as -`LIMIT_
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -89,7 +90,13 @@ def evaluate(
     frames_of: Counter[str] = Counter()
     for track, batch in excerpts(model, datamodule, split, progress, limit_tracks):
         estimates = _estimate_all(model, batch, device, seeds, parts)
-        measured = _measure(estimates, batch, model, frame_samples)
+        measured = measure(
+            estimates,
+            batch,
+            model.sources,
+            frame_samples,
+            partial(all_metrics, sample_rate=model.sample_rate),
+        )
         first = frames_of[track]
         rows += [{"track": track} | row | {"frame": row["frame"] + first} for row in measured]
         frames_of[track] += max(1, batch["mixture"].shape[-1] // frame_samples)
@@ -201,35 +208,57 @@ def _finite(estimate: Tensor) -> Tensor:
     return estimate.cpu()
 
 
-def _measure(
-    estimates: Iterator[tuple[str, Tensor]], batch: Batch, model: Any, frame_samples: int
-) -> Iterator[Row]:
-    """Rows of one excerpt, without the name of the track."""
+def measure(
+    estimates: Iterable[tuple[str, Tensor]], batch: Batch, sources: Sequence[str], frame_samples: int,
+    metrics: Callable[[Tensor, Tensor], dict[str, Tensor]],
+) -> Iterator[Row]:  # fmt: skip
+    """Rows of one excerpt, without the name of the track.
+
+    ``estimates``: pairs of system and audio (1, S, T); a system that comes several times counts with the mean.
+    ``metrics``: of estimates (K, n, T) and references (n, T), by name.
+    """
     systems, separated = zip(*estimates)
     stacked = torch.cat(separated)  # (systems, S, T)
     for frame, span, sounding in sounding_frames(batch, frame_samples):
         reference = batch["sources"][0, sounding, span]
-        scores = all_metrics(stacked[:, sounding, span], reference, model.sample_rate)
+        scores = metrics(stacked[:, sounding, span], reference)
         for position, source in enumerate(sounding):
-            where = {"source": model.sources[source], "frame": frame}
+            where = {"source": sources[source], "frame": frame}
             columns = {metric: score[:, position] for metric, score in scores.items()}
             yield from ({**where, **row} for row in _mean_by_system(systems, columns))
 
 
 def sounding_frames(batch: Batch, frame_samples: int) -> Iterator[tuple[int, slice, list[int]]]:
     """Number, samples and sounding sources of each frame of an excerpt in which any source sounds."""
+    for frame, span, sounds, _ in _frames(batch, frame_samples):
+        if sounds.any():
+            yield frame, span, sounds.nonzero()[:, 0].tolist()
+
+
+def silent_frames(batch: Batch, frame_samples: int) -> Iterator[tuple[int, slice, list[int]]]:
+    """Number, samples and silent sources of each frame in which a source is silent and the mixture sounds."""
+    for frame, span, sounds, mixture_sounds in _frames(batch, frame_samples):
+        if mixture_sounds and not sounds.all():
+            yield frame, span, (~sounds).nonzero()[:, 0].tolist()
+
+
+def _frames(batch: Batch, frame_samples: int) -> Iterator[tuple[int, slice, Tensor, bool]]:
+    """Number and samples of each frame, which of the sources sound in it (S), and whether the mixture does."""
     threshold = batch["mixture"].square().mean().sqrt() * 10 ** (-SILENCE_DB / 20)
     length = batch["mixture"].shape[-1]
     for frame in range(max(1, length // frame_samples)):
         span = slice(frame * frame_samples, min(length, (frame + 1) * frame_samples))
-        levels = batch["sources"][0, :, span].square().mean(dim=-1).sqrt()
-        if sounding := (levels > threshold).nonzero()[:, 0].tolist():
-            yield frame, span, sounding
+        levels = [batch[key][0, ..., span].square().mean(dim=-1).sqrt() for key in ("sources", "mixture")]
+        yield frame, span, levels[0] > threshold, bool(levels[1] > threshold)
 
 
 def _mean_by_system(systems: Sequence[str], columns: dict[str, Tensor]) -> Iterator[Row]:
     """One row a system from columns that hold some systems several times (once a seed)."""
-    for system in (name for name in SYSTEMS if name in systems):
+    found = dict.fromkeys(systems)
+    for system in (
+        *(name for name in SYSTEMS if name in found),
+        *(name for name in found if name not in SYSTEMS),
+    ):
         same = [i for i, name in enumerate(systems) if name == system]
         yield {"system": system} | {name: _limited(name, x[same]) for name, x in columns.items()}
 

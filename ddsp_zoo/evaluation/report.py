@@ -78,7 +78,7 @@ def section(
         if metric == SPREAD_OF:
             page += ["Median, and in brackets the standard deviation over frames:"]
             page.append(_table(summary, metric, protocol, tables.median_and_deviation))
-    return [*page, "### Systems", _systems(group)], figures
+    return [*page, "### Systems", systems_of(group)], figures
 
 
 def _title(protocol: Mapping[str, Any]) -> str:
@@ -105,7 +105,7 @@ def _table(summary: Sequence[Row], metric: str, protocol: Mapping[str, Any], sho
     return tables.render_markdown(tables.by_source(summary, metric, protocol["sources"], show))
 
 
-def _systems(group: Sequence[Measured]) -> str:
+def systems_of(group: Sequence[Measured]) -> str:
     """What the names of systems mean."""
     texts = {name: text for one in group for name, text in one.protocol["systems"].items()}
     return "\n".join(f"- {name}: {text}" for name, text in texts.items())

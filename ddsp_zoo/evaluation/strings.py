@@ -1,7 +1,6 @@
 """Protocol "strings": models of a guitar's six strings on the same files, with all that the thesis draws of them."""
 
 import csv
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -11,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.evaluation import comparison, curves, run, tables
+from ddsp_zoo.evaluation import comparison, curves, remembered, run, tables
 from ddsp_zoo.evaluation import report as pages
 from ddsp_zoo.evaluation.comparison import Measured
 from ddsp_zoo.evaluation.figures import axis_label
 from ddsp_zoo.evaluation.protocol import OF_THE_MODEL, SEEDS
+from ddsp_zoo.evaluation.remembered import STAMP, digest_of_model, digest_of_tracks, is_made_from
 from ddsp_zoo.evaluation.string_figures import draw_controls, draw_matrices, draw_sources
 from ddsp_zoo.evaluation.survey import LEVELS as LEVEL_KEYS
 from ddsp_zoo.evaluation.survey import Survey, example, level_errors, off_diagonal, survey
@@ -24,7 +24,7 @@ from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 SOURCES = tuple(GUITAR_STRINGS_HZ)
 METRICS = ("si_sdr_db", "mel_cepstral_distance")  # those of the thesis
 STYLE = re.compile(r"_(comp|solo)(?=_|$)")  # in names of tracks, as GuitarSet has them
-BASELINES, STAMP, CURVE = "baselines", "made_from.json", "curve.csv"
+BASELINES, CURVE = "baselines", "curve.csv"
 LEVELS, CORRELATIONS = "levels.csv", "correlations.json"
 
 Row = dict[str, Any]
@@ -36,23 +36,7 @@ def find_checkpoints(names: Sequence[str] = (), paths: Sequence[str | Path] = ()
     With neither, all released models of six strings. Own ones are called by their folder, a .ckpt file of a training
     run by its run; "_2" and so on tell apart what would be called the same.
     """
-    from ddsp_zoo import hub
-
-    if not names and not paths:
-        names = [name for name in hub.list_models() if tuple(hub.info(name)["sources"]) == SOURCES]
-    found = {name: hub.find(name) for name in names}
-    for path in map(Path, paths):
-        whole = path.expanduser().resolve()
-        place = (
-            whole.parent.parent if whole.parent.name == "checkpoints" and whole.suffix == ".ckpt" else whole
-        )
-        found[_unused(place.stem if place.suffix == ".ckpt" else place.name, {BASELINES, *found})] = path
-    return found
-
-
-def _unused(name: str, taken: set[str]) -> str:
-    candidates = (name, *(f"{name}_{number}" for number in range(2, len(taken) + 2)))
-    return next(candidate for candidate in candidates if candidate not in taken)
+    return remembered.find_checkpoints(names, paths, lambda sources: sources == SOURCES, [BASELINES])
 
 
 def find_losses(
@@ -128,10 +112,12 @@ def _measure_all(
     common = {"tracks": options["limit_tracks"], "seeds": options["seeds"]}
     for name, model in models.items():
         datamodule.feed(model).prepare_data()
-        common["files"] = common.get("files") or _digest_of_files(datamodule, options["limit_tracks"])
+        common["files"] = common.get("files") or digest_of_tracks(
+            datamodule.tracks("test")[: options["limit_tracks"]]
+        )
         grids.setdefault(_grid(model), model)
-        stamp = common | {"model": _digest_of_model(model)}
-        if not _is_made_from(out_dir / name, stamp):
+        stamp = common | {"model": digest_of_model(model)}
+        if not is_made_from(out_dir / name, stamp):
             _measure(name, model, datamodule, out_dir / name, options)
             tables.write_json(stamp, out_dir / name / STAMP)
     folders = [
@@ -139,7 +125,7 @@ def _measure_all(
     ]
     for folder, (grid, model) in zip(folders, grids.items()):
         stamp = common | {"grid": list(grid)}
-        if not _is_made_from(folder, stamp):
+        if not is_made_from(folder, stamp):
             run(model, datamodule, folder, name=folder.name, parts=("baselines",), **options)
             tables.write_json(stamp, folder / STAMP)
     return [*(out_dir / name for name in models), *folders]
@@ -159,33 +145,6 @@ def _grid(model: Any) -> tuple[Any, ...]:
         getattr(model, name)
         for name in ("sample_rate", "hop_samples", "segment_samples", "mask_fft", "needs_pitch")
     )
-
-
-def _is_made_from(folder: Path, stamp: dict[str, Any]) -> bool:
-    """Whether a folder holds what was measured of just this; the stamp is written after everything else."""
-    try:
-        return json.loads((folder / STAMP).read_text(encoding="utf-8")) == stamp
-    except (OSError, ValueError):
-        return False
-
-
-def _digest_of_model(model: Any) -> str:
-    settings = sorted((name, repr(value)) for name, value in dict(model.hparams).items())
-    digest = hashlib.sha256(repr((type(model).__name__, settings)).encode())
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _digest_of_files(datamodule: Any, limit_tracks: int | None) -> str:
-    """Of the names and contents of all files of the test tracks."""
-    digest = hashlib.sha256()
-    for track in datamodule.tracks("test")[:limit_tracks]:
-        digest.update(track.name.encode())
-        for path in (*(x for paths in track.stems.values() for x in paths), track.pitch):
-            if path is not None and Path(path).is_file():
-                digest.update(Path(path).name.encode() + Path(path).read_bytes())
-    return digest.hexdigest()
 
 
 def _save_survey(model: Any, datamodule: Any, folder: Path, options: dict[str, Any]) -> None:

@@ -99,10 +99,15 @@ def by_metric(summary: Sequence[Row], source: str = ALL) -> list[list[str]]:
 
 def by_source(
     summary: Sequence[Row], metric: str = "si_sdr_db", order: Sequence[str] = (),
-    show: Callable[[Row], str] = mean_only,
+    show: Callable[[Row], str] = mean_only, together: bool = True,
 ) -> list[list[str]]:  # fmt: skip
-    """One metric in cells: a header, and one line a system with each of `source_names`, shown by ``show``."""
+    """One metric in cells: a header, and one line a system with each of `source_names`, shown by ``show``.
+
+    Without ``together`` there is no column for all sources: systems may separate different ones.
+    """
     chosen = [row for row in summary if row["metric"] == metric]
+    if not together:
+        return _cells(chosen, "source", [name for name in source_names(chosen, order) if name != ALL], show)
     return _cells(chosen, "source", source_names(chosen, order), show)
 
 
