@@ -30,11 +30,12 @@ class Note:
 
 @dataclass(frozen=True)
 class Part:
-    """The notes of one player: the stem it sounds in, its General MIDI program (0..127; a kit for drums)."""
+    """The notes of one player: stem, General MIDI program (0..127; a kit for drums), and whether they are sung."""
 
     stem: str
     program: int
     notes: tuple[Note, ...]
+    sung: bool = False
 
 
 @dataclass(frozen=True)

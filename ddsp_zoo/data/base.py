@@ -22,6 +22,7 @@ from ddsp_zoo.pitch.track import PitchTrack
 from ddsp_zoo.sources import REST
 
 Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 AUDIO_SUFFIXES = (".wav", ".flac")
 SPARE_SECONDS = 0.01  # read beyond a resampled excerpt, so that it does not end short
 
@@ -207,6 +208,7 @@ class StemDataModule(L.LightningDataModule):
         self.batch_size, self.examples_per_epoch = batch_size, examples_per_epoch
         self.workers, self.seed = workers, seed
         self.spec: BatchSpec | None = None
+        self._split: Split | None = None
         self.datasets: dict[str, StemDataset] = {}
         self.pitches: dict[str, PitchTrack] = {}  # by name of the track, in place of the corpus's own
 
@@ -214,12 +216,19 @@ class StemDataModule(L.LightningDataModule):
     def tracks(self, split: Split) -> list[Track]:
         """The tracks of a split."""
 
-    def feed(self, model: L.LightningModule) -> "StemDataModule":
-        """Shape the batches for a model (`setup` does so for the trainer's)."""
+    def feed(self, model: L.LightningModule, split: Split | None = None) -> "StemDataModule":
+        """Shape the batches for a model (`setup` does so for the trainer's); where a split is named, only that one is
+        wanted."""
+        self._split = split
         self.spec = BatchSpec(
             model.sources, model.sample_rate, model.hop_samples, model.segment_samples, model.needs_pitch
         )
         return self
+
+    @property
+    def wanted(self) -> tuple[Split, ...]:
+        """The splits that `prepare_data` has to see to: all for a trainer, else what `feed` was told."""
+        return SPLITS if self.trainer is not None or self._split is None else (self._split,)
 
     def setup(self, stage: str) -> None:
         """Find the tracks of the stage and check that they have what the model needs."""

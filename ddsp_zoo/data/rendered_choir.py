@@ -78,6 +78,7 @@ class RenderedChoir(ChoirDataModule):
         jobs = {
             self.root / split / f"piece_{index:04d}": [self.render_seed, number, index]
             for number, split in enumerate(self.counts)
+            if split in self.wanted
             for index in range(self.counts[split])
         }
         render_folders(jobs, self._render, self.workers, "rendering choirs")

@@ -140,7 +140,7 @@ class RenderedStrings(StemDataModule):
     def prepare_data(self) -> None:
         """Render the tracks that are not on disk yet; `DdspZooError` first if notes or performances are missing."""
         jobs = {
-            self.root / split / name: job for split in self.counts for name, job in self._jobs(split).items()
+            self.root / split / name: job for split in self.wanted for name, job in self._jobs(split).items()
         }
         for name in sorted({job.instrument for folder, job in jobs.items() if not folder.exists()} - {"own"}):
             read_recordings(self._recorded(name))

@@ -1,10 +1,10 @@
-"""Sampled instruments for rendered bands: soundfonts played by the program ``fluidsynth``."""
+"""Soundfonts, played by the program ``fluidsynth``, and the MIDI files that it reads."""
 
 import shutil
 import struct
 import subprocess
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -123,32 +123,3 @@ def play(
         audio = soundfile.read(audio_path, always_2d=True)[0].mean(1)
     samples = round(seconds * PLAYER_RATE_HZ)
     return np.pad(audio[:samples], (0, max(samples - len(audio), 0)))
-
-
-def render_parts(
-    parts: tuple[Part, ...],
-    soundfonts: tuple[Soundfont, ...],
-    seconds: float,
-    rng: np.random.Generator,
-    rate_hz: int,
-) -> NDArray[np.float64]:
-    """Render the parts of one stem with one soundfont out of several, drawn at random -> (seconds * rate,).
-
-    Parts keep their programs, except drums, which get a random kit. Only soundfonts that have sounds for the
-    stem take part; `DdspZooError` where none has.
-    """
-    import soxr
-
-    drums = any(part.stem == "drums" for part in parts)
-    wanted = {part.program for part in parts}
-    fitting = [font for font in soundfonts if (font.kits() if drums else wanted <= font.programs())]
-    if not fitting:
-        names = ", ".join(font.path.name for font in soundfonts) or "the empty list of soundfonts"
-        lacking = "drum kit" if drums else f"sound for programs {sorted(wanted)}"
-        raise DdspZooError(f"There is no {lacking} in {names}: add a General MIDI soundfont.")
-    font = fitting[int(rng.integers(len(fitting)))]
-    if drums:
-        kit = int(rng.choice(font.kits()))
-        parts = tuple(replace(part, program=kit) for part in parts)
-    audio = play(parts, font.path, seconds, drum_channel=0 if drums and font.single_kit else DRUM_CHANNEL)
-    return soxr.resample(audio, PLAYER_RATE_HZ, rate_hz)

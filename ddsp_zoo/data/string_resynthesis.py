@@ -66,6 +66,7 @@ class StringResynthesisNotes(StemDataModule):
         jobs = {
             self.root / split / f"note_{index:04d}": [self.excitation_seed, number, index]
             for number, split in enumerate(self.counts)
+            if split in self.wanted
             for index in range(self.counts[split])
         }
         render_folders(jobs, self._render, self.workers, "rendering notes")
