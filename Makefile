@@ -12,11 +12,11 @@ export OMP_WAIT_POLICY = PASSIVE
 .PHONY: demo test test-slow clean
 
 demo: $(READY)
-	$(BIN)/ddsp-zoo separate examples/band.flac --model ast_ddsp_bass --out out/demo
+	$(BIN)/ddsp-zoo separate examples/band.flac --model ast_ddsp_all --out out/demo
 	$(BIN)/ddsp-zoo separate examples/guitar.flac --model exE7 --pitch examples/guitar_f0.csv --out out/demo
 	$(BIN)/ddsp-zoo separate examples/choir.flac --model umss_4v --out out/demo
 	@echo
-	@echo "bass       out/demo/band/bass.wav     the rest: residual.wav    controls: controls.npz"
+	@echo "a band     out/demo/band/bass.wav, drums.wav, guitar.wav   the rest: residual.wav   controls: controls.npz"
 	@echo "six strings  out/demo/guitar/E2.wav …   synthesised/: the same sources as the synthesiser plays them"
 	@echo "four voices  out/demo/choir/soprano.wav …   their pitch was found in the mixture: controls.npz"
 	@echo "pictures   overview.png in out/demo/band, out/demo/guitar and out/demo/choir"

@@ -22,7 +22,7 @@ def separate(arguments: list[str]) -> int:
     parser.add_argument(
         "inputs", nargs="+", metavar="IN", help="audio files: any rate and length, mono or stereo"
     )
-    parser.add_argument("--model", default="ast_ddsp_bass", help="a name of `ddsp-zoo list` (%(default)s)")
+    parser.add_argument("--model", default="ast_ddsp_all", help="a name of `ddsp-zoo list` (%(default)s)")
     parser.add_argument(
         "--checkpoint", help="a checkpoint folder or .ckpt file instead of the released weights"
     )

@@ -390,9 +390,11 @@ def _build(config: Any, weights: dict[str, Tensor], path: Path) -> Any:
 def copy_weights(source: nn.Module, target: nn.Module, name: str) -> None:
     """Give `target` its weights from `source`, called `name`, which may have more parts than it.
 
-    `DdspZooError` where they do not fit.
+    Where both are of one class and name other sources, the class may adapt them. `DdspZooError` where they do not fit.
     """
     theirs = source.state_dict()
+    if type(source) is type(target) and hasattr(target, "adapt_weights") and source.sources != target.sources:
+        theirs = target.adapt_weights(theirs, source.sources)
     try:
         target.load_state_dict({key: theirs[key] for key in target.state_dict()})
     except (KeyError, RuntimeError) as error:

@@ -148,9 +148,39 @@ def error_db(estimate: Tensor, target: Tensor, mixture: Tensor, floor: float = 1
     The negative signal-to-distortion ratio, held at ``floor`` times the energy of the mixture (B, T), -30 dB, so
     that neither a perfect nor a silent target outweighs the others. Source: Wisdom et al. 2020, eq. 4.
     """
-    smallest = floor * mixture.square().sum(-1)[:, None] + 1e-8
-    error = (estimate - target).square().sum(-1)
-    return 10 * ((error + smallest).log10() - (target.square().sum(-1) + smallest).log10()).mean()
+    energies = (x.square().sum(-1) for x in (estimate - target, target, mixture[:, None]))
+    return _ratio_db(*energies, floor)
+
+
+def _ratio_db(error: Tensor, target: Tensor, mixture: Tensor, floor: float | Tensor) -> Tensor:
+    smallest = floor * mixture + 1e-8
+    return 10 * ((error + smallest).log10() - (target + smallest).log10()).mean()
+
+
+def mask_error_db(
+    masks: Tensor,
+    target: Tensor,
+    mixture: Tensor,
+    n_fft: int,
+    hop: int,
+    floor: float = 1e-3,
+    silent_floor: float = 0.05,
+) -> Tensor:
+    """`error_db` of a mixture (B, T) under masks (B, S, F, N) for targets (B, S, T), taken in the spectrogram.
+
+    |M X - S|^2 = M^2 |X|^2 - 2 M Re(X S*) + |S|^2: real products, and no audio to go back to, which is half the cost.
+    Of a target that is below ``floor``, or beside which all others are, the error is held at ``silent_floor``: where an
+    instrument may rest, each decibel of silence would else be worth as much as one of separation, and a network in
+    doubt would mute it.
+    """
+    heard, true = stft(mixture, n_fft, hop)[:, None], stft(target, n_fft, hop)
+    heard_power, true_power = (x.real.square() + x.imag.square() for x in (heard, true))
+    alike = heard.real * true.real + heard.imag * true.imag
+    error = (masks.square() * heard_power - 2 * masks * alike + true_power).sum((-2, -1)).clamp(min=0)
+    energy, whole = true_power.sum((-2, -1)), heard_power.sum((-2, -1))
+    others = (heard_power - 2 * alike + true_power).sum((-2, -1))
+    contested = torch.minimum(energy, others) > floor * whole
+    return _ratio_db(error, energy, whole, torch.where(contested, floor, silent_floor))
 
 
 class _SafeSpectralConvergence(nn.Module):

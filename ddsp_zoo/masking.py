@@ -30,6 +30,12 @@ def shares(strength: Tensor) -> Tensor:
     return strength / strength.sum(dim=1, keepdim=True)
 
 
+def spectral_shares(power_spectra: Tensor, power: float) -> Tensor:
+    """`shares` of sources given by |S|^2 (B, S, F, N), with exponent ``power`` of |S|."""
+    spectra = power_spectra.clamp(min=1e-14)
+    return shares(spectra if power == 2 else spectra ** (power / 2))
+
+
 def single_mask(
     estimates: Tensor, mixture: Tensor, power: float = 1.0, n_fft: int = 2048, hop: int = 256
 ) -> Tensor:

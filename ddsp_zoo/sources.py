@@ -5,3 +5,5 @@ REST = "rest"  # all that the other sources of a model do not cover; modelled fo
 QUARTET = ("soprano", "alto", "tenor", "bass")  # of a choir, high to low
 
 GUITAR_STRINGS_HZ = {"E2": 82.41, "A2": 110.0, "D3": 146.83, "G3": 196.0, "B3": 246.94, "E4": 329.63}
+
+UNPITCHED = ("drums",)  # sources that have no melody to read off

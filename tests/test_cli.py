@@ -127,7 +127,7 @@ def test_separate_leaves_a_folder_a_file(
 def test_released_name_is_found_where_the_environment_says(
     song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save_tiny_ast(tmp_path / "own/ast_ddsp_bass")
+    save_tiny_ast(tmp_path / "own/ast_ddsp_all")
     monkeypatch.setenv("DDSP_ZOO_CHECKPOINTS", str(tmp_path / "own"))
     assert main(["separate", str(song), "--out", "out"]) == 0
     assert (tmp_path / "out/song/bass.wav").exists()

@@ -84,7 +84,7 @@ class FakeData:
     def __init__(self, batches: list[dict[str, Tensor]], tracks: list[str] | None = None) -> None:
         self.loader, self.calls = FakeLoader(batches, tracks), []
 
-    def feed(self, model: Any) -> None:
+    def feed(self, model: Any, split: str | None = None) -> None:
         self.calls.append("feed")
 
     def prepare_data(self) -> None:

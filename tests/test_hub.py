@@ -179,6 +179,30 @@ def test_nested_configs_are_built_from_the_inside(zoo: Path) -> None:
     assert hub.instantiate({"a": [1, {"b": None}]}) == {"a": [1, {"b": None}]}
 
 
+def test_weights_are_copied_between_modules_that_name_no_sources() -> None:
+    source, target = Tiny(), Tiny()
+    hub.copy_weights(source, target, "tiny")
+    assert torch.equal(target.layer.weight, source.layer.weight)
+    with refused("weights of small do not fit the Tiny of this recipe"):
+        hub.copy_weights(Tiny(width=3), target, "small")
+
+
+@pytest.mark.parametrize("name", ["adapts", "does not"])
+def test_a_class_may_adapt_weights_of_other_sources(name: str, monkeypatch: Patch) -> None:
+    source, target = Tiny(), Tiny()
+    source.sources, target.sources = ("low",), ("high", "low")
+    if name == "adapts":
+        monkeypatch.setattr(
+            Tiny, "adapt_weights", lambda self, weights, sources: weights | {"layer.bias": 0 * weights["layer.bias"]},
+            raising=False,
+        )  # fmt: skip
+    hub.copy_weights(source, target, "tiny")
+    assert torch.equal(target.layer.weight, source.layer.weight)
+    assert target.layer.bias.any().item() is (name != "adapts")
+    hub.copy_weights(source, source, "itself")
+    assert source.layer.bias.any()  # nothing to adapt
+
+
 @pytest.mark.parametrize(
     "class_path",
     [

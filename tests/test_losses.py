@@ -12,9 +12,13 @@ from ddsp_zoo.losses import (
     MultiResolutionStftLoss,
     MultiScaleSpectralLoss,
     error_db,
+    mask_error_db,
     multi_scale_spectral_distance,
     spectral_distance,
 )
+from ddsp_zoo.masking import apply_masks, soft_masks
+
+WINDOW = {"n_fft": 256, "hop": 64}
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -159,3 +163,81 @@ def test_error_in_decibels_has_known_answers() -> None:
     error = error_db(silence, torch.zeros(1, 2, 100), torch.zeros(1, 100))
     error.backward()
     assert error.item() == pytest.approx(0.0, abs=1e-5) and silence.grad.isfinite().all()
+
+
+def masked_pair(masks: torch.Tensor, target: torch.Tensor, mixture: torch.Tensor) -> tuple[float, float]:
+    """The error of masks as taken in the spectrogram, and that of the audio they make."""
+    audio = apply_masks(mixture, masks, **WINDOW)
+    return mask_error_db(masks, target, mixture, **WINDOW).item(), error_db(audio, target, mixture).item()
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.3, 1.0])
+def test_masks_that_are_one_gain_err_in_the_spectrogram_as_in_audio(gain: float) -> None:
+    target = torch.stack([noise(2, 8000), 0.3 * noise(2, 8000, seed=1)], dim=1)
+    mixture = target.sum(1)
+    masks = torch.full((2, 2, 129, 126), gain)
+    assert masked_pair(masks, target, mixture)[0] == pytest.approx(
+        masked_pair(masks, target, mixture)[1], abs=0.05
+    )
+
+
+def test_a_true_mask_reaches_the_floor_and_half_of_it_errs_by_6_db() -> None:
+    target = noise(2, 1, 8000)
+    whole = torch.ones(2, 1, 129, 126)
+    for masks, expected in ((whole, -30.0), (whole / 2, -6.0), (0 * whole, 0.0)):
+        measured = mask_error_db(masks, target, target[:, 0], **WINDOW, silent_floor=1e-3).item()
+        assert measured == pytest.approx(expected, abs=0.05)
+    alone = mask_error_db(whole, target, target[:, 0], **WINDOW, silent_floor=0.05).item()
+    assert alone == pytest.approx(10 * math.log10(0.05 / 1.05), abs=0.05)  # to leave silence is worth no more
+
+
+@pytest.mark.parametrize(
+    ("level", "silent_floor", "expected"), [(0.0, 0.05, 13.22), (0.0, 1e-3, 30.0), (0.02, 0.05, 13.2)]
+)
+def test_what_a_mask_leaves_in_a_silent_target_counts_from_a_floor_of_its_own(
+    level: float, silent_floor: float, expected: float
+) -> None:
+    """All of the mixture where nothing should be: 10 log10((1 + floor) / floor), also for a stem 34 dB below it."""
+    mixture = noise(2, 8000)
+    masks = torch.ones(2, 1, 129, 126)
+    target = level * noise(2, 1, 8000, seed=1)
+    error = mask_error_db(masks, target, mixture, **WINDOW, silent_floor=silent_floor)
+    assert error.item() == pytest.approx(expected, abs=0.1)
+    heard = 0.1 * mixture[:, None]  # loud enough to be heard, so its errors count to the last
+    error = mask_error_db(masks, heard, mixture, **WINDOW, silent_floor=silent_floor)
+    assert error.item() == pytest.approx(10 * math.log10(0.811 / 0.011), abs=0.05)
+
+
+def test_the_error_of_a_mask_is_hardly_above_that_of_its_audio_where_sources_lie_apart() -> None:
+    """Two tones are told apart exactly; of noises in one place, what no audio can have is counted too."""
+    time = torch.arange(8000) / 8000
+    tones = 0.3 * torch.stack([torch.sin(2 * torch.pi * hz * time) for hz in (500, 2100)])[None]
+    seen, heard = masked_pair(soft_masks(tones, 2.0, **WINDOW), tones, tones.sum(1))
+    assert seen == pytest.approx(heard, abs=0.3) and seen < -25
+    noises = noise(1, 2, 8000)
+    seen, heard = masked_pair(soft_masks(noises, 2.0, **WINDOW), noises, noises.sum(1))
+    assert heard < seen < heard + 2
+
+
+def test_gradient_of_a_mask_leads_to_the_truth_and_is_finite_on_silence() -> None:
+    target = torch.stack([noise(1, 4000), 0.0 * noise(1, 4000)], dim=1)
+    masks = torch.full((1, 2, 129, 64), 0.5, requires_grad=True)
+    mask_error_db(masks, target, target.sum(1), **WINDOW).backward()
+    assert (masks.grad[:, 0] <= 0).all() and (
+        masks.grad[:, 1] >= 0
+    ).all()  # more of the one, less of the silent
+    assert masks.grad.abs().amax((0, 2, 3)).min() > 0
+    silence = torch.zeros(1, 2, 4000)
+    masks = torch.full((1, 2, 129, 64), 0.5, requires_grad=True)
+    error = mask_error_db(masks, silence, silence[:, 0], **WINDOW)
+    error.backward()
+    assert error.item() == pytest.approx(0, abs=1e-5) and masks.grad.isfinite().all()
+
+
+def test_gradient_of_mask_error_in_double_precision() -> None:
+    target = noise(1, 2, 100).double()
+    mixture = target.sum(1) + noise(1, 100, seed=3).double()
+    masks = torch.rand(1, 2, 9, 14, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert torch.autograd.gradcheck(
+        lambda m: mask_error_db(m, target, mixture, 16, 8), masks.requires_grad_()
+    )

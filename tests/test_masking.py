@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from tiny import tiny_ast
 
 from ddsp_zoo.dsp.stft import istft, stft
-from ddsp_zoo.masking import apply_masks, by_channel, shared_rest, single_mask, soft_masks
-from ddsp_zoo.models import AstDdsp, Rendered
+from ddsp_zoo.masking import apply_masks, by_channel, shared_rest, single_mask, soft_masks, spectral_shares
+from ddsp_zoo.models import Rendered
 
 SETTINGS = {"n_fft": 256, "hop": 64}
 
@@ -50,6 +51,24 @@ def test_silent_estimates_share_equally_and_keep_gradients_finite() -> None:
     assert estimates.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
+def test_shares_of_power_spectra_are_those_of_what_they_are_measured_on(power: float) -> None:
+    estimates = noise(2, 3, 1000)
+    spectra = stft(estimates, **SETTINGS).abs().square()
+    masks = spectral_shares(spectra, power)
+    torch.testing.assert_close(masks, soft_masks(estimates, power, **SETTINGS), atol=1e-4, rtol=0)
+    assert masks.sum(1).sub(1).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_power_spectra_without_power_share_equally_with_finite_gradients(power: float) -> None:
+    spectra = torch.zeros(1, 4, 5, 6, requires_grad=True)
+    masks = spectral_shares(spectra, power)
+    torch.testing.assert_close(masks, torch.full_like(masks, 0.25))
+    masks[:, 0].sum().backward()
+    assert spectra.grad.isfinite().all()
+
+
 def test_power_sharpens_the_mask() -> None:
     estimates = torch.stack([noise(1, 1000), 0.5 * noise(1, 1000)], dim=1)
     for power, share in ((1.0, 2 / 3), (2.0, 4 / 5)):
@@ -78,7 +97,7 @@ def test_single_mask_takes_its_part_and_never_more() -> None:
 
 def test_single_mask_of_stereo_compares_with_the_mean_of_channels() -> None:
     stereo = noise(1, 2, 1000)
-    model = AstDdsp(sources=("bass",), width=12, depth=1, heads=1, sinusoids=2, noise_bands=5, mask_power=1.0)
+    model = tiny_ast(sources=["bass"], mask_power=1.0)
     half = 0.5 * stereo.mean(dim=1, keepdim=True)
     masked = model.masked(stereo, Rendered(half, {}, half))
     torch.testing.assert_close(masked[:, 0], 0.5 * stereo, atol=1e-5, rtol=0)

@@ -22,7 +22,8 @@ def tiny_strings(**settings: object) -> KarplusStrongStrings:
 
 
 def tiny_solo(**settings: object) -> AstDdsp:
-    return tiny_ast(sources=("bass",), **settings)
+    """One source's share of what all sources are is everything, so the error of its mask has nothing to teach."""
+    return tiny_ast(sources=["bass"], error_weight=0.0, **settings)
 
 
 def tiny_umss(**settings: object) -> Umss:
@@ -129,7 +130,7 @@ def test_umss_gives_out_its_line_spectral_frequencies_in_hertz() -> None:
 
 
 def test_the_transformer_stays_small() -> None:
-    assert 2_000_000 < count(AstDdsp()) < 30_000_000
+    assert 2_000_000 < count(AstDdsp(sources=("bass", "rest"))) < count(AstDdsp()) < 30_000_000
 
 
 @EVERY
@@ -168,7 +169,8 @@ def test_a_model_is_a_plain_module_from_mixture_to_sources_and_controls(
     samples, frames = model.segment_samples, model.segment_samples // model.hop_samples
     assert sources.shape == (2, len(model.sources), samples) and sources.isfinite().all()
     declared = {control.name: control.size for control in model.synth.controls.controls}
-    declared |= dict.fromkeys(set(getattr(model.synth, "fixed", {})) - set(declared), 1)
+    derived = {*getattr(model.synth, "fixed", {}), *model.synth.level_controls}
+    declared |= dict.fromkeys(derived - set(declared), 1)
     given = {"f0_hz": 1, "onset": 1} if model.needs_pitch else {}
     shapes = {name: tuple(value.shape) for name, value in controls.items()}
     assert shapes == {name: (2, len(model.sources), frames, k) for name, k in (declared | given).items()}
@@ -201,6 +203,10 @@ def test_rest_is_a_source_but_no_target() -> None:
 @EVERY
 def test_gradient_reaches_every_weight(build: Callable[..., Separator]) -> None:
     model = build()
+    with torch.no_grad():
+        for weights in model.parameters():
+            if not weights.any():  # what starts at zero may hide what comes before it
+                weights.normal_(std=0.01)
     loss_of(model, make_batch(model)).backward()
     without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert without == []
@@ -229,7 +235,7 @@ def test_one_batch_can_be_learnt(build: Callable[..., Separator]) -> None:
         losses.append(loss_of(model, batch))
         losses[-1].backward()
         adam.step()
-    assert losses[-1] < 0.85 * losses[0]
+    assert losses[0] - losses[-1] > 0.15 * abs(losses[0])
 
 
 def test_supervised_loss_knows_which_source_is_which_and_the_other_does_not() -> None:
@@ -240,10 +246,10 @@ def test_supervised_loss_knows_which_source_is_which_and_the_other_does_not() ->
         assert (loss_of(model, batch) != loss_of(model, swapped)).item() is supervised
 
 
-def test_masked_weight_adds_the_masked_stems_distance() -> None:
+def test_the_error_of_masked_sources_is_added_by_its_weight() -> None:
     names = []
-    for weight in (0.0, 2.0):
-        model = tiny_ast(masked_weight=weight)
+    for weight in (0.0, 0.1):
+        model = tiny_locked(masked_weight=weight)
         model.log_dict = lambda parts, **options: names.append(sorted(parts))  # noqa: B023
         model._step(make_batch(model), "train", torch.Generator().manual_seed(0))
     assert names == [["train/loss", "train/spectral"], ["train/loss", "train/masked", "train/spectral"]]
@@ -345,7 +351,7 @@ def test_segments_must_be_whole_frames() -> None:
 @pytest.mark.parametrize(
     "model",
     [
-        tiny_ast(sources=("drums", "rest"), learning_rate=1e-2, hop_samples=64, mask_power=1.0),
+        tiny_ast(sources=["drums", "rest"], learning_rate=1e-2, hop_samples=64, mask_power=1.0),
         tiny_strings(supervised=True, mask_fft=1024),
     ],
     ids=["AstDdsp", "KarplusStrongStrings"],

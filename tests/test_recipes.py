@@ -25,9 +25,9 @@ def name_of(path: Path) -> str:
 
 
 def smoke_of(recipe: Path) -> Path:
-    """The overlay of a recipe; those of one experiment share it."""
-    own = FOLDER / "smoke" / recipe.name
-    return own if own.exists() else own.with_stem(recipe.stem.split("_")[0])
+    """The overlay of a recipe, which a published one may have for itself; those of one experiment share it."""
+    names = (recipe.relative_to(FOLDER), recipe.name, recipe.with_stem(recipe.stem.split("_")[0]).name)
+    return next(path for name in names if (path := FOLDER / "smoke" / name).exists())
 
 
 @pytest.mark.parametrize("recipe", [r for r in MODELS + PUBLISHED if r not in UNTRAINED], ids=name_of)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile as sf
 import torch
@@ -34,12 +35,15 @@ def own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def stems(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two training tracks and one each to validate and test on; 1.6 s of bass and two other stems."""
+    """Two training tracks and one each to validate and test on; 1.6 s of a low bass and two other stems."""
+    time = np.arange(round(1.6 * RATE)) / RATE
     root = tmp_path_factory.mktemp("stems")
     for seed, folder in enumerate(("train/a", "train/b", "validation/c", "test/d")):
         (root / folder).mkdir(parents=True)
         for index, name in enumerate(("bass", "drums", "other")):
-            audio = 0.3 * music(round(1.6 * RATE), seed=10 * seed + index)[0]
+            audio = 0.3 * music(len(time), seed=10 * seed + index)[0]
+            if name == "bass":
+                audio = 0.2 * np.sin(2 * np.pi * (50 + 17 * seed) * time)
             sf.write(root / folder / f"{name}.wav", audio, RATE)
     return root
 
@@ -105,7 +109,8 @@ def test_a_run_leaves_curves_its_recipe_and_two_checkpoints(recipe: Path) -> Non
     train, validation = curve(folder, "train/loss"), curve(folder, "validation/loss")
     assert len(train) == 12 and len(validation) == 4
     assert sum(train[-3:]) < sum(train[:3]) and validation[-1] < validation[0]
-    assert curve(folder, "train/spectral")[0] + curve(folder, "train/masked")[0] == pytest.approx(train[0])
+    parts = [curve(folder, f"train/{name}")[0] for name in ("masked", "level", "frequency")]
+    assert sum(parts) == pytest.approx(train[0], abs=1e-5)
     assert len(curve(folder, "lr-Adam")) == 12
     kept = yaml.safe_load((folder / "version_0/config.yaml").read_text())
     assert kept["model"]["init_args"]["width"] == 24 and kept["trainer"]["precision"] == "bf16-mixed"
@@ -154,7 +159,7 @@ def test_wandb_offline_run_holds_curves_sound_and_pictures(
     (run,) = (tmp_path / "runs").rglob("run-*.wandb")
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--summary", "--json", str(run)]
     found = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
-    assert {"train/loss", "validation/loss", "train/spectral", "lr-Adam"} <= set(found["summary"])
+    assert {"train/loss", "validation/loss", "train/masked", "lr-Adam"} <= set(found["summary"])
     assert found["summary"]["audio/example_0"]["captions"] == [
         "mixture", "bass, target", "bass, synthesised", "bass, masked", "rest, target", "rest, synthesised",
         "rest, masked",
@@ -236,6 +241,20 @@ def test_a_run_starts_from_the_weights_it_is_given(
     for name, value in checkpoint(trained)["state_dict"].items():
         assert torch.allclose(checkpoint(folder)["state_dict"][name], value, rtol=half, atol=half / 10)
     assert checkpoint(folder)["global_step"] == 3  # a run of its own, from step 0 on
+
+
+def test_a_run_of_other_stems_starts_from_what_they_have_in_common(recipe: Path, trained: Path) -> None:
+    """Bass and rest are known; the drums were a part of the rest."""
+    best = trained / "checkpoints/best.ckpt"
+    still = ("--model.learning_rate", "0", "--trainer.max_steps", "1", "--start_from", str(best))
+    folder = fit(recipe, *still, "--model.sources", "[drums,bass,rest]")
+    old, new = checkpoint(trained, "best")["state_dict"], checkpoint(folder)["state_dict"]
+    for name, weights in new.items():
+        if "network.head" in name:
+            bass, rest = old[name].chunk(2)
+            assert torch.equal(weights, torch.cat([rest, bass, rest])), name
+        else:
+            assert torch.equal(weights, old[name]), name
 
 
 @pytest.mark.parametrize(

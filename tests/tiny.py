@@ -10,11 +10,14 @@ from ddsp_zoo import hub
 from ddsp_zoo.models import AstDdsp, Rendered
 
 RATE, HOP = 8000, 128
-SMALL = {"width": 24, "depth": 1, "heads": 1, "sinusoids": 2, "noise_bands": 9, "segment_seconds": 0.512}
+SMALL = {
+    "sources": ["bass", "rest"], "segment_seconds": 0.512, "bands": 16, "widths": [4, 4, 8, 8], "width": 24, "depth": 1,
+    "heads": 1,
+}  # fmt: skip
 
 
 def tiny_ast(**settings: object) -> AstDdsp:
-    """An untrained transformer of some ten thousand weights, the same each time; segments of 32 frames."""
+    """An untrained network of some twenty thousand weights, the same each time; segments of 32 frames."""
     torch.manual_seed(0)
     return AstDdsp(**(SMALL | settings)).eval()
 

@@ -83,16 +83,27 @@ def _check_magnitudes(magnitudes: Tensor, hop: int) -> None:
 def noise_power(magnitudes: Tensor, hop: int, n_fft: int) -> Tensor:
     """Expected |STFT|^2 of `filtered_noise`: magnitudes (..., N, P) -> (..., F, N + 1), Hann window, same hop.
 
-    Each STFT frame sees the noise of its neighbours, weighted by the energy of the window over their samples; the
-    Hann window on the impulse responses smooths magnitudes by (1/4, 1/2, 1/4), and uniform noise has power 1/3.
+    The Hann window on the impulse responses smooths magnitudes by (1/4, 1/2, 1/4), and uniform noise has power 1/3.
     What the filters smear from frame to frame is left out. ``n_fft`` is an even number of hops.
     """
     mirrored = torch.cat([magnitudes[..., 1:2], magnitudes, magnitudes[..., -2:-1]], dim=-1)
     smooth = magnitudes / 2 + (mirrored[..., :-2] + mirrored[..., 2:]) / 4
     power = smooth.square().flatten(0, -3)
     power = torch.nn.functional.interpolate(power, n_fft // 2 + 1, mode="linear", align_corners=True)
+    return seen_by_stft(power.unflatten(0, magnitudes.shape[:-2]) * (n_fft / 8), hop, n_fft)
+
+
+def seen_by_stft(power: Tensor, hop: int, n_fft: int) -> Tensor:
+    """What a Hann window sees of power that changes from frame to frame: (..., N, F) -> (..., F, N + 1).
+
+    Each STFT frame sees its neighbours, weighted by the share of the window's energy that lies over their samples.
+    ``n_fft`` is an even number of hops.
+    """
     window = torch.hann_window(n_fft, device=power.device, dtype=power.dtype).square()
-    energy = window.unflatten(0, (-1, hop)).sum(-1) / 3
-    reach = len(energy) // 2
-    spread = torch.nn.functional.pad(power.transpose(1, 2), (reach, reach)).unfold(-1, len(energy), 1)
-    return (spread * energy).sum(-1).unflatten(0, magnitudes.shape[:-2])
+    energy = window.unflatten(0, (-1, hop)).sum(-1) / window.sum()
+    frames, reach = power.shape[-2], len(energy) // 2
+    nearness = torch.arange(frames, device=power.device)[:, None] + reach
+    nearness = nearness - torch.arange(frames + 1, device=power.device)
+    inside = (nearness >= 0) & (nearness < len(energy))
+    weights = torch.where(inside, energy[nearness.clamp(0, len(energy) - 1)], 0)
+    return power.transpose(-1, -2) @ weights

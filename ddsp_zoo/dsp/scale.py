@@ -17,6 +17,12 @@ def exp_sigmoid(x: Tensor, max_value: float = 2.0, threshold: float = 1e-7) -> T
     return max_value * torch.sigmoid(x) ** LOG_10 + threshold
 
 
+def exp_sigmoid_inverse(amplitude: Tensor, max_value: float = 2.0) -> Tensor:
+    """The value that `exp_sigmoid` maps to an amplitude (any shape), within 1e-9 and 0.9 of its range."""
+    unit = (amplitude / max_value).clamp(1e-9, 0.9) ** (1 / LOG_10)
+    return torch.logit(unit)
+
+
 def hz_to_midi(frequency_hz: Tensor) -> Tensor:
     """MIDI note number of a frequency; 0 Hz (unvoiced) and below give 0."""
     safe = frequency_hz.clamp(min=1e-6)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from ddsp_zoo.evaluation.pitch import summarise_pitch, track_pitches
 from ddsp_zoo.evaluation.protocol import LIMIT_DB, SEEDS, SILENCE_DB, SYSTEMS, evaluate
 from ddsp_zoo.evaluation.tables import metric_names, summarise, write_csv, write_json
+from ddsp_zoo.sources import REST
 
 
 def run(
@@ -72,6 +73,7 @@ def _protocol(
         "mask_fft": model.mask_fft,
         "mask_hop": model.hop_samples,
         "silence_db": -SILENCE_DB,
+        "contested": REST in model.sources,
         "limit_db": LIMIT_DB,
         "tracks": len({row["track"] for row in rows}),
         "frames": len({(row["track"], row["frame"]) for row in rows}),

@@ -88,8 +88,9 @@ def _sounding(estimates: Estimates, batch: Batch, names: Sequence[str], rate: in
     frame_samples = round(FRAME_SECONDS * rate)
     mixture: dict[tuple[str, int], float] = {}  # comes first in every frame
     for row in measure(
-        estimates, batch, names, frame_samples, lambda estimate, reference: scores(estimate, reference, rate)
-    ):
+        estimates, batch, names, frame_samples, lambda estimate, reference: scores(estimate, reference, rate),
+        contested=True,
+    ):  # fmt: skip
         frame = (row["source"], row["frame"])
         mixture.setdefault(frame, row["si_sdr_db"])
         yield row | {IMPROVEMENT: row["si_sdr_db"] - mixture[frame], LEAK: math.nan}

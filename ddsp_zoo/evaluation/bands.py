@@ -108,7 +108,7 @@ def _check_all_are_heard(estimates: Mapping[str, str | Path], stems: Mapping[str
 def _tracks(datamodule: StemDataModule, models: Mapping[str, Any]) -> list[Track]:
     """The test tracks; `DdspZooError` where there are none or a model separates what they have not."""
     for model in models.values():
-        datamodule.feed(model)
+        datamodule.feed(model, "test")
     datamodule.prepare_data()
     tracks, name = datamodule.tracks("test"), type(datamodule).__name__
     if not tracks:

@@ -25,7 +25,7 @@ def track_pitches(
     """
     if model.tracker is None:
         raise DdspZooError("This model has no tracker that finds pitches in the mixture: give them.")
-    datamodule.feed(model).prepare_data()
+    datamodule.feed(model, split).prepare_data()
     rate, hop, rows = model.sample_rate, model.hop_samples, []
     for track in datamodule.tracks(split)[:limit_tracks]:
         whole = replace(datamodule.spec, segment_samples=int(track.seconds * rate) // hop * hop)

@@ -4,6 +4,9 @@ Every excerpt is separated whole; then metrics are taken in frames of one second
 A source whose frame is silent is skipped: its level lies more than `SILENCE_DB` under the level (root mean
 square) of the excerpt's mixture. Decibels are limited to +-`LIMIT_DB`, so that no perfect or silent estimate
 makes a mean infinite; a silent estimate of a sounding source counts as -`LIMIT_DB`.
+
+Of a model that knows a "rest", a source's frames are skipped too in which all others lie more than `CLEAN_DB` below
+it: drums that begin alone would make the mixture look like the best separation of all.
 """
 
 from collections import Counter
@@ -17,9 +20,11 @@ from torch import Tensor
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.evaluation import baselines
 from ddsp_zoo.metrics import all_metrics
+from ddsp_zoo.sources import REST
 
 SEEDS = (0, 1, 2, 3, 4)  # as many as in UMSS
 SILENCE_DB = 60.0
+CLEAN_DB = 30.0  # where all others lie so far below a source, there is nothing to separate
 LIMIT_DB = 80.0  # the published UMSS evaluation adds 1e-8 to every ratio, which is -80 dB
 
 SYSTEMS = {
@@ -96,6 +101,7 @@ def evaluate(
             model.sources,
             frame_samples,
             partial(all_metrics, sample_rate=model.sample_rate),
+            contested=REST in model.sources,
         )
         first = frames_of[track]
         rows += [{"track": track} | row | {"frame": row["frame"] + first} for row in measured]
@@ -131,7 +137,7 @@ def _loader(model: Any, datamodule: Any, split: str) -> Any:
     if split not in ("test", "validation"):
         raise DdspZooError(f'Models are evaluated on the split "test" or "validation", not on "{split}".')
     if hasattr(datamodule, "feed"):
-        datamodule.feed(model)
+        datamodule.feed(model, split)
     datamodule.prepare_data()
     datamodule.setup("validate" if split == "validation" else "test")
     return datamodule.val_dataloader() if split == "validation" else datamodule.test_dataloader()
@@ -210,16 +216,16 @@ def _finite(estimate: Tensor) -> Tensor:
 
 def measure(
     estimates: Iterable[tuple[str, Tensor]], batch: Batch, sources: Sequence[str], frame_samples: int,
-    metrics: Callable[[Tensor, Tensor], dict[str, Tensor]],
+    metrics: Callable[[Tensor, Tensor], dict[str, Tensor]], contested: bool = False,
 ) -> Iterator[Row]:  # fmt: skip
     """Rows of one excerpt, without the name of the track.
 
     ``estimates``: pairs of system and audio (1, S, T); a system that comes several times counts with the mean.
-    ``metrics``: of estimates (K, n, T) and references (n, T), by name.
+    ``metrics``: of estimates (K, n, T) and references (n, T), by name. ``contested``: see `sounding_frames`.
     """
     systems, separated = zip(*estimates)
     stacked = torch.cat(separated)  # (systems, S, T)
-    for frame, span, sounding in sounding_frames(batch, frame_samples):
+    for frame, span, sounding in sounding_frames(batch, frame_samples, contested):
         reference = batch["sources"][0, sounding, span]
         scores = metrics(stacked[:, sounding, span], reference)
         for position, source in enumerate(sounding):
@@ -228,9 +234,19 @@ def measure(
             yield from ({**where, **row} for row in _mean_by_system(systems, columns))
 
 
-def sounding_frames(batch: Batch, frame_samples: int) -> Iterator[tuple[int, slice, list[int]]]:
-    """Number, samples and sounding sources of each frame of an excerpt in which any source sounds."""
+def sounding_frames(
+    batch: Batch, frame_samples: int, contested: bool = False
+) -> Iterator[tuple[int, slice, list[int]]]:
+    """Number, samples and sounding sources of each frame of an excerpt in which any source sounds.
+
+    With ``contested`` only of those beside which others sound, at most `CLEAN_DB` below: the mixture is else as good as
+    the source itself.
+    """
     for frame, span, sounds, _ in _frames(batch, frame_samples):
+        if contested:
+            sources = batch["sources"][0, :, span]
+            others = (batch["mixture"][0, span] - sources).square().mean(-1)
+            sounds &= others > sources.square().mean(-1) * 10 ** (-CLEAN_DB / 10)
         if sounds.any():
             yield frame, span, sounds.nonzero()[:, 0].tolist()
 

@@ -111,7 +111,7 @@ def _measure_all(
     grids: dict[tuple[Any, ...], Any] = {}
     common = {"tracks": options["limit_tracks"], "seeds": options["seeds"]}
     for name, model in models.items():
-        datamodule.feed(model).prepare_data()
+        datamodule.feed(model, "test").prepare_data()
         common["files"] = common.get("files") or digest_of_tracks(
             datamodule.tracks("test")[: options["limit_tracks"]]
         )

@@ -56,7 +56,7 @@ def example(
     model: Any, datamodule: Any, split: Split = "test", seconds: float = 5.0, device: str = "cpu"
 ) -> Example:
     """The first seconds of the first file of a split, or all of it where it is shorter."""
-    datamodule.feed(model).prepare_data()
+    datamodule.feed(model, split).prepare_data()
     track, hop = datamodule.tracks(split)[0], model.hop_samples
     frames = max(1, int(min(seconds, track.seconds) * model.sample_rate) // hop)
     dataset = StemDataset([track], replace(datamodule.spec, segment_samples=frames * hop))

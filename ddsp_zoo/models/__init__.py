@@ -3,8 +3,12 @@
 from ddsp_zoo.models.ast_ddsp import AstDdsp
 from ddsp_zoo.models.karplus_strong import KarplusStrongStrings
 from ddsp_zoo.models.modal_strings import ModalStrings
+from ddsp_zoo.models.published_ast_ddsp import PublishedAstDdsp
 from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.models.umss import Umss
 from ddsp_zoo.models.unet_choir import UNetChoir
 
-__all__ = ["AstDdsp", "KarplusStrongStrings", "ModalStrings", "Rendered", "Separator", "UNetChoir", "Umss"]
+__all__ = [
+    "AstDdsp", "KarplusStrongStrings", "ModalStrings", "PublishedAstDdsp", "Rendered", "Separator", "UNetChoir",
+    "Umss",
+]  # fmt: skip

@@ -1,64 +1,81 @@
-"""AST-DDSP: a transformer hears the mixture, sinusoids and filtered noise sound the stem (Gabrielli 2024)."""
+"""AST-DDSP: a transformer hears the mixture, sinusoids and filtered noise sound the stems (Gabrielli 2024)."""
 
+import torch
 from torch import Tensor
 
-from ddsp_zoo.losses import MultiResolutionStftLoss, MultiScaleSpectralLoss
+from ddsp_zoo.dsp.mel import hz_to_mel
+from ddsp_zoo.dsp.scale import exp_sigmoid_inverse
+from ddsp_zoo.losses import MultiScaleSpectralLoss, mask_error_db
+from ddsp_zoo.masking import spectral_shares
 from ddsp_zoo.models.separator import Rendered, Separator
-from ddsp_zoo.networks.ast import FrameAST, LogMel
+from ddsp_zoo.networks.band_features import FAINT, BandPictures, Bands
+from ddsp_zoo.networks.dense_ast import DenseAST
 from ddsp_zoo.pitch.salience import salient_f0
+from ddsp_zoo.sources import UNPITCHED
+from ddsp_zoo.synths.banded import BandedSinusoids
 from ddsp_zoo.synths.control import Controls
-from ddsp_zoo.synths.sinusoids import SinusoidsPlusNoise
 
 LOSS_FFT_SIZES = (2048, 512, 128)  # every other one of the authors' sizes: the same span at half the cost
+PLACE_WIDTH = 0.4  # in bands, of the bell over the places around the mixture's frequency
 
 
 class AstDdsp(Separator):
-    """One stem and the rest of a band, each as sinusoids plus noise with a control frame every 16 ms.
+    """The stems of a band, each as sinusoids plus noise with a control frame every 16 ms.
 
-    The rest is modelled for the mask's sake: a mask that knows only its target cannot tell how much of a bin is
-    somebody else's. The loss is the paper's on the synthesised stems, plus the spectral distance of the masked
-    ones, weighted by ``masked_weight``.
+    The network starts from the mixture: with zeros for output each source has an equal share of what every band
+    holds, half as a sinusoid at the frequency that is heard there, half as noise. What it learns are gains and
+    displacements. All sources are modelled, at least as a "rest": a mask that knows only its target cannot tell
+    how much of a bin is somebody else's.
+
+    The loss has up to four terms: the error of the masked stems in dB (``error_weight``), the spectral distance of the
+    synthesised ones (``spectral_weight``), and as supervision of the controls themselves the levels of the bands
+    (``level_weight``) and the frequencies in them (``frequency_weight``), both measured on the true stems.
 
     Args:
-        sources: the stem, and "rest".
+        sources: the stems, and "rest" for all others.
         sample_rate: rate of the audio in Hz; 8000 as in the paper.
         segment_seconds: length of the excerpts; the transformer's positions are made for it.
         hop_samples: distance of control frames in samples.
-        sinusoids: oscillators per source.
-        noise_bands: points of the noise filter from 0 Hz to the Nyquist frequency.
-        n_fft: window of the mel spectrogram in samples.
+        bands: sinusoids and noise bands per source, a multiple of 8.
+        n_fft: window of the mel spectrogram in samples; by default eight hops.
+        widths: of the convolutions at the full grid, a half, a quarter and an eighth.
         width: of the transformer's tokens.
         depth: layers of the transformer.
         heads: of its attention.
         pretrained: name or folder of a `transformers` AST to start from, or none for random weights.
-        masked_weight: weight of the masked stems' spectral distance; 0 trains on the synthesised stems alone.
+        error_weight: of the masked stems' error, a dB.
+        spectral_weight: of the synthesised stems' multi-scale spectral distance.
+        level_weight: of the bands' level difference.
+        frequency_weight: of the frequencies' difference.
         learning_rate: of Adam.
         weight_decay: of Adam.
         decay_every: steps between multiplications of the learning rate by 0.98; 0 keeps it constant.
         mask_power: exponent of the soft masks; 2 is the Wiener form.
-        mask_fft: window of the masks' STFT in samples.
+        mask_fft: window of the masks' STFT in samples; by default eight hops.
     """
 
     def __init__(
-        self, sources: tuple[str, ...] = ("bass", "rest"), sample_rate: int = 8000, segment_seconds: float = 2.0,
-        hop_samples: int = 128, sinusoids: int = 32, noise_bands: int = 129, n_fft: int = 1024, width: int = 192,
-        depth: int = 6, heads: int = 3, pretrained: str | None = None, masked_weight: float = 2.0,
-        learning_rate: float = 3e-4, weight_decay: float = 0.0, decay_every: int = 10_000,
-        mask_power: float = 2.0, mask_fft: int = 1024,
+        self, sources: tuple[str, ...] = ("bass", "drums", "guitar", "rest"), sample_rate: int = 8000,
+        segment_seconds: float = 2.0, hop_samples: int = 128, bands: int = 128, n_fft: int | None = None,
+        widths: tuple[int, int, int, int] = (24, 48, 96, 192), width: int = 192, depth: int = 4, heads: int = 3,
+        pretrained: str | None = None, error_weight: float = 0.2, spectral_weight: float = 0.0,
+        level_weight: float = 0.5, frequency_weight: float = 0.1, learning_rate: float = 1e-3,
+        weight_decay: float = 0.0, decay_every: int = 0, mask_power: float = 2.0, mask_fft: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__(
             sources, sample_rate, hop_samples, segment_seconds, True, learning_rate, weight_decay, decay_every,
-            mask_power, mask_fft,
+            mask_power, mask_fft or 8 * hop_samples,
         )  # fmt: skip
-        self.synth = SinusoidsPlusNoise(sample_rate, hop_samples, sinusoids, noise_bands)
-        self.features = LogMel(sample_rate, n_fft, hop_samples, mels=128)
-        self.network = FrameAST(
-            128, self.segment_samples // hop_samples, len(sources) * self.synth.controls.channels, width, depth,
-            heads,
+        self.synth = BandedSinusoids(sample_rate, hop_samples, bands, frequency_gradient=0.0)
+        self.pictures = BandPictures(sample_rate, n_fft or 8 * hop_samples, hop_samples, bands)
+        self.network = DenseAST(
+            self.pictures.channels, len(sources) * self.synth.controls.channels // bands, bands,
+            self.segment_samples // hop_samples, tuple(widths), width, depth, heads,
         )  # fmt: skip
-        self.loss = MultiResolutionStftLoss(LOSS_FFT_SIZES)
-        self.masked_loss = MultiScaleSpectralLoss(LOSS_FFT_SIZES, log_weight=0.1)
-        self.masked_weight, self.pretrained = masked_weight, pretrained
+        self.loss = MultiScaleSpectralLoss(LOSS_FFT_SIZES)
+        self.error_weight, self.spectral_weight = error_weight, spectral_weight
+        self.level_weight, self.frequency_weight = level_weight, frequency_weight
+        self.pretrained = pretrained
         self.save_hyperparameters()
 
     def setup(self, stage: str) -> None:
@@ -68,18 +85,87 @@ class AstDdsp(Separator):
 
     def raw_controls(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> Tensor:
         """(B, T) -> (B, S, N, channels)."""
-        raw = self.network(self.features(audio))
-        return raw.unflatten(-1, (len(self.sources), -1)).transpose(1, 2)
+        with torch.autocast(audio.device.type, enabled=False):
+            pictures, bands = self.pictures(audio)
+        maps = self.network(pictures).float().unflatten(1, (len(self.sources), -1))
+        bins = maps.shape[2] - 2
+        places = maps[:, :, :bins].permute(0, 1, 3, 4, 2).flatten(-2)
+        heard, sine, noise = (raw[:, None] for raw in self._equal_shares(bands, bins))
+        return torch.cat([places + heard, maps[:, :, bins] + sine, maps[:, :, bins + 1] + noise], dim=-1)
+
+    def _equal_shares(self, bands: Bands, bins: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Raw places, sinusoids and noise (B, N, channels) of a source with an equal share of every band.
+
+        Half of it is a sinusoid where the mixture has its power: a bell over the places around that one.
+        """
+        places = torch.linspace(-1, 1, bins, device=bands.offset.device)
+        heard = -0.5 * ((places - bands.offset[..., None]) / PLACE_WIDTH).square().flatten(-2)
+        share = bands.power / (2 * len(self.sources))
+        widths = self.pictures.long.weights.sum(0)  # that many bins a band, in units of a sine's power
+        sine = exp_sigmoid_inverse((4 * share).sqrt(), 1.0)
+        noise = exp_sigmoid_inverse((3 * share / (widths * 3 / 8 * self.pictures.long.n_fft)).sqrt(), 2.0)
+        return heard, sine, noise
+
+    def _rendered(self, mixture: Tensor, batch: dict[str, Tensor], generator: torch.Generator) -> Rendered:
+        """Nothing is synthesised where no loss listens to it."""
+        if self.spectral_weight:
+            return super()._rendered(mixture, batch, generator)
+        silence = mixture.new_zeros(len(mixture), len(self.sources), 0)
+        return Rendered(silence, self.predict_controls(mixture), silence)
 
     def losses(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
-        """The synthesised stems' distance and the masked stems'."""
-        parts = super().losses(rendered, targets, mixture)
-        if self.masked_weight:
-            masked = self.masked(mixture, rendered)
-            parts["masked"] = self.masked_weight * self.masked_loss(masked, targets)
-        return parts
+        """Masked stems' error, synthesised stems' spectra, and the controls against what the true stems hold."""
+        with torch.autocast(mixture.device.type, enabled=False):
+            spectra = self.synth.power_spectra(rendered.controls, rendered.tonal, self.mask_fft)
+            masks = spectral_shares(spectra, self.mask_power)
+            truth = self.pictures.long(targets)
+            parts = {
+                "masked": self.error_weight
+                * mask_error_db(masks, targets, mixture, self.mask_fft, self.hop_samples),
+                "level": self.level_weight * self._level_distance(rendered.controls, truth),
+                "frequency": self.frequency_weight * self._frequency_distance(rendered.controls, truth),
+            }
+            if self.spectral_weight:
+                parts["spectral"] = self.spectral_weight * self.loss(rendered.sources, targets)
+            return parts
+
+    def _level_distance(self, controls: Controls, truth: Bands) -> Tensor:
+        """Squared difference of the bands' levels, in square roots of amplitude, as a share of what is there.
+
+        Not of logarithms: most bands of a stem are empty most of the time, and a network in doubt would leave all so.
+        """
+        analysis = self.pictures.long
+        noise = controls["noise_magnitude"].square() * (analysis.weights.sum(0) * analysis.n_fft / 8)
+        level, true = (
+            (power + FAINT) ** 0.25 for power in (controls["amplitude"].square() / 4 + noise, truth.power)
+        )
+        return (level - true).square().sum() / true.square().sum()
+
+    def _frequency_distance(self, controls: Controls, truth: Bands) -> Tensor:
+        """Mean absolute difference in bands, each counted by the square root of the true amplitude in it."""
+        analysis = self.pictures.long
+        offset = (hz_to_mel(controls["frequency_hz"]) - analysis.centres) / analysis.distance
+        weight = truth.power.clamp(min=0) ** 0.25
+        return ((offset - truth.offset).abs() * weight).sum() / weight.sum().clamp(min=1e-3)
+
+    def adapt_weights(self, weights: dict[str, Tensor], sources: tuple[str, ...]) -> dict[str, Tensor]:
+        """Weights of a model of other ``sources`` for this one's.
+
+        A source takes over the one of its name, any other the mean of those that no name of this model claims.
+        """
+        claimed = [name for name in self.targets if name in sources]
+        left = [index for index, name in enumerate(sources) if name not in claimed] or range(len(sources))
+        groups = [[sources.index(name)] if name in claimed else list(left) for name in self.sources]
+        heads = {
+            key: weights[key].unflatten(0, (len(sources), -1))
+            for key in ("network.head.weight", "network.head.bias")
+        }
+        return weights | {
+            key: torch.cat([head[group].mean(0) for group in groups]) for key, head in heads.items()
+        }
 
     def given_controls(self, rendered: Rendered, stems: Tensor) -> Controls:
-        """The controls, and f0_hz (B, S, N, 1): free sinusoids have no fundamental, the masked stem does."""
+        """The controls, and f0_hz (B, S, N, 1): the fundamental of the masked stem; drums have none."""
         f0 = salient_f0(stems, self.sample_rate, self.hop_samples)
-        return rendered.controls | {"f0_hz": f0[..., None]}
+        pitched = torch.tensor([name not in UNPITCHED for name in self.sources], device=f0.device)
+        return rendered.controls | {"f0_hz": (f0 * pitched[:, None])[..., None]}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.losses import error_db
-from ddsp_zoo.masking import apply_masks, shares, single_mask
+from ddsp_zoo.masking import apply_masks, single_mask, spectral_shares
 from ddsp_zoo.optimiser import decaying_adam
 from ddsp_zoo.pitch.multipitch import MultiPitch
 from ddsp_zoo.sources import REST
@@ -91,17 +91,25 @@ class Separator(L.LightningModule):
         controls included. Raises `DdspZooError` where pitch is needed and missing, or of another length, and where the
         result is not finite.
         """
+        controls = self.predict_controls(audio, f0_hz, onset)
+        with torch.autocast(audio.device.type, enabled=False):
+            sound = self.synth.render(controls, generator)
+            self._check_finite(sound.audio)
+            return Rendered(sound.audio, controls, sound.tonal)
+
+    def predict_controls(
+        self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None
+    ) -> Controls:
+        """What `forward` has the synthesiser play: {name: (B, S, N, k)}."""
         self._check(audio, f0_hz, onset)
         level = audio.detach().abs().amax(-1).clamp(min=QUIETEST_PEAK)
         raw = self.raw_controls(audio / level[:, None], f0_hz, onset)
         self._check_finite(raw)
         with torch.autocast(audio.device.type, enabled=False):  # frequencies and feedback need full precision
             controls = self.synth.scale(self.synth.constrain(raw.float()), level)
-            if f0_hz is not None:
-                controls |= {"f0_hz": f0_hz[..., None], "onset": onset[..., None]}
-            sound = self.synth.render(controls, generator)
-            self._check_finite(sound.audio)
-            return Rendered(sound.audio, controls, sound.tonal)
+        if f0_hz is not None:
+            controls |= {"f0_hz": f0_hz[..., None], "onset": onset[..., None]}
+        return controls
 
     def masked(self, mixture: Tensor, rendered: Rendered, power: float | None = None) -> Tensor:
         """Stems cut out of the mixture (B, T) or (B, C, T) -> (B, S, [C,] T).
@@ -115,7 +123,7 @@ class Separator(L.LightningModule):
             mono = mixture.mean(1) if mixture.ndim == 3 else mixture
             return apply_masks(mixture, single_mask(rendered.sources, mono, power, **window), **window)
         spectra = self.synth.power_spectra(rendered.controls, rendered.tonal, self.mask_fft)
-        return apply_masks(mixture, shares(spectra.clamp(min=1e-14) ** (power / 2)), **window)
+        return apply_masks(mixture, spectral_shares(spectra, power), **window)
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Loss of one batch; the synthesiser's noise follows from the step, so that a resumed run repeats it."""
@@ -138,7 +146,7 @@ class Separator(L.LightningModule):
     def _step(self, batch: dict[str, Tensor], stage: str, generator: torch.Generator) -> Tensor:
         level = batch["mixture"].abs().amax(-1)[:, None].clamp(min=QUIETEST_PEAK)
         mixture, targets = batch["mixture"] / level, batch["sources"] / level[:, None]
-        rendered = self(mixture, batch.get("f0_hz"), batch.get("onset"), generator)
+        rendered = self._rendered(mixture, batch, generator)
         parts = self.losses(rendered, targets, mixture)
         loss = torch.stack(list(parts.values())).sum()
         self._check_finite(loss)
@@ -147,6 +155,10 @@ class Separator(L.LightningModule):
             prog_bar=True, batch_size=len(mixture), sync_dist=stage != "train",
         )  # fmt: skip
         return loss
+
+    def _rendered(self, mixture: Tensor, batch: dict[str, Tensor], generator: torch.Generator) -> Rendered:
+        """What the losses are taken of."""
+        return self(mixture, batch.get("f0_hz"), batch.get("onset"), generator)
 
     def losses(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
         """Named terms whose sum is minimised: the synthesised sources' loss, and the masked ones' error."""
@@ -160,6 +172,10 @@ class Separator(L.LightningModule):
     def configure_optimizers(self) -> dict[str, Any] | torch.optim.Optimizer:
         """Adam, see `decaying_adam`."""
         return decaying_adam(self.parameters(), self.learning_rate, self.decay_every, self.weight_decay)
+
+    def adapt_weights(self, weights: dict[str, Tensor], sources: tuple[str, ...]) -> dict[str, Tensor]:
+        """Weights of a model of the same class and other ``sources``, made to fit this one where that has a sense."""
+        return weights
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp.lsf import lsf_from_logits
+from ddsp_zoo.dsp.mel import mel_grid, mel_to_hz
 from ddsp_zoo.dsp.scale import exp_sigmoid, unit_to_hz
 from ddsp_zoo.errors import DdspZooError
 
-Curve = Literal["amplitude", "linear", "log", "log_bins", "lsf"]
+Curve = Literal["amplitude", "linear", "log", "log_bins", "mel_bins", "lsf"]
 Controls = dict[str, Tensor]
 
 
@@ -20,7 +21,8 @@ class Control:
 
     curve "amplitude" is `exp_sigmoid` up to ``high``; "linear" is a sigmoid from ``low`` to ``high``,
     "log" one in their logarithms; "log_bins" reads ``bins`` raw channels a value as logits over log-spaced points from
-    ``low`` to ``high`` and takes the expectation, a classification that stays differentiable; "lsf" reads one channel
+    ``low`` to ``high`` and takes the expectation, a classification that stays differentiable; "mel_bins" does so within
+    the value's own one of ``size`` mel bands, from the centre below to the centre above; "lsf" reads one channel
     more than values, the distances between line spectral frequencies. Raw values are multiplied by ``slope`` and
     ``offset`` is added, so that a network that says nothing (zeros) starts somewhere sensible. Constrained
     values never leave [low, high] (amplitude: [1e-7, high + 1e-7]) for any finite raw value.
@@ -53,9 +55,13 @@ class Control:
             return self.low * (self.high / self.low) ** torch.sigmoid(raw)
         if self.curve == "lsf":
             return lsf_from_logits(raw)
-        logits = raw.unflatten(-1, (self.size, self.bins)) + self._spread(raw)
+        logits = raw.unflatten(-1, (self.size, self.bins))
         points = torch.linspace(0, 1, self.bins, device=raw.device, dtype=raw.dtype)
-        return unit_to_hz(torch.softmax(logits, dim=-1) @ points, self.low, self.high)
+        if self.curve == "mel_bins":
+            centres, distance = mel_grid(self.low, self.high, self.size)
+            offset = torch.softmax(logits, dim=-1) @ (2 * points - 1)
+            return mel_to_hz(centres.to(raw) + distance * offset)
+        return unit_to_hz(torch.softmax(logits + self._spread(raw), dim=-1) @ points, self.low, self.high)
 
     def _spread(self, like: Tensor) -> Tensor:
         """Logits (size, bins) that start each value at its own point of a log-spaced grid, two bins wide."""

@@ -1,65 +1,145 @@
 """Sinusoids plus filtered noise: the synthesiser of AST-DDSP."""
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor
 
-from ddsp_zoo.dsp.noise import filtered_noise, noise_power
+from ddsp_zoo.dsp.frames import overlap_add, upsample_linear, upsample_window
+from ddsp_zoo.dsp.noise import filtered_noise, noise_frames, noise_power, zero_phase_fir
 from ddsp_zoo.dsp.oscillator import sinusoidal_bank
+from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.synths.base import Sound, Synth
 from ddsp_zoo.synths.control import Control, Controls, ControlSet
 
-# A phase sums all frequencies before it, so that spectral losses have steep, erratic gradients there, ten to
-# a hundred times those of other controls, which would drown them in every layer the controls share.
-FREQUENCY_GRADIENT = 0.01
+LOWEST_HZ = 20.0
+QUIRKS = {
+    "clip_loudness": "one loudness for the whole clip, a plain sigmoid: what is played can neither decay nor rest",
+    "clip_noise": "one noise filter for the whole clip: a hit or a breath cannot be played",
+    "half_noise_filter": "of the zero-phase noise filter only what comes after its centre is heard, so bands leak",
+    "sample_shares": "amplitudes are normalised at each sample, between frames by the louder one, not at each frame",
+    "late_frequencies": "a frequency stands at the middle of its frame, its amplitude at the beginning",
+    "bare_start": "zeros from the network put every sinusoid on one frequency, and all of it is loud",
+}
+PER_CLIP = {"loudness": "clip_loudness", "noise_magnitude": "clip_noise"}
 
 
 class SinusoidsPlusNoise(Synth):
-    """K free sinusoids and one time-varying noise filter (AST-DDSP, section 3).
+    """K free sinusoids and a time-varying noise filter (AST-DDSP, section 3).
 
     The relative amplitudes sum to one in each frame and are scaled by the frame's loudness, so that decays,
     hits and rests can be told from timbre. Zeros from the network mean quiet noise and quieter sinusoids: both
     soft enough to grow where they are needed, and loud enough to have a gradient (at magenta/ddsp's offset of -5
-    the noise hardly has one, and masks are learned several times more slowly).
+    the noise hardly has one).
+
+    Args:
+        sample_rate: in Hz.
+        hop: samples a frame.
+        sinusoids: K.
+        noise_bands: points of the noise filter from 0 Hz to the Nyquist frequency.
+        bins: log-spaced frequencies that each sinusoid's is the expectation of.
+        quirks: of `QUIRKS`: what the author's code does otherwise. Raw controls of the whole clip (`per_clip`) come
+            after the others; their frames are averaged. With "sample_shares" the control "amplitude" is relative.
     """
 
     level_controls = ("amplitude", "loudness", "noise_magnitude")
 
     def __init__(
-        self, sample_rate: int, hop: int, sinusoids: int = 100, noise_bands: int = 65, bins: int = 64
-    ) -> None:
+        self, sample_rate: int, hop: int, sinusoids: int = 100, noise_bands: int = 65, bins: int = 64,
+        quirks: Collection[str] = (),
+    ) -> None:  # fmt: skip
         super().__init__(sample_rate, hop)
-        self.controls = ControlSet(
-            (
-                Control("frequency_hz", "Hz", "frequency of each sinusoid", 20.0, sample_rate / 2,
-                        size=sinusoids, curve="log_bins", bins=bins),
-                Control("amplitude", "1", "amplitude of each sinusoid", size=sinusoids, curve="amplitude"),
-                Control("loudness", "1", "summed amplitude of the sinusoids", high=2.0, curve="amplitude",
-                        offset=-2.0),
-                Control("noise_magnitude", "1", "noise response, 0 Hz to Nyquist", high=2.0,
-                        size=noise_bands, curve="amplitude", offset=-1.5),
+        if unknown := set(quirks) - set(QUIRKS):
+            raise DdspZooError(
+                f"There is no quirk {min(unknown)!r} of sinusoids: choose from {', '.join(QUIRKS)}."
             )
+        self.quirks = frozenset(quirks)
+        self.per_clip = tuple(name for name, quirk in PER_CLIP.items() if quirk in quirks)
+        declared = self._declare(sinusoids, noise_bands, bins)
+        self.controls = ControlSet(tuple(sorted(declared, key=lambda control: control.name in self.per_clip)))
+        self.clip_channels = sum(c.channels for c in declared if c.name in self.per_clip)
+        if "sample_shares" in quirks:
+            self.level_controls = ("loudness", "noise_magnitude")
+
+    def _declare(self, sinusoids: int, noise_bands: int, bins: int) -> tuple[Control, ...]:
+        bare = "bare_start" in self.quirks
+        kind = _EqualBins if bare else Control
+        text, one_level = "summed amplitude of the sinusoids", "clip_loudness" in self.quirks
+        quiet = 0.0 if bare else -2.0
+        return (
+            kind("frequency_hz", "Hz", "frequency of each sinusoid", LOWEST_HZ, self.sample_rate / 2,
+                 size=sinusoids, curve="log_bins", bins=bins),
+            Control("amplitude", "1", "amplitude of each sinusoid", size=sinusoids, curve="amplitude"),
+            Control("loudness", "1", text, offset=quiet) if one_level
+            else Control("loudness", "1", text, high=2.0, curve="amplitude", offset=quiet),
+            Control("noise_magnitude", "1", "noise response, 0 Hz to Nyquist", high=2.0, size=noise_bands,
+                    curve="amplitude", offset=0.0 if bare else -1.5),
         )  # fmt: skip
 
     def constrain(self, raw: Tensor) -> Controls:
         """Raw (B, S, N, channels) -> controls, with the amplitudes normalised and scaled by the loudness."""
         controls = super().constrain(raw)
-        share = controls["amplitude"] / controls["amplitude"].sum(-1, keepdim=True)
-        controls["amplitude"] = share * controls["loudness"]
+        for name in self.per_clip:
+            controls[name] = controls[name].mean(2, keepdim=True).expand_as(controls[name])
+        if "sample_shares" not in self.quirks:
+            share = controls["amplitude"] / controls["amplitude"].sum(-1, keepdim=True)
+            controls["amplitude"] = share * controls["loudness"]
         return controls
 
     def render(self, controls: Controls, generator: torch.Generator | None = None) -> Sound:
         """Controls (B, S, N, k) -> audio (B, S, N * hop)."""
-        frequency, amplitude, noise = (
-            controls[name].flatten(0, 1) for name in ("frequency_hz", "amplitude", "noise_magnitude")
+        frequency, amplitude, loudness, noise = (
+            controls[name].flatten(0, 1)
+            for name in ("frequency_hz", "amplitude", "loudness", "noise_magnitude")
         )
-        if frequency.requires_grad:
-            frequency.register_hook(lambda gradient: FREQUENCY_GRADIENT * gradient)
-        tonal, _ = sinusoidal_bank(frequency, amplitude, self.sample_rate, self.hop)
-        audio = tonal + filtered_noise(noise, self.hop, generator)
+        if self.quirks & {"sample_shares", "late_frequencies"}:
+            tonal = self._sample_by_sample(frequency, amplitude, loudness)
+        else:
+            tonal, _ = sinusoidal_bank(frequency, amplitude, self.sample_rate, self.hop)
+        audio = tonal + self._noise(noise, generator)
         shape = controls["loudness"].shape[:2]
         return Sound(audio.unflatten(0, shape), tonal.unflatten(0, shape))
 
     def power_spectra(self, controls: Controls, tonal: Tensor, n_fft: int) -> Tensor:
-        """Power of the sinusoids plus the expected power of the noise: -> (B, S, F, N + 1)."""
+        """Power of the sinusoids plus the expected power of the noise (whole filter): -> (B, S, F, N + 1)."""
         noise = noise_power(controls["noise_magnitude"], self.hop, n_fft)
         return super().power_spectra(controls, tonal, n_fft) + noise
+
+    def _sample_by_sample(self, frequency_hz: Tensor, amplitude: Tensor, loudness: Tensor) -> Tensor:
+        """Sinusoids from controls that exist at every sample: (R, N, K) twice, (R, N, 1) -> (R, T)."""
+        frequency_hz, amplitude, loudness = (x.transpose(1, 2) for x in (frequency_hz, amplitude, loudness))
+        if "late_frequencies" in self.quirks:
+            samples = frequency_hz.shape[-1] * self.hop
+            frequency_hz = torch.nn.functional.interpolate(frequency_hz, samples, mode="linear")
+        else:
+            frequency_hz = upsample_linear(frequency_hz, self.hop)
+        amplitude = upsample_window(amplitude, self.hop)
+        amplitude = torch.where(frequency_hz < self.sample_rate / 2, amplitude, 0)
+        if "sample_shares" in self.quirks:
+            total = amplitude.sum(1, keepdim=True).clamp(min=1e-12)  # all may lie beyond Nyquist
+            amplitude = amplitude / total * upsample_window(loudness, self.hop)
+        turns = (frequency_hz.double() / self.sample_rate).cumsum(-1)
+        angle = 2 * torch.pi * (turns - turns.detach().floor()).to(amplitude.dtype)
+        return (amplitude * torch.sin(angle)).sum(1)
+
+    def _noise(self, magnitudes: Tensor, generator: torch.Generator | None) -> Tensor:
+        """(R, N, F) -> (R, N * hop)."""
+        count = magnitudes.shape[1]
+        if "clip_noise" in self.quirks:
+            magnitudes = magnitudes[:, :1]
+        if "half_noise_filter" not in self.quirks:
+            return filtered_noise(
+                magnitudes, self.hop, generator, count if magnitudes.shape[1] == 1 else None
+            )
+        noise = noise_frames(magnitudes, count, self.hop, generator)
+        response = zero_phase_fir(magnitudes)[..., magnitudes.shape[-1] - 1 :]
+        size = self.hop + response.shape[-1] - 1
+        spectrum = torch.fft.rfft(noise, size) * torch.fft.rfft(response, size)
+        return overlap_add(torch.fft.irfft(spectrum, size), self.hop)[:, : count * self.hop]
+
+
+class _EqualBins(Control):
+    """Bins without a preference: zeros put all values at the middle of their range."""
+
+    def _spread(self, like: Tensor) -> Tensor:
+        return like.new_zeros(())

@@ -115,6 +115,17 @@ def test_fewer_tracks_than_rendered_are_listed_as_asked(tmp_path: Path) -> None:
     assert [track.name for track in small(tmp_path, train_tracks=1).tracks("train")] == ["track_00000"]
 
 
+def test_only_the_split_that_is_evaluated_is_rendered(tmp_path: Path) -> None:
+    model = SimpleNamespace(
+        sources=("bass", "rest"), sample_rate=8000, hop_samples=128, segment_samples=4096, needs_pitch=False
+    )
+    corpus = small(tmp_path).feed(model, "test")
+    corpus.prepare_data()
+    assert corpus.tracks("test") and not corpus.tracks("train") and not corpus.tracks("validation")
+    corpus.feed(model).prepare_data()
+    assert corpus.tracks("train")
+
+
 def test_settings_that_change_the_sound_change_the_folder(tmp_path: Path) -> None:
     write_piece(tmp_path / "midi" / name_in("train"))
     names = [

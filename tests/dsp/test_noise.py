@@ -8,6 +8,7 @@ from ddsp_zoo.dsp.noise import (
     filtered_noise,
     noise_frames,
     noise_power,
+    seen_by_stft,
     uniform_noise,
     zero_phase_fir,
 )
@@ -157,6 +158,29 @@ def test_expected_power_is_the_mean_over_many_draws(n_fft):
     inside = expected > 0.05 * expected.max()
     assert inside.float().mean() > 0.1
     assert (10 * (expected[inside] / mean[inside]).log10()).abs().mean() < 0.6
+
+
+@pytest.mark.parametrize(("hop", "n_fft"), [(64, 128), (64, 512), (128, 1024)])
+def test_a_window_sees_steady_power_as_it_is_and_half_of_it_at_the_ends(hop, n_fft):
+    seen = seen_by_stft(torch.full((2, 3, 20, 5), 0.7), hop, n_fft)
+    assert seen.shape == (2, 3, 5, 21)
+    reach = n_fft // hop // 2
+    torch.testing.assert_close(seen[..., reach:-reach], torch.full((2, 3, 5, 21 - 2 * reach), 0.7))
+    torch.testing.assert_close(seen[..., [0, -1]], torch.full((2, 3, 5, 2), 0.35), rtol=0.03, atol=0)
+
+
+def test_a_lone_frame_is_seen_by_the_windows_over_it_and_lost_by_none():
+    power = torch.zeros(20, 1)
+    power[7] = 1
+    seen = seen_by_stft(power, 64, 512)[0]
+    torch.testing.assert_close(seen.sum(), torch.tensor(1.0))
+    # Frame 7 lies between the middles of the windows 7 and 8; a periodic window begins with a zero of its own.
+    torch.testing.assert_close(seen[:16], seen[:16].flip(0), rtol=0, atol=0.005)
+    assert (seen[4:12] > 0).all() and not seen[:4].any() and not seen[12:].any()
+    burst = torch.zeros(20 * 64)
+    burst[7 * 64 : 8 * 64] = uniform_noise(burst, (64,), seeded())
+    measured = stft(burst, 512, 64).abs().square().mean(0)
+    torch.testing.assert_close(seen, measured / measured.sum(), rtol=0, atol=0.03)
 
 
 def test_gradients():

@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from ddsp_zoo.dsp.scale import exp_sigmoid, hz_to_midi, hz_to_unit, midi_to_hz, unit_to_hz
+from ddsp_zoo.dsp.scale import (
+    exp_sigmoid,
+    exp_sigmoid_inverse,
+    hz_to_midi,
+    hz_to_unit,
+    midi_to_hz,
+    unit_to_hz,
+)
 
 
 def test_exp_sigmoid_of_zero():
@@ -18,6 +25,20 @@ def test_exp_sigmoid_crosses_one_near_1_05():
 @pytest.mark.parametrize(("raw", "expected"), [(-1e4, 1e-7), (1e4, 2.0 + 1e-7)])
 def test_exp_sigmoid_ends(raw, expected):
     assert exp_sigmoid(torch.tensor(raw)).item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("highest", [0.5, 1.0, 2.0])
+def test_exp_sigmoid_is_inverted_within_its_range(highest):
+    amplitude = highest * torch.logspace(-9, -0.05, 50)
+    raw = exp_sigmoid_inverse(amplitude, highest)
+    assert (raw.diff() > 0).all()
+    torch.testing.assert_close(exp_sigmoid(raw, highest, threshold=0.0), amplitude, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize(("amplitude", "kept"), [(0.0, 1e-9), (1e-30, 1e-9), (0.95, 0.9), (5.0, 0.9)])
+def test_what_exp_sigmoid_hardly_reaches_is_inverted_to_its_bounds(amplitude, kept):
+    raw = exp_sigmoid_inverse(torch.tensor(amplitude), 1.0)
+    assert exp_sigmoid(raw, 1.0, threshold=0.0).item() == pytest.approx(kept, rel=1e-4)
 
 
 @pytest.mark.parametrize(

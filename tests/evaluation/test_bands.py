@@ -19,7 +19,7 @@ from ddsp_zoo.data import MusicDelta
 from ddsp_zoo.data.folder import StemFolder
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.evaluation import band_pages, band_rows, bands, figures
-from ddsp_zoo.evaluation.protocol import LIMIT_DB, measure, silent_frames
+from ddsp_zoo.evaluation.protocol import LIMIT_DB, measure, silent_frames, sounding_frames
 from ddsp_zoo.evaluation.tables import by_source, summarise, write_bytes
 from ddsp_zoo.evaluation.whole_tracks import BothMasks, of_folder, of_model, read_piece
 from ddsp_zoo.masking import apply_masks, soft_masks
@@ -436,3 +436,13 @@ def test_refusals(
     assert main(["report", "bands", *arguments]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line
+
+
+def test_a_source_beside_which_nothing_sounds_is_not_measured_where_there_is_a_rest() -> None:
+    sources = torch.ones(1, 2, 30)
+    sources[0, 1, 10:20] = 10 ** (-31 / 20)
+    sources[0, 1, 20:] = 0
+    batch = {"sources": sources, "mixture": sources.sum(1)}
+    frames = [(frame, heard) for frame, _, heard in sounding_frames(batch, 10, contested=True)]
+    assert frames == [(0, [0, 1]), (1, [1])]
+    assert [heard for _, _, heard in sounding_frames(batch, 10)] == [[0, 1], [0, 1], [0]]

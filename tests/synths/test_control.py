@@ -5,7 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ddsp_zoo.dsp.mel import mel_grid, mel_to_hz
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.synths.banded import BandedSinusoids
 from ddsp_zoo.synths.control import Control, ControlSet
 from ddsp_zoo.synths.karplus_strong import KarplusStrong
 from ddsp_zoo.synths.modal_string import ModalString
@@ -13,6 +15,7 @@ from ddsp_zoo.synths.sinusoids import SinusoidsPlusNoise
 
 SYNTHS = {
     "sinusoids": SinusoidsPlusNoise(8000, 64, sinusoids=4, noise_bands=9, bins=16),
+    "banded sinusoids": BandedSinusoids(8000, 64, bands=8, noise_points=33),
     "strings": KarplusStrong(8000, 64, oversampling=1),
     "decaying strings": KarplusStrong(8000, 64, ("excitation_gain", "t60_seconds"), oversampling=1),
     "one-pole strings": KarplusStrong(8000, 64, ("cutoff_hz", "feedback"), "one_pole", oversampling=1),
@@ -27,6 +30,7 @@ CURVES = [
     Control("share", "1", "", low=-2.0, high=3.0, size=2),
     Control("frequency_hz", "Hz", "", 20.0, 4000.0, size=3, curve="log_bins", bins=8),
     Control("t60_seconds", "s", "", 0.1, 30.0, size=2, curve="log"),
+    Control("partial_hz", "Hz", "", 20.0, 4000.0, size=4, curve="mel_bins", bins=5),
 ]
 each_synth = pytest.mark.parametrize("synth", SYNTHS.values(), ids=SYNTHS)
 each_curve = pytest.mark.parametrize("control", CURVES, ids=lambda control: control.curve)
@@ -85,6 +89,31 @@ def test_confident_logits_pick_their_bin():
     assert CURVES[2].constrain(raw.flatten()).tolist() == pytest.approx([20.0, 4000.0, 20.0], rel=1e-4)
 
 
+def mel_bands() -> tuple[torch.Tensor, float]:
+    return mel_grid(20.0, 4000.0, 4)
+
+
+def test_mel_bands_of_a_silent_network_are_at_their_centres():
+    torch.testing.assert_close(CURVES[4].constrain(torch.zeros(20)), mel_to_hz(mel_bands()[0]))
+
+
+@pytest.mark.parametrize(("bin", "offset"), [(0, -1.0), (1, -0.5), (2, 0.0), (3, 0.5), (4, 1.0)])
+def test_confident_logits_pick_a_place_in_their_own_mel_band(bin, offset):
+    raw, (centres, distance) = torch.zeros(4, 5), mel_bands()
+    raw[1, bin] = 1000.0
+    expected = centres.clone()
+    expected[1] += offset * distance
+    torch.testing.assert_close(CURVES[4].constrain(raw.flatten()), mel_to_hz(expected))
+
+
+def test_mel_bands_take_the_expectation_in_mel():
+    """Three quarters of the belief on the centre above, a quarter on the own one."""
+    raw, (centres, distance) = torch.full((4, 5), -1000.0), mel_bands()
+    raw[:, [2, 4]] = 0.5
+    raw[:, 4] += torch.tensor(3.0).log()
+    torch.testing.assert_close(CURVES[4].constrain(raw.flatten()), mel_to_hz(centres + 0.75 * distance))
+
+
 def test_offset_moves_the_start():
     quiet = Control("level", "1", "", curve="amplitude", offset=-5.0)
     assert quiet.constrain(torch.zeros(1)).item() == pytest.approx(1e-5, rel=0.1)
@@ -97,12 +126,12 @@ def test_equal_steps_towards_the_ends_of_a_log_range_are_equal_ratios():
 
 
 def test_channels_are_counted_over_sizes_and_bins():
-    assert [control.channels for control in CURVES] == [1, 2, 24, 2]
-    assert ControlSet(tuple(CURVES)).channels == 29
+    assert [control.channels for control in CURVES] == [1, 2, 24, 2, 20]
+    assert ControlSet(tuple(CURVES)).channels == 49
 
 
 def test_wrong_number_of_channels():
-    with pytest.raises(DdspZooError, match="reads 29 raw controls, got 26"):
+    with pytest.raises(DdspZooError, match="reads 49 raw controls, got 26"):
         ControlSet(tuple(CURVES)).constrain(torch.zeros(26))
 
 

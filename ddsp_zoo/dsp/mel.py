@@ -1,0 +1,37 @@
+"""Bands that are evenly spaced on the mel scale: mel = 2595 log10(1 + f / 700 Hz) (O'Shaughnessy 1987)."""
+
+import torch
+from torch import Tensor
+
+
+def hz_to_mel(frequency_hz: Tensor) -> Tensor:
+    """Frequency in Hz -> mel."""
+    return 2595.0 * torch.log10(1.0 + frequency_hz / 700.0)
+
+
+def mel_to_hz(mel: Tensor) -> Tensor:
+    """Mel -> frequency in Hz."""
+    return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
+
+
+def mel_grid(low_hz: float, high_hz: float, bands: int) -> tuple[Tensor, float]:
+    """Centres (bands,) in mel of bands between two frequencies, and their distance in mel.
+
+    The first centre lies one distance above ``low_hz``, the last one below ``high_hz``: the triangles of a mel filter
+    bank, whose corners are the neighbouring centres.
+    """
+    low, high = (hz_to_mel(torch.tensor(bound, dtype=torch.float64)) for bound in (low_hz, high_hz))
+    distance = (high - low) / (bands + 1)
+    centres = low + distance * torch.arange(1, bands + 1, dtype=torch.float64)
+    return centres.float(), float(distance)
+
+
+def mel_triangles(low_hz: float, high_hz: float, bands: int, points: int, nyquist_hz: float) -> Tensor:
+    """Weights (bands, points) of triangular bands at ``points`` frequencies from 0 Hz to the Nyquist frequency.
+
+    Between the outermost centres the weights of each frequency sum to one, so that they also interpolate from bands
+    to frequencies; what lies outside belongs to the outermost bands.
+    """
+    centres, distance = mel_grid(low_hz, high_hz, bands)
+    mel = hz_to_mel(torch.linspace(0, nyquist_hz, points)).clamp(float(centres[0]), float(centres[-1]))
+    return (1 - (mel - centres[:, None]).abs() / distance).clamp(min=0)

@@ -1,0 +1,92 @@
+"""What AST-DDSP hears: three pictures of the mixture on one grid of mel bands and control frames."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ddsp_zoo.dsp.mel import hz_to_mel, mel_grid, mel_triangles
+from ddsp_zoo.dsp.stft import stft
+
+LOWEST_HZ = 20.0
+FAINT = 1e-7  # power below which a band counts as empty, at peak 1: -70 dB
+
+
+class Bands(NamedTuple):
+    """Mel bands of audio, each (..., N, K): power (that of a sine of amplitude 1 is 1/4), and where in its band the
+    power lies: its mean frequency as seen from the centre, in distances of bands, within [-1, 1]."""
+
+    power: Tensor
+    offset: Tensor
+
+
+class BandAnalysis(nn.Module):
+    """Power and mean frequency of mel bands, one frame every ``hop`` samples.
+
+    The mean is over the reassigned frequencies of the bins (Auger and Flandrin 1995), so that a lone partial is found
+    to a fraction of a bin.
+    """
+
+    def __init__(self, sample_rate: int, n_fft: int, hop: int, bands: int) -> None:
+        super().__init__()
+        self.n_fft, self.hop = n_fft, hop
+        bins = n_fft // 2 + 1
+        centres, self.distance = mel_grid(LOWEST_HZ, sample_rate / 2, bands)
+        weights = mel_triangles(LOWEST_HZ, sample_rate / 2, bands, bins, sample_rate / 2)
+        window = torch.hann_window(n_fft)
+        frequency = torch.linspace(0, sample_rate / 2, bins)
+        self.register_buffer("centres", centres, persistent=False)
+        # Of a sine of amplitude A the bins' |X|^2 sum to A^2 / 4 * n_fft * sum(window^2).
+        scale = 1 / (n_fft * window.square().sum())
+        self.register_buffer("weights", weights.T * scale, persistent=False)
+        self.register_buffer("frequency_hz", frequency, persistent=False)
+        self.sample_rate = sample_rate
+
+    def forward(self, audio: Tensor) -> Bands:
+        """(..., T) -> `Bands` of N = T / hop frames; the first is centred at the first sample."""
+        frames = audio.shape[-1] // self.hop
+        spectrum = stft(audio, self.n_fft, self.hop)[..., :frames].transpose(-1, -2)
+        slope = self._slope(audio)[..., :frames, :]
+        density = spectrum.real.square() + spectrum.imag.square()
+        turned = (slope * spectrum.conj()).imag * (self.sample_rate / (2 * torch.pi))
+        power = density @ self.weights
+        moment = (density * self.frequency_hz - turned) @ self.weights
+        mean_hz = (moment / power.clamp(min=1e-12)).clamp(min=0)
+        offset = (hz_to_mel(mean_hz) - self.centres) / self.distance
+        return Bands(power, offset.clamp(-1, 1))
+
+    def _slope(self, audio: Tensor) -> Tensor:
+        """Spectrogram through the derivative of the Hann window: (..., T) -> (..., N + 1, F)."""
+        time = torch.arange(self.n_fft, device=audio.device, dtype=audio.dtype)
+        window = torch.pi / self.n_fft * torch.sin(2 * torch.pi * time / self.n_fft)
+        rows = audio.reshape(-1, audio.shape[-1])
+        rows = nn.functional.pad(rows, (0, -audio.shape[-1] % self.hop))
+        spectrum = torch.stft(
+            rows, self.n_fft, self.hop, window=window, center=True, pad_mode="constant", return_complex=True
+        )
+        spectrum = spectrum.transpose(1, 2)
+        return spectrum.unflatten(0, audio.shape[:-1]) if audio.ndim > 1 else spectrum[0]
+
+
+class BandPictures(nn.Module):
+    """Log power by a long and a short window, standardised over the example, and the offsets of the long one.
+
+    The long window tells partials from each other, the short one tells when something begins.
+    """
+
+    channels = 3
+
+    def __init__(self, sample_rate: int, n_fft: int, hop: int, bands: int) -> None:
+        super().__init__()
+        self.long = BandAnalysis(sample_rate, n_fft, hop, bands)
+        self.short = BandAnalysis(sample_rate, n_fft // 4, hop, bands)
+
+    def forward(self, audio: Tensor) -> tuple[Tensor, Bands]:
+        """(B, T) -> pictures (B, 3, N, K), and the bands of the long window."""
+        bands = self.long(audio)
+        short = self.short(audio).power
+        logs = torch.stack([bands.power, short], dim=1).clamp(min=FAINT).log()
+        variance, mean = torch.var_mean(logs, dim=(2, 3), keepdim=True, correction=0)
+        logs = (logs - mean) / torch.sqrt(variance + 1e-4)
+        loud = bands.power.clamp(max=1) > FAINT
+        return torch.cat([logs, torch.where(loud, bands.offset, 0)[:, None]], dim=1), bands

@@ -1,0 +1,80 @@
+"""The transformer of AST-DDSP: all controls of a clip from one token (Gabrielli 2024, and the author's code)."""
+
+import torch
+from torch import Tensor, nn
+
+from ddsp_zoo._compat import import_torchaudio
+from ddsp_zoo.networks.pretrained_ast import PATCH, HoldsTransformer, load_pretrained, make_transformer
+
+LOWEST_HZ = 20.0
+DROPOUT = 0.1
+IMAGENET_CLASSES = 1000
+
+
+class ClipMel(nn.Module):
+    """Mel spectrogram of a whole clip, a frame at both of its ends: standardised logarithms, or plain power.
+
+    Powers are those of a window of unit energy, as torchaudio's ``normalized`` has it.
+    """
+
+    def __init__(self, sample_rate: int, n_fft: int, hop: int, mels: int, log: bool = True) -> None:
+        super().__init__()
+        filters = import_torchaudio().functional.melscale_fbanks(
+            n_fft // 2 + 1, LOWEST_HZ, sample_rate / 2, mels, sample_rate
+        )
+        window = torch.hann_window(n_fft)
+        self.register_buffer("filters", filters, persistent=False)
+        self.register_buffer("window", window / window.square().sum().sqrt(), persistent=False)
+        self.n_fft, self.hop, self.log = n_fft, hop, log
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """(B, T) -> (B, 1 + T // hop, mels)."""
+        spectrum = torch.stft(audio, self.n_fft, self.hop, window=self.window, return_complex=True)
+        mel = spectrum.abs().square().transpose(1, 2) @ self.filters
+        if not self.log:
+            return mel
+        mel = mel.clamp(min=1e-7).log()
+        variance, mean = torch.var_mean(mel, dim=(1, 2), keepdim=True, correction=0)
+        return (mel - mean) / torch.sqrt(variance + 1e-4)
+
+
+class ClipAST(HoldsTransformer):
+    """The mean of an AST's two special tokens, and one linear layer from it to everything that sounds in the clip.
+
+    Args:
+        mels: bands of the spectrogram.
+        frames: its frames.
+        outputs: numbers that describe the clip.
+        width: of the tokens.
+        depth: layers.
+        heads: of the attention.
+        stride: distance of the patches in bands and in frames.
+        idle_heads: carry two classifiers of ImageNet's classes along, which nothing reads.
+    """
+
+    def __init__(
+        self, mels: int, frames: int, outputs: int, width: int = 768, depth: int = 12, heads: int = 12,
+        stride: int = 10, idle_heads: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.transformer = make_transformer(mels, frames, width, depth, heads, stride, stride)
+        self.rows, self.columns = ((size - PATCH) // stride + 1 for size in (mels, frames))
+        self.head = nn.Sequential(nn.LayerNorm(width), nn.Dropout(DROPOUT), nn.Linear(width, outputs))
+        if idle_heads:
+            self.idle = nn.ModuleList(nn.Linear(width, IMAGENET_CLASSES) for _ in range(2))
+            self.idle.requires_grad_(False)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """(B, frames, mels) -> (B, outputs)."""
+        return self.head(self.transformer(mel).pooler_output)
+
+    def load_pretrained(self, name: str, swapped: bool = False) -> None:
+        """Start from a published transformer, see `pretrained_ast.load_pretrained`.
+
+        ``swapped``: positions are cut from the middle of its grid as if rows were columns, and then handed to the
+        tokens in that order, so that neighbours in frequency are told to be neighbours in time.
+        """
+        if swapped:
+            load_pretrained(self.transformer, name, self.columns, self.rows, cut=True)
+        else:
+            load_pretrained(self.transformer, name, self.rows, self.columns)

@@ -1,0 +1,118 @@
+"""A spectrogram transformer whose tokens come back to every band and frame (Gong et al. 2021; Ranftl et al. 2021)."""
+
+import torch
+from torch import Tensor, nn
+
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.networks.pretrained_ast import PATCH, HoldsTransformer, load_pretrained, make_transformer
+
+STRIDE = 8  # of patches, and of the coarsest convolutions: a token stands for one cell of theirs
+MARGIN = (PATCH - STRIDE) // 2
+
+
+class DenseAST(HoldsTransformer):
+    """Pictures of sound in, feature maps of the same size out.
+
+    Convolutions go from the full grid of bands and frames to cells of 8 x 8 and back (a U-Net), so that every band is
+    judged by the same filters. At the coarsest step each cell meets the token of an Audio Spectrogram Transformer
+    that has the same centre and has seen the whole segment.
+
+    Args:
+        channels_in: pictures.
+        channels_out: feature maps.
+        bands: of the pictures, a multiple of 8.
+        frames: longest segment; the transformer's positions are made for it.
+        widths: of the convolutions at the full grid, a half, a quarter and an eighth.
+        width: of a token.
+        depth: layers of the transformer.
+        heads: of its attention.
+    """
+
+    def __init__(
+        self, channels_in: int, channels_out: int, bands: int, frames: int, widths: tuple[int, int, int, int],
+        width: int, depth: int, heads: int,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if not bands or bands % STRIDE or len(widths) != 4:
+            raise DdspZooError(
+                f"The network needs a multiple of {STRIDE} bands and four widths; got {bands} bands, widths {widths}."
+            )
+        self.rows, self.columns = bands // STRIDE, -(-frames // STRIDE)
+        self.transformer = make_transformer(
+            bands + 2 * MARGIN, self.columns * STRIDE + 2 * MARGIN, width, depth, heads, STRIDE, STRIDE
+        )
+        self.stem = nn.Conv2d(channels_in, widths[0], 3, padding=1)
+        self.down = nn.ModuleList(_Down(*pair) for pair in zip(widths, widths[1:]))
+        self.join = nn.Conv2d(widths[-1] + width, widths[-1], 1)
+        self.bottom = _Block(widths[-1])
+        self.up = nn.ModuleList(_Up(*pair) for pair in reversed(list(zip(widths, widths[1:]))))
+        self.head = nn.Conv2d(widths[0], channels_out, 1)
+        nn.init.normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """(B, C, N, K) -> (B, channels, N, K); the transformer reads the first picture alone.
+
+        Raises `DdspZooError` for more frames than the positions are made for.
+        """
+        frames = pictures.shape[2]
+        if frames > self.columns * STRIDE:
+            raise DdspZooError(
+                f"The transformer is made for {self.columns * STRIDE} frames, got {frames}; "
+                "`separate` takes any length."
+            )
+        padded = nn.functional.pad(pictures, (0, 0, 0, self.columns * STRIDE - frames))
+        maps = [self.stem(padded.contiguous(memory_format=torch.channels_last))]
+        for down in self.down:
+            maps.append(down(maps[-1]))
+        context = self._tokens(padded[:, 0])
+        out = self.bottom(self.join(torch.cat([maps.pop(), context], dim=1)))
+        for up in self.up:
+            out = up(out, maps.pop())
+        return self.head(out)[:, :, :frames]
+
+    def load_pretrained(self, name: str) -> None:
+        """Start from a published transformer, see `pretrained_ast.load_pretrained`."""
+        load_pretrained(self.transformer, name, self.rows, self.columns)
+
+    def _tokens(self, picture: Tensor) -> Tensor:
+        """(B, N, K) -> (B, width, N / 8, K / 8), each token at the centre of its patch."""
+        patches = nn.functional.pad(picture, (MARGIN, MARGIN, MARGIN, MARGIN))
+        tokens = self.transformer(patches).last_hidden_state[:, 2:]  # without the two special tokens
+        return tokens.transpose(1, 2).unflatten(2, (self.rows, self.columns)).transpose(2, 3)
+
+
+class _Block(nn.Module):
+    """Two convolutions around which the signal passes."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(
+            nn.GroupNorm(1, width), nn.GELU(), nn.Conv2d(width, width, 3, padding=1),
+            nn.GroupNorm(1, width), nn.GELU(), nn.Conv2d(width, width, 3, padding=1),
+        )  # fmt: skip
+        nn.init.zeros_(self.inner[-1].weight)
+        nn.init.zeros_(self.inner[-1].bias)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps + self.inner(maps)
+
+
+class _Down(nn.Module):
+    def __init__(self, fine: int, coarse: int) -> None:
+        super().__init__()
+        self.halve = nn.Conv2d(fine, coarse, 2, stride=2)
+        self.block = _Block(coarse)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return self.block(self.halve(maps))
+
+
+class _Up(nn.Module):
+    def __init__(self, fine: int, coarse: int) -> None:
+        super().__init__()
+        self.enlarge = nn.ConvTranspose2d(coarse, fine, 2, stride=2)
+        self.block = _Block(fine)
+
+    def forward(self, maps: Tensor, skip: Tensor) -> Tensor:
+        return self.block(self.enlarge(maps) + skip)

@@ -1,0 +1,108 @@
+"""A sinusoid and noise in every mel band: the synthesiser of AST-DDSP without its search for frequencies."""
+
+import torch
+from torch import Tensor
+
+from ddsp_zoo.dsp.mel import mel_triangles
+from ddsp_zoo.dsp.noise import filtered_noise, seen_by_stft
+from ddsp_zoo.dsp.oscillator import sinusoidal_bank
+from ddsp_zoo.synths.base import Sound, Synth
+from ddsp_zoo.synths.control import Control, Controls, ControlSet
+
+
+class BandedSinusoids(Synth):
+    """K sinusoids, each at home in its own mel band, and noise with a level a band (AST-DDSP, section 3, made convex).
+
+    Free sinusoids (`SinusoidsPlusNoise`) can swap places and must each cross the whole spectrum to their partial,
+    which no spectral loss tells them to. Here each has a band: which partial it plays is settled, how loud is a
+    level, and only where in the band remains, which is small, visible in the mixture and can be compared with the
+    truth.
+
+    ``loudness`` is read off the controls, the root mean square of all that sounds in a frame.
+    """
+
+    level_controls = ("amplitude", "noise_magnitude", "loudness")
+
+    def __init__(
+        self, sample_rate: int, hop: int, bands: int = 128, bins: int = 5, lowest_hz: float = 20.0,
+        noise_points: int = 257, frequency_gradient: float = 1.0,
+    ) -> None:  # fmt: skip
+        """``bins``: places in a band that a sinusoid's frequency is classified into; ``noise_points`` of the noise's
+        filters; ``frequency_gradient``: by how much the audio's gradient by the frequencies is multiplied."""
+        super().__init__(sample_rate, hop)
+        self.bands, self.lowest_hz, self.noise_points = bands, lowest_hz, noise_points
+        self.frequency_gradient = frequency_gradient
+        nyquist = sample_rate / 2
+        self.controls = ControlSet(
+            (
+                Control("frequency_hz", "Hz", "frequency of the sinusoid of each band", lowest_hz, nyquist, size=bands,
+                        curve="mel_bins", bins=bins),
+                Control("amplitude", "1", "amplitude of the sinusoid of each band", size=bands, curve="amplitude"),
+                Control("noise_magnitude", "1", "noise response in each band", high=2.0, size=bands, curve="amplitude"),
+            )
+        )  # fmt: skip
+
+    def constrain(self, raw: Tensor) -> Controls:
+        """Raw (B, S, N, channels) -> controls, and the loudness that they have together."""
+        controls = super().constrain(raw)
+        noise = self._response(controls["noise_magnitude"]).square().mean(-1) / 3
+        power = controls["amplitude"].square().sum(-1) / 2 + noise
+        return controls | {"loudness": power.sqrt()[..., None]}
+
+    def render(self, controls: Controls, generator: torch.Generator | None = None) -> Sound:
+        """Controls (B, S, N, k) -> audio (B, S, N * hop)."""
+        shape = controls["amplitude"].shape[:2]
+        frequency, amplitude = (controls[name].flatten(0, 1) for name in ("frequency_hz", "amplitude"))
+        if frequency.requires_grad and self.frequency_gradient != 1:
+            frequency = frequency * self.frequency_gradient + frequency.detach() * (
+                1 - self.frequency_gradient
+            )
+        tonal, _ = sinusoidal_bank(frequency, amplitude, self.sample_rate, self.hop)
+        noise = filtered_noise(self._response(controls["noise_magnitude"].flatten(0, 1)), self.hop, generator)
+        return Sound((tonal + noise).unflatten(0, shape), tonal.unflatten(0, shape))
+
+    def power_spectra(self, controls: Controls, tonal: Tensor, n_fft: int) -> Tensor:
+        """Expected power of sinusoids of unknown phase and of the noise: -> (B, S, F, N + 1)."""
+        lobes = sine_lobes(
+            controls["frequency_hz"] * (n_fft / self.sample_rate), controls["amplitude"], n_fft
+        )
+        # Between two frames a sinusoid is on its way from one to the other.
+        between = (lobes + torch.cat([lobes[..., 1:, :], lobes[..., -1:, :]], dim=-2)) / 2
+        response = controls["noise_magnitude"] @ self._to_points(n_fft // 2 + 1).to(lobes)
+        return seen_by_stft(between + response.square() * (n_fft / 8), self.hop, n_fft)
+
+    def _response(self, magnitudes: Tensor) -> Tensor:
+        """Levels of bands (..., K) -> filters' response at points from 0 Hz to the Nyquist frequency (..., P)."""
+        return magnitudes @ self._to_points(self.noise_points).to(magnitudes)
+
+    def _to_points(self, points: int) -> Tensor:
+        return mel_triangles(self.lowest_hz, self.sample_rate / 2, self.bands, points, self.sample_rate / 2)
+
+
+def sine_lobes(place: Tensor, amplitude: Tensor, n_fft: int) -> Tensor:
+    """Power spectra of lone sinusoids by a Hann window: frequency in bins and amplitude (..., N, K) -> (..., N, F).
+
+    A lobe is sin(pi d) / (pi d (1 - d^2)) at a distance of d bins, taken at the four bins within two of its middle.
+    With u the fraction of the frequency's bin, all four are rational in u times one smooth function. What lies within
+    a bin of 0 Hz or of the Nyquist frequency counts as a bin away from it.
+    """
+    place = place.clamp(1, n_fft // 2 - 1)
+    below = place.detach().floor().clamp(max=n_fft // 2 - 2)
+    u = place - below
+    v = 1 - u
+    smooth = _hump(u * v)
+    lobe = [
+        smooth * v / ((1 + u) * (2 + u)),
+        smooth / (1 + u),
+        smooth / (1 + v),
+        smooth * u / ((1 + v) * (2 + v)),
+    ]
+    power = torch.stack(lobe, dim=-2).square() * (amplitude * (n_fft / 4)).square()[..., None, :]
+    index = below.long()[..., None, :] + torch.arange(-1, 3, device=place.device)[:, None]
+    spectrum = power.new_zeros(*power.shape[:-2], n_fft // 2 + 1)
+    return spectrum.scatter_add(-1, index.flatten(-2), power.flatten(-2))
+
+
+def _hump(t: Tensor) -> Tensor:
+    """sin(pi u) / (pi t) for t = u (1 - u), u in [0, 1], to 1e-6."""
+    return 1.0000000 + t * (0.9999997 + t * (0.3550749 + t * (0.0651086 + t * 0.0077118)))
