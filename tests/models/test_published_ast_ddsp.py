@@ -126,7 +126,7 @@ def test_one_batch_can_be_learnt(quirks: tuple[str, ...]) -> None:
     model = tiny(*quirks, learning_rate=3e-3)
     batch, adam = batch_of(), model.configure_optimizers()["optimizer"]
     losses = []
-    for _ in range(15):
+    for _ in range(30):
         adam.zero_grad()
         losses.append(loss_of(model, batch))
         losses[-1].backward()
