@@ -2,8 +2,8 @@
 
 import argparse
 import json
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
 from ddsp_zoo.errors import DdspZooError
 
@@ -106,12 +106,11 @@ def evaluate(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
 
     from ddsp_zoo import evaluation, hub
-    from ddsp_zoo.data import make
     from ddsp_zoo.evaluation.pitch import pitch_table
     from ddsp_zoo.evaluation.tables import by_metric, by_source, render_text
 
     hub.info(options.model)  # an unknown name is told before any data is rendered
-    data = make(options.data, **({"root": options.root} if options.root else {}))
+    data = _data(options)
     model = hub.load(options.model, checkpoint=options.checkpoint) if options.checkpoint else options.model
     summary = evaluation.run(
         model, data, options.out, options.split, device=_device(options.device), limit_tracks=options.tracks,
@@ -163,25 +162,15 @@ def report_strings(arguments: list[str]) -> int:
         "--checkpoints", nargs="+", default=[], metavar="PATH",
         help="checkpoint folders or .ckpt files beside --models; a curve.csv in a folder is drawn too",
     )  # fmt: skip
-    parser.add_argument(
-        "--data", required=True, help="a data module by name, or a recipe with a `data:` section"
-    )
-    parser.add_argument("--root", help="folder of the data")
     parser.add_argument("--runs", nargs="+", default=[], metavar="RUN", help="training runs, as in runs/NAME")
-    parser.add_argument("--out", default="report", help="folder for tables and plots (%(default)s)")
-    parser.add_argument("--tracks", type=int, help="stop after so many tracks")
-    parser.add_argument("--seeds", type=int, default=1, help="noise seeds averaged over (%(default)s)")
-    parser.add_argument("--device", default="cpu", help="where the models run (%(default)s)")
+    _add_measuring(parser, data_required=True)
     options = parser.parse_args(arguments)
 
-    from ddsp_zoo import hub
-    from ddsp_zoo.data import make
     from ddsp_zoo.evaluation import strings
 
     checkpoints = strings.find_checkpoints(options.models, options.checkpoints)
     losses = strings.find_losses(checkpoints, options.runs)
-    data = make(options.data, **({"root": options.root} if options.root else {}))
-    models = {name: hub.load(name, checkpoint=path) for name, path in checkpoints.items()}
+    data, models = _data(options), _load_all(checkpoints)
     written = strings.report(
         models, data, options.out, losses, options.tracks, range(options.seeds), _device(options.device)
     )
@@ -208,34 +197,54 @@ def report_bands(arguments: list[str]) -> int:
         "--estimates", nargs="+", default=[], metavar="NAME=FOLDER", type=_named_folder,
         help="stems of other programs: FOLDER/<track>/<source>.wav or .flac",
     )  # fmt: skip
-    parser.add_argument("--data", help="a data module by name, or a recipe with a `data:` section")
-    parser.add_argument("--root", help="folder of the data")
     parser.add_argument(
         "--songs", help="folder of Music Delta's songs: real ones, for a section of their own"
     )
-    parser.add_argument("--out", default="report", help="folder for tables and plots (%(default)s)")
-    parser.add_argument("--tracks", type=int, help="stop after so many tracks of each")
-    parser.add_argument("--seeds", type=int, default=1, help="noise seeds averaged over (%(default)s)")
-    parser.add_argument("--device", default="cpu", help="where the models run (%(default)s)")
+    _add_measuring(parser, data_required=False)
     options = parser.parse_args(arguments)
 
-    from ddsp_zoo import hub
-    from ddsp_zoo.data import MusicDelta, make
+    from ddsp_zoo.data import MusicDelta
     from ddsp_zoo.evaluation import bands
 
     if not options.data and not options.songs:
         parser.error("name data with --data, or real songs with --songs")
     none_named = not (options.models or options.checkpoints) and options.estimates
     checkpoints = {} if none_named else bands.find_checkpoints(options.models, options.checkpoints)
-    data = [make(options.data, **({"root": options.root} if options.root else {}))] if options.data else []
+    data = [_data(options)] if options.data else []
     data += [MusicDelta(options.songs)] if options.songs else []
-    models = {name: hub.load(name, checkpoint=path) for name, path in checkpoints.items()}
+    models = _load_all(checkpoints)
     estimates = dict(options.estimates)
     written = bands.report(
         models, data, options.out, estimates, options.tracks, range(options.seeds), _device(options.device)
     )
     print(f"{options.out}: {', '.join(path.name for path in written)} of {', '.join([*models, *estimates])}")
     return 0
+
+
+def _add_measuring(parser: Parser, data_required: bool) -> None:
+    """What every protocol of `ddsp-zoo report` asks for."""
+    parser.add_argument(
+        "--data", required=data_required, help="a data module by name, or a recipe with a `data:` section"
+    )
+    parser.add_argument("--root", help="folder of the data")
+    parser.add_argument("--out", default="report", help="folder for tables and plots (%(default)s)")
+    parser.add_argument("--tracks", type=int, help="stop after so many tracks of a data set")
+    parser.add_argument("--seeds", type=int, default=1, help="noise seeds averaged over (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="where the models run (%(default)s)")
+
+
+def _data(options: argparse.Namespace) -> Any:
+    """The data module of --data, below --root where that is given."""
+    from ddsp_zoo.data import make
+
+    return make(options.data, **({"root": options.root} if options.root else {}))
+
+
+def _load_all(checkpoints: Mapping[str, Any]) -> dict[str, Any]:
+    """Models by what they are called, from their checkpoints."""
+    from ddsp_zoo import hub
+
+    return {name: hub.load(name, checkpoint=path) for name, path in checkpoints.items()}
 
 
 def _named_folder(text: str) -> tuple[str, str]:

@@ -16,11 +16,10 @@ from ddsp_zoo.data.band_scores import STEMS, Part, Piece
 from ddsp_zoo.data.band_signals import Audio, log_uniform, playing_level
 from ddsp_zoo.data.band_singers import recorded_singing, render_voice, voice_chain
 from ddsp_zoo.data.band_sounds import Sounds, render_sampled
-from ddsp_zoo.data.base import Split
+from ddsp_zoo.data.base import SPLITS, Split
 from ddsp_zoo.data.cache import fingerprint
 from ddsp_zoo.errors import DdspZooError
 
-SPLITS = ("train", "validation", "test")
 VERSION = 2  # to be raised whenever a change below or in the band modules changes the sound
 # Half the range of the stems' levels: training meets more than what is measured on.
 LEVEL_SPREAD_DB = {"train": 6.0, "validation": 3.0, "test": 3.0}

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Literal
 
 from ddsp_zoo.data import band_scores, soundfonts
-from ddsp_zoo.data.band_renderer import SPLITS, Band
+from ddsp_zoo.data.band_renderer import Band
 from ddsp_zoo.data.band_singers import singing_files
 from ddsp_zoo.data.band_sounds import Sounds, existing_folders
-from ddsp_zoo.data.base import Split, StemDataModule, Track, folder_tracks
+from ddsp_zoo.data.base import SPLITS, Split, StemDataModule, Track, folder_tracks
 from ddsp_zoo.data.cache import render_folders, rendered_root
 from ddsp_zoo.errors import DdspZooError
 

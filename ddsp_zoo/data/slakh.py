@@ -5,11 +5,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from ddsp_zoo.data.base import Split, StemDataModule, Track
+from ddsp_zoo.data.base import SPLITS, Split, StemDataModule, Track
 from ddsp_zoo.data.cache import cache_root
 from ddsp_zoo.data.download import fetch_archive
 from ddsp_zoo.data.slakh_files import find_tracks, read_track
-from ddsp_zoo.data.slakh_splits import SPLITS, read_splits, split_of
+from ddsp_zoo.data.slakh_splits import read_splits, split_of
 from ddsp_zoo.errors import DdspZooError
 
 ARCHIVES = {  # Zenodo records

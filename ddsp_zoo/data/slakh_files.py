@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ddsp_zoo.data.base import AUDIO_SUFFIXES, Track
-from ddsp_zoo.data.slakh_splits import SPLITS, TRACK
+from ddsp_zoo.data.base import AUDIO_SUFFIXES, SPLITS, Track
+from ddsp_zoo.data.slakh_splits import TRACK
 from ddsp_zoo.errors import DdspZooError
 
 CLASSES = ("bass", "drums", "guitar", "other")

@@ -4,10 +4,9 @@ import json
 import re
 from pathlib import Path
 
-from ddsp_zoo.data.base import Split
+from ddsp_zoo.data.base import SPLITS
 from ddsp_zoo.errors import DdspZooError
 
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 TRACK = re.compile(r"Track(\d{5})$")
 ORIGINAL = {"train": range(1, 1501), "validation": range(1501, 1876), "test": range(1876, 2101)}
 BABY = {

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ddsp_zoo.data.base import BatchSpec, Split, StemDataModule, Track
+from ddsp_zoo.data.base import SPLITS, BatchSpec, Split, StemDataModule, Track
 from ddsp_zoo.dsp.noise import filtered_noise
 from ddsp_zoo.dsp.oscillator import harmonic_bank
 from ddsp_zoo.errors import DdspZooError
@@ -25,7 +25,6 @@ LEVELS = (0.03, 0.5)  # of a note when it begins
 DECAY_DB = 40.0  # at most, over a note
 NOISE_DB = (-80.0, -30.0)
 COSINES = 4
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,18 @@ import torch
 from torch import Tensor
 
 
-def stft(audio: Tensor, n_fft: int, hop: int) -> Tensor:
+def stft(audio: Tensor, n_fft: int, hop: int, window: Tensor | None = None) -> Tensor:
     """Complex spectrogram of real audio: (..., T) -> (..., F, N), F = n_fft // 2 + 1, N = ceil(T / hop) + 1.
+
+    ``window`` (n_fft,) takes the Hann window's place.
 
     Zeros instead of a mirrored signal beyond the ends let any length pass, even one below a frame. The end is
     completed to a whole hop, so that every sample lies well inside some window and ``istft`` is exact.
     """
     rows = audio.reshape(-1, audio.shape[-1])
     rows = torch.nn.functional.pad(rows, (0, -audio.shape[-1] % hop))
-    window = torch.hann_window(n_fft, dtype=audio.dtype, device=audio.device)
+    if window is None:
+        window = torch.hann_window(n_fft, dtype=audio.dtype, device=audio.device)
     spec = torch.stft(rows, n_fft, hop, window=window, center=True, pad_mode="constant", return_complex=True)
     return spec.unflatten(0, audio.shape[:-1]) if audio.ndim > 1 else spec[0]
 

@@ -44,9 +44,7 @@ class BandAnalysis(nn.Module):
 
     def forward(self, audio: Tensor) -> Bands:
         """(..., T) -> `Bands` of N = T / hop frames; the first is centred at the first sample."""
-        frames = audio.shape[-1] // self.hop
-        spectrum = stft(audio, self.n_fft, self.hop)[..., :frames].transpose(-1, -2)
-        slope = self._slope(audio)[..., :frames, :]
+        spectrum, slope = self._spectrum(audio), self._spectrum(audio, self._slope_of_window(audio))
         density = spectrum.real.square() + spectrum.imag.square()
         turned = (slope * spectrum.conj()).imag * (self.sample_rate / (2 * torch.pi))
         power = density @ self.weights
@@ -55,17 +53,20 @@ class BandAnalysis(nn.Module):
         offset = (hz_to_mel(mean_hz) - self.centres) / self.distance
         return Bands(power, offset.clamp(-1, 1))
 
-    def _slope(self, audio: Tensor) -> Tensor:
-        """Spectrogram through the derivative of the Hann window: (..., T) -> (..., N + 1, F)."""
+    def power(self, audio: Tensor) -> Tensor:
+        """The power of the bands alone, (..., T) -> (..., N, K), at half the cost."""
+        spectrum = self._spectrum(audio)
+        return (spectrum.real.square() + spectrum.imag.square()) @ self.weights
+
+    def _spectrum(self, audio: Tensor, window: Tensor | None = None) -> Tensor:
+        """(..., T) -> (..., N, F)."""
+        frames = audio.shape[-1] // self.hop
+        return stft(audio, self.n_fft, self.hop, window)[..., :frames].transpose(-1, -2)
+
+    def _slope_of_window(self, audio: Tensor) -> Tensor:
+        """The derivative of the Hann window a sample (n_fft,)."""
         time = torch.arange(self.n_fft, device=audio.device, dtype=audio.dtype)
-        window = torch.pi / self.n_fft * torch.sin(2 * torch.pi * time / self.n_fft)
-        rows = audio.reshape(-1, audio.shape[-1])
-        rows = nn.functional.pad(rows, (0, -audio.shape[-1] % self.hop))
-        spectrum = torch.stft(
-            rows, self.n_fft, self.hop, window=window, center=True, pad_mode="constant", return_complex=True
-        )
-        spectrum = spectrum.transpose(1, 2)
-        return spectrum.unflatten(0, audio.shape[:-1]) if audio.ndim > 1 else spectrum[0]
+        return torch.pi / self.n_fft * torch.sin(2 * torch.pi * time / self.n_fft)
 
 
 class BandPictures(nn.Module):
@@ -84,7 +85,7 @@ class BandPictures(nn.Module):
     def forward(self, audio: Tensor) -> tuple[Tensor, Bands]:
         """(B, T) -> pictures (B, 3, N, K), and the bands of the long window."""
         bands = self.long(audio)
-        short = self.short(audio).power
+        short = self.short.power(audio)
         logs = torch.stack([bands.power, short], dim=1).clamp(min=FAINT).log()
         variance, mean = torch.var_mean(logs, dim=(2, 3), keepdim=True, correction=0)
         logs = (logs - mean) / torch.sqrt(variance + 1e-4)

@@ -30,9 +30,10 @@ class BandedSinusoids(Synth):
         """``bins``: places in a band that a sinusoid's frequency is classified into; ``noise_points`` of the noise's
         filters; ``frequency_gradient``: by how much the audio's gradient by the frequencies is multiplied."""
         super().__init__(sample_rate, hop)
-        self.bands, self.lowest_hz, self.noise_points = bands, lowest_hz, noise_points
+        self.bands, self.lowest_hz = bands, lowest_hz
         self.frequency_gradient = frequency_gradient
         nyquist = sample_rate / 2
+        self._response_of_bands = self._to_points(noise_points)
         self.controls = ControlSet(
             (
                 Control("frequency_hz", "Hz", "frequency of the sinusoid of each band", lowest_hz, nyquist, size=bands,
@@ -73,7 +74,7 @@ class BandedSinusoids(Synth):
 
     def _response(self, magnitudes: Tensor) -> Tensor:
         """Levels of bands (..., K) -> filters' response at points from 0 Hz to the Nyquist frequency (..., P)."""
-        return magnitudes @ self._to_points(self.noise_points).to(magnitudes)
+        return magnitudes @ self._response_of_bands.to(magnitudes)
 
     def _to_points(self, points: int) -> Tensor:
         return mel_triangles(self.lowest_hz, self.sample_rate / 2, self.bands, points, self.sample_rate / 2)

@@ -17,9 +17,9 @@ from zenodo import Zenodo
 
 from ddsp_zoo.audio import read_mono
 from ddsp_zoo.data import Slakh2100, download
-from ddsp_zoo.data.base import BatchSpec
+from ddsp_zoo.data.base import SPLITS, BatchSpec
 from ddsp_zoo.data.slakh_files import class_of, find_tracks
-from ddsp_zoo.data.slakh_splits import OMITTED, ORIGINAL, SPLITS, split_of
+from ddsp_zoo.data.slakh_splits import OMITTED, ORIGINAL, split_of
 from ddsp_zoo.errors import DdspZooError
 
 BAND = ("bass", "drums", "guitar", "other")
