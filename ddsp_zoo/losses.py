@@ -148,13 +148,15 @@ def error_db(estimate: Tensor, target: Tensor, mixture: Tensor, floor: float = 1
     The negative signal-to-distortion ratio, held at ``floor`` times the energy of the mixture (B, T), -30 dB, so
     that neither a perfect nor a silent target outweighs the others. Source: Wisdom et al. 2020, eq. 4.
     """
-    energies = (x.square().sum(-1) for x in (estimate - target, target, mixture[:, None]))
-    return _ratio_db(*energies, floor)
+    energies = (x.square().sum(-1, keepdim=True) for x in (estimate - target, target, mixture[:, None]))
+    return _ratio_db(*energies, floor)[0]
 
 
 def _ratio_db(error: Tensor, target: Tensor, mixture: Tensor, floor: float | Tensor) -> Tensor:
+    """Energies (..., G) -> mean error (G,) in dB."""
     smallest = floor * mixture + 1e-8
-    return 10 * ((error + smallest).log10() - (target + smallest).log10()).mean()
+    ratio_db = 10 * ((error + smallest).log10() - (target + smallest).log10())
+    return ratio_db.flatten(0, -2).mean(0)
 
 
 def mask_error_db(
@@ -165,6 +167,8 @@ def mask_error_db(
     hop: int,
     floor: float = 1e-3,
     silent_floor: float = 0.05,
+    stretch_frames: int = 0,
+    emphasis: Tensor | None = None,
 ) -> Tensor:
     """`error_db` of a mixture (B, T) under masks (B, S, F, N) for targets (B, S, T), taken in the spectrogram.
 
@@ -172,15 +176,31 @@ def mask_error_db(
     Of a target that is below ``floor``, or beside which all others are, the error is held at ``silent_floor``: where an
     instrument may rest, each decibel of silence would else be worth as much as one of separation, and a network in
     doubt would mute it.
+
+    With ``stretch_frames`` the mean is over stretches of that many frames (of a last one that is shorter there is no
+    error), else over whole excerpts. Weights of the bins' power, ``emphasis`` (F, G), give errors (G,) instead of one.
     """
     heard, true = stft(mixture, n_fft, hop)[:, None], stft(target, n_fft, hop)
     heard_power, true_power = (x.real.square() + x.imag.square() for x in (heard, true))
     alike = heard.real * true.real + heard.imag * true.imag
-    error = (masks.square() * heard_power - 2 * masks * alike + true_power).sum((-2, -1)).clamp(min=0)
-    energy, whole = true_power.sum((-2, -1)), heard_power.sum((-2, -1))
-    others = (heard_power - 2 * alike + true_power).sum((-2, -1))
+    weights = torch.ones(len(heard[0, 0]), 1).to(mixture) if emphasis is None else emphasis
+    cells = (
+        masks.square() * heard_power - 2 * masks * alike + true_power, true_power, heard_power,
+        heard_power - 2 * alike + true_power,
+    )  # fmt: skip
+    error, energy, whole, others = (_summed(x, weights, stretch_frames).clamp(min=0) for x in cells)
     contested = torch.minimum(energy, others) > floor * whole
-    return _ratio_db(error, energy, whole, torch.where(contested, floor, silent_floor))
+    error_db = _ratio_db(error, energy, whole, torch.where(contested, floor, silent_floor))
+    return error_db[0] if emphasis is None else error_db
+
+
+def _summed(cells: Tensor, weights: Tensor, stretch_frames: int) -> Tensor:
+    """Cells (B, S, F, N) summed with weights (F, G) and over stretches of frames -> (B, S, stretches, G)."""
+    frames = torch.einsum("bsfn,fg->bsng", cells, weights)
+    if not stretch_frames:
+        return frames.sum(2, keepdim=True)
+    count = max(frames.shape[2] // stretch_frames, 1)
+    return frames[:, :, : count * stretch_frames].unflatten(2, (count, -1)).sum(3)
 
 
 class _SafeSpectralConvergence(nn.Module):

@@ -50,9 +50,20 @@ class Source:
             program=self.program, rate=rate_hz,
         )  # fmt: skip
 
+    def plain_name(self, rate_hz: int) -> str:
+        """Name of its packed bank, for which the sounds themselves need not be there."""
+        stem = re.sub(r"\W+", "_", self.path.stem)
+        return f"{self.kind}-{stem}-{self.bank}-{self.program}-{play_rate(rate_hz)}"
+
 
 def open_bank(source: Source, root: Path, rate_hz: int) -> Bank:
-    """The bank of a source for audio at ``rate_hz``, made and kept below ``root`` when it is first wanted."""
+    """The bank of a source for audio at ``rate_hz``, made and kept below ``root`` when it is first wanted.
+
+    A bank that was packed (`packed_sounds`) is found by its plain name; then nothing else need be there.
+    """
+    packed = root / source.plain_name(rate_hz)
+    if packed.exists():
+        return Bank.read(packed)
     folder = root / source.name(rate_hz)
     if not folder.exists():
         root.mkdir(parents=True, exist_ok=True)
@@ -71,13 +82,20 @@ def _make(folder: Path, settings: tuple[Source, int]) -> None:
 # ---- soundfonts
 
 
-def record_preset(source: Source, rate_hz: int) -> list[Recording]:
-    """Let fluidsynth play a preset once through: some notes of its range or all drums, soft and loud."""
+def record_preset(
+    source: Source, rate_hz: int, velocities: tuple[float, ...] = (), step: int = 0, held: float = 0.0
+) -> list[Recording]:
+    """Let fluidsynth play a preset once through: some notes of its range or all drums, soft and loud.
+
+    ``velocities``, the ``step`` between notes in semitones and how many seconds they are ``held`` have defaults.
+    """
     drums = source.bank == soundfonts.DRUM_BANK
-    numbers = DRUMS if drums else range(*for_program(RANGES, source.program))
-    held = DRUM_SECONDS if drums else HOLD_SECONDS
+    low, high, usual_step = for_program(RANGES, source.program)
+    numbers = DRUMS if drums else range(low, high, step or usual_step)
+    held = held or (DRUM_SECONDS if drums else HOLD_SECONDS)
     slot = held if drums else held + PAUSE_SECONDS
-    wanted = [(midi, v) for midi in numbers for v in (DRUM_VELOCITIES if drums else VELOCITIES)]
+    velocities = velocities or (DRUM_VELOCITIES if drums else VELOCITIES)
+    wanted = [(midi, velocity) for midi in numbers for velocity in velocities]
     notes = tuple(Note(place * slot, held - 0.02, *want) for place, want in enumerate(wanted))
     # A font that is one kit has it on an ordinary channel, under program 0.
     single = drums and soundfonts.read_soundfont(source.path).single_kit

@@ -45,8 +45,8 @@ class Band:
     drum_midi_share: float
     singing_share: float
     sounds: dict[str, Sounds]
-    pieces: dict[str, tuple[Path, ...]]
-    performances: dict[str, tuple[Path, ...]]
+    pieces: dict[str, tuple[Path | Piece, ...]]
+    performances: dict[str, tuple[Path | Piece, ...]]
     banks: Path
 
     def fingerprint(self) -> str:
@@ -105,7 +105,7 @@ class Band:
     def _excerpt(self, split: Split, rng: np.random.Generator) -> tuple[tuple[Part, ...], float]:
         paths = self.pieces[split]
         for number in rng.permutation(len(paths)):
-            piece = read_piece(paths[number])
+            piece = _read(paths[number])
             if found := band_scores.excerpt(piece, rng, self.track_seconds):
                 return found
         raise DdspZooError(
@@ -116,7 +116,7 @@ class Band:
     def _performance(self, split: Split, rng: np.random.Generator) -> Piece:
         paths = self.performances[split]
         for number in rng.permutation(len(paths)):
-            piece = read_piece(paths[number])
+            piece = _read(paths[number])
             hits = [note for part in piece.parts for note in part.notes if part.stem == "drums"]
             # At least two bars of common time: fills alone would be looped like a broken record.
             if piece.meter == (4, 4) and hits and hits[-1].start_seconds > 1.5 * piece.first_bar_seconds:
@@ -188,6 +188,10 @@ class Band:
     def _take(self, part: Part, loud: bool, split: Split, rng: np.random.Generator) -> Audio:
         audio = render_sampled(part, self.sounds[split], self.banks, self.track_seconds, rng, self.rate_hz)
         return amplifier(audio, rng, self.rate_hz) if loud else audio
+
+
+def _read(piece: Path | Piece) -> Piece:
+    return piece if isinstance(piece, Piece) else read_piece(piece)
 
 
 def _with_guitar(parts: tuple[Part, ...], rng: np.random.Generator) -> tuple[Part, ...]:

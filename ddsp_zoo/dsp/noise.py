@@ -93,17 +93,17 @@ def noise_power(magnitudes: Tensor, hop: int, n_fft: int) -> Tensor:
     return seen_by_stft(power.unflatten(0, magnitudes.shape[:-2]) * (n_fft / 8), hop, n_fft)
 
 
-def seen_by_stft(power: Tensor, hop: int, n_fft: int) -> Tensor:
+def seen_by_stft(power: Tensor, hop: int, n_fft: int, every: int = 1) -> Tensor:
     """What a Hann window sees of power that changes from frame to frame: (..., N, F) -> (..., F, N + 1).
 
     Each STFT frame sees its neighbours, weighted by the share of the window's energy that lies over their samples.
-    ``n_fft`` is an even number of hops.
+    ``n_fft`` is an even number of hops. Only one in ``every`` so many STFT frames is returned, the first included.
     """
     window = torch.hann_window(n_fft, device=power.device, dtype=power.dtype).square()
     energy = window.unflatten(0, (-1, hop)).sum(-1) / window.sum()
     frames, reach = power.shape[-2], len(energy) // 2
     nearness = torch.arange(frames, device=power.device)[:, None] + reach
-    nearness = nearness - torch.arange(frames + 1, device=power.device)
+    nearness = nearness - torch.arange(0, frames + 1, every, device=power.device)
     inside = (nearness >= 0) & (nearness < len(energy))
     weights = torch.where(inside, energy[nearness.clamp(0, len(energy) - 1)], 0)
     return power.transpose(-1, -2) @ weights

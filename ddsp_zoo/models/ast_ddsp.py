@@ -1,5 +1,7 @@
 """AST-DDSP: a transformer hears the mixture, sinusoids and filtered noise sound the stems (Gabrielli 2024)."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -8,6 +10,7 @@ from ddsp_zoo.dsp.scale import exp_sigmoid_inverse
 from ddsp_zoo.losses import MultiScaleSpectralLoss, mask_error_db
 from ddsp_zoo.masking import spectral_shares
 from ddsp_zoo.models.separator import Rendered, Separator
+from ddsp_zoo.networks.axial import AxialUNet
 from ddsp_zoo.networks.band_features import FAINT, BandPictures, Bands
 from ddsp_zoo.networks.dense_ast import DenseAST
 from ddsp_zoo.pitch.salience import salient_f0
@@ -16,6 +19,7 @@ from ddsp_zoo.synths.banded import BandedSinusoids
 from ddsp_zoo.synths.control import Controls
 
 LOSS_FFT_SIZES = (2048, 512, 128)  # every other one of the authors' sizes: the same span at half the cost
+TREBLE_HZ, TREBLE_RISE, TREBLE_POWER = 300.0, 32.0, 1.75  # what makes the bands of a band about equally strong
 PLACE_WIDTH = 0.4  # in bands, of the bell over the places around the mixture's frequency
 
 
@@ -39,11 +43,17 @@ class AstDdsp(Separator):
         bands: sinusoids and noise bands per source, a multiple of 8.
         n_fft: window of the mel spectrogram in samples; by default eight hops.
         widths: of the convolutions at the full grid, a half, a quarter and an eighth.
+        network: "ast", patches of an Audio Spectrogram Transformer beside convolutions (`DenseAST`), or "axial",
+            attention along time and along bands in turn (`AxialUNet`).
         width: of the transformer's tokens.
         depth: layers of the transformer.
         heads: of its attention.
         pretrained: name or folder of a `transformers` AST to start from, or none for random weights.
+        windows: what the network sees besides, in lengths of the mel spectrogram's window.
         error_weight: of the masked stems' error, a dB.
+        treble_weight: of the same with all bands of about equal weight, so that cymbals count.
+        error_seconds: length of the stretches whose errors are averaged; 0 takes segments whole.
+        error_every: the error is taken on every frame, or on one in so many.
         spectral_weight: of the synthesised stems' multi-scale spectral distance.
         level_weight: of the bands' level difference.
         frequency_weight: of the frequencies' difference.
@@ -57,8 +67,10 @@ class AstDdsp(Separator):
     def __init__(
         self, sources: tuple[str, ...] = ("bass", "drums", "guitar", "rest"), sample_rate: int = 8000,
         segment_seconds: float = 2.0, hop_samples: int = 128, bands: int = 128, n_fft: int | None = None,
-        widths: tuple[int, int, int, int] = (24, 48, 96, 192), width: int = 192, depth: int = 4, heads: int = 3,
-        pretrained: str | None = None, error_weight: float = 0.2, spectral_weight: float = 0.0,
+        widths: tuple[int, int, int, int] = (24, 48, 96, 192), network: Literal["ast", "axial"] = "ast",
+        width: int = 192, depth: int = 4, heads: int = 3, pretrained: str | None = None,
+        windows: tuple[float, ...] = (0.25,), error_weight: float = 0.2, treble_weight: float = 0.0,
+        error_seconds: float = 0.0, error_every: int = 1, spectral_weight: float = 0.0,
         level_weight: float = 0.5, frequency_weight: float = 0.1, learning_rate: float = 1e-3,
         weight_decay: float = 0.0, decay_every: int = 0, mask_power: float = 2.0, mask_fft: int | None = None,
     ) -> None:  # fmt: skip
@@ -67,13 +79,14 @@ class AstDdsp(Separator):
             mask_power, mask_fft or 8 * hop_samples,
         )  # fmt: skip
         self.synth = BandedSinusoids(sample_rate, hop_samples, bands, frequency_gradient=0.0)
-        self.pictures = BandPictures(sample_rate, n_fft or 8 * hop_samples, hop_samples, bands)
-        self.network = DenseAST(
-            self.pictures.channels, len(sources) * self.synth.controls.channels // bands, bands,
-            self.segment_samples // hop_samples, tuple(widths), width, depth, heads,
-        )  # fmt: skip
+        self.pictures = BandPictures(sample_rate, n_fft or 8 * hop_samples, hop_samples, bands, tuple(windows))
+        shape = (self.pictures.channels, len(sources) * self.synth.controls.channels // bands, bands)
+        frames = (self.segment_samples // hop_samples,) if network == "ast" else ()
+        kind = {"ast": DenseAST, "axial": AxialUNet}[network]
+        self.network = kind(*shape, *frames, tuple(widths), width, depth, heads)
         self.loss = MultiScaleSpectralLoss(LOSS_FFT_SIZES)
         self.error_weight, self.spectral_weight = error_weight, spectral_weight
+        self.treble_weight, self.error_seconds, self.error_every = treble_weight, error_seconds, error_every
         self.level_weight, self.frequency_weight = level_weight, frequency_weight
         self.pretrained = pretrained
         self.save_hyperparameters()
@@ -116,18 +129,32 @@ class AstDdsp(Separator):
     def losses(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
         """Masked stems' error, synthesised stems' spectra, and the controls against what the true stems hold."""
         with torch.autocast(mixture.device.type, enabled=False):
-            spectra = self.synth.power_spectra(rendered.controls, rendered.tonal, self.mask_fft)
-            masks = spectral_shares(spectra, self.mask_power)
             truth = self.pictures.long(targets)
+            masked, treble = self._mask_errors(rendered, targets, mixture)
             parts = {
-                "masked": self.error_weight
-                * mask_error_db(masks, targets, mixture, self.mask_fft, self.hop_samples),
+                "masked": self.error_weight * masked,
                 "level": self.level_weight * self._level_distance(rendered.controls, truth),
                 "frequency": self.frequency_weight * self._frequency_distance(rendered.controls, truth),
             }
+            if self.treble_weight:
+                parts["treble"] = self.treble_weight * treble
             if self.spectral_weight:
                 parts["spectral"] = self.spectral_weight * self.loss(rendered.sources, targets)
             return parts
+
+    def _mask_errors(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> Tensor:
+        """Mean error of the masked stems in dB (2,): as it is, and with treble as strong as bass."""
+        hop = self.error_every * self.hop_samples
+        spectra = self.synth.power_spectra(
+            rendered.controls, rendered.tonal, self.mask_fft, self.error_every
+        )
+        masks = spectral_shares(spectra, self.mask_power)
+        octaves = torch.linspace(0, self.sample_rate / 2, masks.shape[2], device=masks.device) / TREBLE_HZ
+        emphasis = torch.stack([torch.ones_like(octaves), octaves.clamp(1, TREBLE_RISE) ** TREBLE_POWER], dim=1)
+        stretch = round(self.error_seconds * self.sample_rate / hop)
+        return mask_error_db(
+            masks, targets, mixture, self.mask_fft, hop, stretch_frames=stretch, emphasis=emphasis
+        )
 
     def _level_distance(self, controls: Controls, truth: Bands) -> Tensor:
         """Squared difference of the bands' levels, in square roots of amplitude, as a share of what is there.

@@ -70,23 +70,26 @@ class BandAnalysis(nn.Module):
 
 
 class BandPictures(nn.Module):
-    """Log power by a long and a short window, standardised over the example, and the offsets of the long one.
+    """Log power by a long and other windows, standardised over the example, and the offsets of the long one.
 
-    The long window tells partials from each other, the short one tells when something begins.
+    The long window tells partials from each other, a shorter one tells when something begins, one that is longer still
+    tells low notes apart. ``others`` are their lengths in long ones.
     """
 
-    channels = 3
-
-    def __init__(self, sample_rate: int, n_fft: int, hop: int, bands: int) -> None:
+    def __init__(
+        self, sample_rate: int, n_fft: int, hop: int, bands: int, others: tuple[float, ...] = (0.25,)
+    ) -> None:
         super().__init__()
+        self.channels = 2 + len(others)
         self.long = BandAnalysis(sample_rate, n_fft, hop, bands)
-        self.short = BandAnalysis(sample_rate, n_fft // 4, hop, bands)
+        sizes = [2 * round(n_fft * share / 2) for share in others]
+        self.others = nn.ModuleList(BandAnalysis(sample_rate, size, hop, bands) for size in sizes)
 
     def forward(self, audio: Tensor) -> tuple[Tensor, Bands]:
-        """(B, T) -> pictures (B, 3, N, K), and the bands of the long window."""
+        """(B, T) -> pictures (B, C, N, K), and the bands of the long window."""
         bands = self.long(audio)
-        short = self.short.power(audio)
-        logs = torch.stack([bands.power, short], dim=1).clamp(min=FAINT).log()
+        powers = [bands.power, *(analysis.power(audio) for analysis in self.others)]
+        logs = torch.stack(powers, dim=1).clamp(min=FAINT).log()
         variance, mean = torch.var_mean(logs, dim=(2, 3), keepdim=True, correction=0)
         logs = (logs - mean) / torch.sqrt(variance + 1e-4)
         loud = bands.power.clamp(max=1) > FAINT

@@ -1,5 +1,7 @@
 """A sinusoid and noise in every mel band: the synthesiser of AST-DDSP without its search for frequencies."""
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -33,7 +35,7 @@ class BandedSinusoids(Synth):
         self.bands, self.lowest_hz = bands, lowest_hz
         self.frequency_gradient = frequency_gradient
         nyquist = sample_rate / 2
-        self._response_of_bands = self._to_points(noise_points)
+        self.noise_points = noise_points
         self.controls = ControlSet(
             (
                 Control("frequency_hz", "Hz", "frequency of the sinusoid of each band", lowest_hz, nyquist, size=bands,
@@ -62,22 +64,32 @@ class BandedSinusoids(Synth):
         noise = filtered_noise(self._response(controls["noise_magnitude"].flatten(0, 1)), self.hop, generator)
         return Sound((tonal + noise).unflatten(0, shape), tonal.unflatten(0, shape))
 
-    def power_spectra(self, controls: Controls, tonal: Tensor, n_fft: int) -> Tensor:
-        """Expected power of sinusoids of unknown phase and of the noise: -> (B, S, F, N + 1)."""
+    def power_spectra(self, controls: Controls, tonal: Tensor, n_fft: int, every: int = 1) -> Tensor:
+        """Expected power of sinusoids of unknown phase and of the noise: -> (B, S, F, N + 1), or one in ``every``
+        frame of it."""
         lobes = sine_lobes(
             controls["frequency_hz"] * (n_fft / self.sample_rate), controls["amplitude"], n_fft
         )
         # Between two frames a sinusoid is on its way from one to the other.
         between = (lobes + torch.cat([lobes[..., 1:, :], lobes[..., -1:, :]], dim=-2)) / 2
-        response = controls["noise_magnitude"] @ self._to_points(n_fft // 2 + 1).to(lobes)
-        return seen_by_stft(between + response.square() * (n_fft / 8), self.hop, n_fft)
+        response = self._response(controls["noise_magnitude"], n_fft // 2 + 1)
+        return seen_by_stft(between + response.square() * (n_fft / 8), self.hop, n_fft, every)
 
-    def _response(self, magnitudes: Tensor) -> Tensor:
-        """Levels of bands (..., K) -> filters' response at points from 0 Hz to the Nyquist frequency (..., P)."""
-        return magnitudes @ self._response_of_bands.to(magnitudes)
+    def _response(self, magnitudes: Tensor, points: int = 0) -> Tensor:
+        """Levels of bands (..., K) -> response at points from 0 Hz to the Nyquist frequency (..., P)."""
+        points, nyquist = points or self.noise_points, self.sample_rate / 2
+        return magnitudes @ _weights(
+            self.lowest_hz, nyquist, self.bands, points, magnitudes.device, magnitudes.dtype
+        )
 
-    def _to_points(self, points: int) -> Tensor:
-        return mel_triangles(self.lowest_hz, self.sample_rate / 2, self.bands, points, self.sample_rate / 2)
+
+@lru_cache(maxsize=16)
+def _weights(
+    low_hz: float, nyquist_hz: float, bands: int, points: int, device: torch.device, dtype: torch.dtype
+) -> Tensor:
+    """`mel_triangles` where they are needed, which takes longer to make than to use."""
+    with torch.inference_mode(False):
+        return mel_triangles(low_hz, nyquist_hz, bands, points, nyquist_hz).to(device, dtype)
 
 
 def sine_lobes(place: Tensor, amplitude: Tensor, n_fft: int) -> Tensor:

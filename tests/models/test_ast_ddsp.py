@@ -246,7 +246,7 @@ def test_a_step_is_finite(level: float, silent: tuple[int, ...], precision: torc
 def test_windows_follow_the_hop_where_they_are_not_given() -> None:
     model = tiny_ast(hop_samples=64)
     assert model.mask_fft == model.pictures.long.n_fft == 512
-    assert model.pictures.short.n_fft == 128
+    assert model.pictures.others[0].n_fft == 128
     model = tiny_ast(n_fft=2048, mask_fft=512)
     assert (model.mask_fft, model.pictures.long.n_fft) == (512, 2048)
 
