@@ -12,11 +12,11 @@ import argparse
 import csv
 import json
 import math
-import os
+import subprocess
+import sys
 import threading
 import time
 from copy import deepcopy
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,8 @@ def lone_guitars(folder: Path, samples: int, sample_rate: int) -> np.ndarray | N
         audio, rate = sf.read(path, dtype="float32")
         audio = soxr.resample(audio, rate, sample_rate)
         audio = np.rint(audio / max(np.abs(audio).max(), 1e-3) * 16000).astype(np.int16)
-        pieces += [audio[first : first + samples] for first in range(0, len(audio) - samples + 1, samples)]
+        whole = np.resize(audio, -(-len(audio) // samples) * samples)  # the last piece goes on with the beginning
+        pieces += list(whole.reshape(-1, samples))
     return np.stack(pieces) if pieces else None
 
 
@@ -202,6 +203,7 @@ def train(arguments: argparse.Namespace, model: AstDdsp, pool: StemPool, log: Lo
         model.network.compile()
     generator = torch.Generator(device).manual_seed(arguments.seed)
     mixing, totals, step, last = Mixing(), {}, 0, began
+    profiler = None
     model.train()
     while (passed := time.time() - began) < arguments.seconds and step < arguments.steps:
         share = passed / arguments.seconds
@@ -218,6 +220,8 @@ def train(arguments: argparse.Namespace, model: AstDdsp, pool: StemPool, log: Lo
             optimiser.step()
             average.update(model)
         step += 1
+        if arguments.profile and step in (arguments.profile, arguments.profile + 3):
+            profiler = profiled(profiler)
         for name, value in (parts | {"norm": norm}).items():
             totals[name] = totals.get(name, 0) + value.detach()
         if step % arguments.log_every == 0 or step == 10:
@@ -236,6 +240,18 @@ def train(arguments: argparse.Namespace, model: AstDdsp, pool: StemPool, log: Lo
     validate(average.model, excerpts, log, step, began)
     save(average.model, arguments.out, summary(arguments, step, pool, began))
     return average.model
+
+
+def profiled(profiler: Any) -> Any:
+    """Starts a profiler, or ends it and prints where the time went."""
+    if profiler is None:
+        torch.cuda.synchronize()
+        return torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]).__enter__()
+    torch.cuda.synchronize()
+    profiler.__exit__(None, None, None)
+    table = profiler.key_averages().table(sort_by="cuda_time_total", row_limit=30, max_name_column_width=70)
+    print(table, flush=True)
+    return None
 
 
 def validate(model: AstDdsp, excerpts: dict, log: Log, step: int, began: float) -> None:
@@ -257,21 +273,21 @@ def summary(arguments: argparse.Namespace, step: int, pool: StemPool, began: flo
     }  # fmt: skip
 
 
-def start_farm(arguments: argparse.Namespace, rate_hz: int) -> None:
-    """Unpacks the sounds, unless that was done, and starts the processes that render."""
-    mark = arguments.work / "unpacked"
-    if not mark.exists():
-        unpack_all(arguments.sounds, arguments.work / "banks", arguments.workers)
-        mark.touch()
+def start_farm(argv: list[str], work: Path) -> None:
+    """Starts the rendering as a program of its own, which outlives this one."""
+    work.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, __file__, *argv, "--farm"]
+    with (work / "farm.log").open("w") as log:
+        subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+
+
+def run_farm(arguments: argparse.Namespace, rate_hz: int) -> None:
+    """Unpacks the sounds and renders."""
+    torch.set_num_threads(1)
+    unpack_all(arguments.sounds, arguments.work / "banks", arguments.workers)
     band = packed_band(arguments.sounds, arguments.work / "banks", arguments.track_seconds, rate_hz, arguments.seed)
-    settings = (band, arguments.work / "tracks", arguments.workers, time.time() + arguments.render_seconds, 10**6)
-    farm = get_context("fork").Process(target=_farm, args=settings)
-    farm.start()
-
-
-def _farm(*settings: Any) -> None:
-    os.setsid()
-    render_farm(*settings)
+    until = time.time() + arguments.render_seconds
+    render_farm(band, arguments.work / "tracks", arguments.workers, until, 10**6)
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -296,21 +312,27 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--log-every", type=int, default=100, help="steps")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--profile", type=int, default=0, help="step at which three are profiled")
     parser.add_argument("--no-farm", action="store_true", help="one is running already")
+    parser.add_argument("--farm", action="store_true", help="only render")
     parser.add_argument("--smoke", action="store_true")
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> AstDdsp:
+def main(argv: list[str] | None = None) -> AstDdsp | None:
     """Renders and trains."""
+    argv = sys.argv[1:] if argv is None else argv
     arguments = parse(argv)
+    settings = read_settings(arguments.recipe, arguments.smoke)
+    if arguments.farm:
+        run_farm(arguments, settings["sample_rate"])
+        return None
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(arguments.seed)
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
-    settings = read_settings(arguments.recipe, arguments.smoke)
     if not arguments.no_farm:
-        start_farm(arguments, settings["sample_rate"])
+        start_farm(argv, arguments.work)
     model = AstDdsp(**settings)
     model._check_finite = lambda values: None  # would wait for the GPU; the gradient's norm is looked at instead
     model = model.to(device, memory_format=torch.channels_last)

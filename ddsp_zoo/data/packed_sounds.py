@@ -82,7 +82,10 @@ def _write(recordings: Sequence[Recording], wanted: Wanted, path: Path, rate: in
 
 
 def unpack(path: Path, root: Path) -> None:
-    """Make the bank ``<root>/<name>`` of a packed one (its .json file)."""
+    """Make the bank ``<root>/<name>`` of a packed one (its .json file), unless it is there."""
+    folder = root / path.stem
+    if folder.exists():
+        return
     about = json.loads(path.read_text())
     audio, _ = sf.read(path.with_suffix(".ogg"), dtype="float32")
     recordings = []
@@ -91,7 +94,6 @@ def unpack(path: Path, root: Path) -> None:
         fields = {name: note[name] for name in ("midi", "velocity", "reference")}
         whole = {name: int(note[name]) for name in ("variant", "loop")}
         recordings.append(Recording(audio=cut, **fields, **whole))
-    folder = root / path.stem
     folder.mkdir(parents=True, exist_ok=True)
     write_bank(folder, recordings)
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 FULL_SCALE = 32767
+DOUBLED = (0.0, 0.0, 1.0, 1.0)  # bass, drums, guitar, rest: of which there may be two at a time
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Mixing:
         stretch: octaves that a stem is read faster or slower by, at most.
         gain_db: each stem is louder or softer by up to so much.
         absent: share of the stems that are left out.
-        second: share of the excerpts in which another track's rest is added to the rest.
+        second: share of the excerpts in which another track's guitar, or rest, is added to the one that is there.
         lone: share of the excerpts in which a guitar comes from the recordings of guitars alone.
         filter_db: standard deviation of the response at each of the points of a random filter.
         driven: share of the pitched stems that are distorted.
@@ -109,9 +110,9 @@ def mixtures(
     def uniform(*size: int) -> Tensor:
         return torch.rand(size, generator=generator, device=stems.device)
 
-    added = pool.draw(batch, samples, mixing, generator)[:, -1] * (uniform(batch, 1) < mixing.second)
-    stems[:, -1] += added
     shape = stems.shape[:2]
+    seconds = (uniform(*shape) < mixing.second) * torch.tensor(DOUBLED, device=stems.device)
+    stems = stems + pool.draw(batch, samples, mixing, generator) * seconds[..., None]
     gain_db = (uniform(*shape) * 2 - 1) * mixing.gain_db
     sign = torch.where(uniform(*shape) < 0.5, -1.0, 1.0)
     there = uniform(*shape) >= mixing.absent
