@@ -180,18 +180,28 @@ def mask_error_db(
     With ``stretch_frames`` the mean is over stretches of that many frames (of a last one that is shorter there is no
     error), else over whole excerpts. Weights of the bins' power, ``emphasis`` (F, G), give errors (G,) instead of one.
     """
-    heard, true = stft(mixture, n_fft, hop)[:, None], stft(target, n_fft, hop)
-    heard_power, true_power = (x.real.square() + x.imag.square() for x in (heard, true))
-    alike = heard.real * true.real + heard.imag * true.imag
-    weights = torch.ones(len(heard[0, 0]), 1).to(mixture) if emphasis is None else emphasis
-    cells = (
-        masks.square() * heard_power - 2 * masks * alike + true_power, true_power, heard_power,
-        heard_power - 2 * alike + true_power,
-    )  # fmt: skip
-    error, energy, whole, others = (_summed(x, weights, stretch_frames).clamp(min=0) for x in cells)
-    contested = torch.minimum(energy, others) > floor * whole
-    error_db = _ratio_db(error, energy, whole, torch.where(contested, floor, silent_floor))
+    heard, true = (stft(audio, n_fft, hop)[..., : masks.shape[-1]] for audio in (mixture[:, None], target))
+    weights = torch.ones(masks.shape[2], 1).to(mixture) if emphasis is None else emphasis
+    error_db = cells_error_db(masks, *products(heard, true), weights, floor, silent_floor, stretch_frames)
     return error_db[0] if emphasis is None else error_db
+
+
+def products(heard: Tensor, true: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """|X|^2, |S|^2 and Re(X S*) of complex spectrograms."""
+    heard_power, true_power = (x.real.square() + x.imag.square() for x in (heard, true))
+    return heard_power, true_power, heard.real * true.real + heard.imag * true.imag
+
+
+def cells_error_db(
+    masks: Tensor, heard_power: Tensor, true_power: Tensor, alike: Tensor, emphasis: Tensor, floor: float = 1e-3,
+    silent_floor: float = 0.05, stretch_frames: int = 0,
+) -> Tensor:  # fmt: skip
+    """`mask_error_db` (G,) of what the cells of any grid hold: `products` (B, 1 or S, F, N), weights (F, G)."""
+    others = heard_power - 2 * alike + true_power
+    cells = (masks.square() * heard_power - 2 * masks * alike + true_power, true_power, heard_power, others)
+    error, energy, whole, others = (_summed(x, emphasis, stretch_frames).clamp(min=0) for x in cells)
+    contested = torch.minimum(energy, others) > floor * whole
+    return _ratio_db(error, energy, whole, torch.where(contested, floor, silent_floor))
 
 
 def _summed(cells: Tensor, weights: Tensor, stretch_frames: int) -> Tensor:

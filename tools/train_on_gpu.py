@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 
 from ddsp_zoo.data.band_farm import finished, packed_band, render_farm, unpack_all
 from ddsp_zoo.data.stem_pool import Mixing, StemPool, mixtures
 from ddsp_zoo.models import AstDdsp
 
-WARM_STEPS = 200
 QUIET = 1e-3  # of a frame's mixture energy: stems below are not measured
 
 
@@ -94,7 +94,7 @@ def loss_parts(model: AstDdsp, mixture: torch.Tensor, stems: torch.Tensor) -> di
     """The model's own losses of mixtures (B, T) and stems (B, S, T)."""
     level = mixture.abs().amax(-1)[:, None].clamp(min=1e-4)
     mixture, targets = mixture / level, stems / level[:, None]
-    with torch.autocast(mixture.device.type, torch.bfloat16):
+    with torch.autocast(mixture.device.type, torch.bfloat16, enabled=mixture.is_cuda):
         rendered = model._rendered(mixture, {}, torch.Generator())
         return model.losses(rendered, targets, mixture)
 
@@ -165,8 +165,6 @@ def si_sdr(estimate: torch.Tensor, true: torch.Tensor, mixture: torch.Tensor, fr
 
 def save(model: AstDdsp, out: Path, summary: dict[str, Any]) -> None:
     """Half-precision weights and what led to them."""
-    from safetensors.torch import save_file
-
     out.mkdir(parents=True, exist_ok=True)
     weights = {name: value.half().contiguous().cpu() for name, value in model.state_dict().items()}
     save_file(weights, out / "weights.tmp")
@@ -207,7 +205,7 @@ def train(arguments: argparse.Namespace, model: AstDdsp, pool: StemPool, log: Lo
     model.train()
     while (passed := time.time() - began) < arguments.seconds and step < arguments.steps:
         share = passed / arguments.seconds
-        rate = arguments.rate * min(1, (step + 1) / WARM_STEPS) * (0.5 + 0.5 * math.cos(math.pi * share))
+        rate = arguments.rate * min(1, (step + 1) / arguments.warm_steps) * (0.5 + 0.5 * math.cos(math.pi * share))
         for group in optimiser.param_groups:
             group["lr"] = rate
         mixture, stems = mixtures(pool, arguments.batch, model.segment_samples, mixing, generator)
@@ -299,6 +297,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=Path("/dev/shm/bands"), help="for banks and tracks")
     parser.add_argument("--seconds", type=float, default=480, help="of training")
     parser.add_argument("--render-seconds", type=float, default=600, help="for which tracks are rendered")
+    parser.add_argument("--start", type=Path, help="weights (.safetensors) to start from")
+    parser.add_argument("--warm-steps", type=int, default=200, help="over which the learning rate rises")
     parser.add_argument("--steps", type=int, default=10**9, help="at most")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=1e-3, help="largest learning rate")
@@ -334,6 +334,8 @@ def main(argv: list[str] | None = None) -> AstDdsp | None:
     if not arguments.no_farm:
         start_farm(argv, arguments.work)
     model = AstDdsp(**settings)
+    if arguments.start:
+        model.load_state_dict({name: value.float() for name, value in load_file(arguments.start).items()})
     model._check_finite = lambda values: None  # would wait for the GPU; the gradient's norm is looked at instead
     model = model.to(device, memory_format=torch.channels_last)
     samples = round(arguments.track_seconds * model.sample_rate)

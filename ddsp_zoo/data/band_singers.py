@@ -9,7 +9,7 @@ import soxr
 
 from ddsp_zoo.data.band_effects import compress
 from ddsp_zoo.data.band_scores import Part
-from ddsp_zoo.data.band_signals import Audio, fade, log_uniform
+from ddsp_zoo.data.band_signals import Audio, band, fade, log_uniform
 from ddsp_zoo.data.choir_scores import CONSONANTS, VOWELS, Note
 from ddsp_zoo.data.choir_voices import RATE, Singer, microphone, sing
 from ddsp_zoo.errors import DdspZooError
@@ -104,8 +104,19 @@ def _stretch(path: Path, seconds: float, rng: np.random.Generator) -> Audio:
 
 
 def voice_chain(audio: Audio, rng: np.random.Generator, rate_hz: int) -> Audio:
-    """What a voice usually goes through before all else: a compressor."""
+    """What a voice usually goes through before all else: a compressor; at high rates the breath that it lacks first."""
+    if rate_hz > 3 * RATE / 2:
+        audio = with_breath(audio, rng, rate_hz)
     return compress(audio, rng.uniform(-12, 0), rng.uniform(2, 6), log_uniform(rng, 0.02, 0.15), rate_hz)
+
+
+def with_breath(audio: Audio, rng: np.random.Generator, rate_hz: int) -> Audio:
+    """A voice that ends at `RATE` / 2, with what lies above made of its upper octave: rectified, and noise of its level."""
+    low_hz, high_hz = 0.25 * RATE, 0.46 * RATE
+    upper = np.abs(band(audio, low_hz, high_hz, rate_hz))
+    air = band(upper * rng.standard_normal(len(audio)), high_hz, None, rate_hz, order=4)
+    bent = band(upper, high_hz, log_uniform(rng, 11000, 18000), rate_hz, order=4)
+    return audio + log_uniform(rng, 0.3, 2) * bent + log_uniform(rng, 0.1, 1) * air
 
 
 def _fit(audio: Audio, samples: int) -> Audio:

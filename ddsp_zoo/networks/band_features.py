@@ -37,14 +37,18 @@ class BandAnalysis(nn.Module):
         frequency = torch.linspace(0, sample_rate / 2, bins)
         self.register_buffer("centres", centres, persistent=False)
         # Of a sine of amplitude A the bins' |X|^2 sum to A^2 / 4 * n_fft * sum(window^2).
-        scale = 1 / (n_fft * window.square().sum())
-        self.register_buffer("weights", weights.T * scale, persistent=False)
+        self.scale = float(1 / (n_fft * window.square().sum()))
+        self.register_buffer("weights", weights.T * self.scale, persistent=False)
         self.register_buffer("frequency_hz", frequency, persistent=False)
         self.sample_rate = sample_rate
 
     def forward(self, audio: Tensor) -> Bands:
         """(..., T) -> `Bands` of N = T / hop frames; the first is centred at the first sample."""
-        spectrum, slope = self._spectrum(audio), self._spectrum(audio, self._slope_of_window(audio))
+        return self.analyse(audio, self.spectrum(audio))
+
+    def analyse(self, audio: Tensor, spectrum: Tensor) -> Bands:
+        """The same, of audio whose `spectrum` is there already."""
+        slope = self.spectrum(audio, self._slope_of_window(audio))
         density = spectrum.real.square() + spectrum.imag.square()
         turned = (slope * spectrum.conj()).imag * (self.sample_rate / (2 * torch.pi))
         power = density @ self.weights
@@ -55,11 +59,11 @@ class BandAnalysis(nn.Module):
 
     def power(self, audio: Tensor) -> Tensor:
         """The power of the bands alone, (..., T) -> (..., N, K), at half the cost."""
-        spectrum = self._spectrum(audio)
+        spectrum = self.spectrum(audio)
         return (spectrum.real.square() + spectrum.imag.square()) @ self.weights
 
-    def _spectrum(self, audio: Tensor, window: Tensor | None = None) -> Tensor:
-        """(..., T) -> (..., N, F)."""
+    def spectrum(self, audio: Tensor, window: Tensor | None = None) -> Tensor:
+        """The complex spectrum by a window, Hann's by default, (..., T) -> (..., N, F)."""
         frames = audio.shape[-1] // self.hop
         return stft(audio, self.n_fft, self.hop, window)[..., :frames].transpose(-1, -2)
 

@@ -5,7 +5,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ddsp_zoo.dsp.mel import mel_triangles
+from ddsp_zoo.dsp.mel import mel_grid, mel_to_hz, mel_triangles
 from ddsp_zoo.dsp.noise import filtered_noise, seen_by_stft
 from ddsp_zoo.dsp.oscillator import sinusoidal_bank
 from ddsp_zoo.synths.base import Sound, Synth
@@ -64,23 +64,31 @@ class BandedSinusoids(Synth):
         noise = filtered_noise(self._response(controls["noise_magnitude"].flatten(0, 1)), self.hop, generator)
         return Sound((tonal + noise).unflatten(0, shape), tonal.unflatten(0, shape))
 
-    def power_spectra(self, controls: Controls, tonal: Tensor, n_fft: int, every: int = 1) -> Tensor:
-        """Expected power of sinusoids of unknown phase and of the noise: -> (B, S, F, N + 1), or one in ``every``
-        frame of it."""
-        lobes = sine_lobes(
-            controls["frequency_hz"] * (n_fft / self.sample_rate), controls["amplitude"], n_fft
-        )
+    def power_spectra(
+        self, controls: Controls, tonal: Tensor, n_fft: int, every: int = 1, bins: int = 0
+    ) -> Tensor:
+        """Expected power of sinusoids of unknown phase and of the noise: -> (B, S, F, N + 1).
+
+        Or only one in ``every`` so many of the frames, and the first ``bins`` of the bins, of which the last ones lack
+        what sinusoids beyond them leak.
+        """
+        count = bins or n_fft // 2 + 1
+        place = controls["frequency_hz"] * (n_fft / self.sample_rate)
+        centres, _ = mel_grid(self.lowest_hz, self.sample_rate / 2, self.bands)
+        low = int((mel_to_hz(centres) * (n_fft / self.sample_rate) < count - 1).sum())
+        lobes = sine_lobes(place[..., :low], controls["amplitude"][..., :low], n_fft, count)
         # Between two frames a sinusoid is on its way from one to the other.
         between = (lobes + torch.cat([lobes[..., 1:, :], lobes[..., -1:, :]], dim=-2)) / 2
-        response = self._response(controls["noise_magnitude"], n_fft // 2 + 1)
+        response = controls["noise_magnitude"] @ self._weights(lobes, n_fft // 2 + 1)[:, :count]
         return seen_by_stft(between + response.square() * (n_fft / 8), self.hop, n_fft, every)
 
-    def _response(self, magnitudes: Tensor, points: int = 0) -> Tensor:
-        """Levels of bands (..., K) -> response at points from 0 Hz to the Nyquist frequency (..., P)."""
-        points, nyquist = points or self.noise_points, self.sample_rate / 2
-        return magnitudes @ _weights(
-            self.lowest_hz, nyquist, self.bands, points, magnitudes.device, magnitudes.dtype
-        )
+    def _response(self, magnitudes: Tensor) -> Tensor:
+        """Levels of bands (..., K) -> filters' response at points from 0 Hz to the Nyquist frequency (..., P)."""
+        return magnitudes @ self._weights(magnitudes, self.noise_points)
+
+    def _weights(self, like: Tensor, points: int) -> Tensor:
+        """From bands to points: (K, P)."""
+        return _weights(self.lowest_hz, self.sample_rate / 2, self.bands, points, like.device, like.dtype)
 
 
 @lru_cache(maxsize=16)
@@ -92,15 +100,18 @@ def _weights(
         return mel_triangles(low_hz, nyquist_hz, bands, points, nyquist_hz).to(device, dtype)
 
 
-def sine_lobes(place: Tensor, amplitude: Tensor, n_fft: int) -> Tensor:
+def sine_lobes(place: Tensor, amplitude: Tensor, n_fft: int, bins: int = 0) -> Tensor:
     """Power spectra of lone sinusoids by a Hann window: frequency in bins and amplitude (..., N, K) -> (..., N, F).
+
+    F is all bins, or the first ``bins``.
 
     A lobe is sin(pi d) / (pi d (1 - d^2)) at a distance of d bins, taken at the four bins within two of its middle.
     With u the fraction of the frequency's bin, all four are rational in u times one smooth function. What lies within
     a bin of 0 Hz or of the Nyquist frequency counts as a bin away from it.
     """
-    place = place.clamp(1, n_fft // 2 - 1)
-    below = place.detach().floor().clamp(max=n_fft // 2 - 2)
+    bins = bins or n_fft // 2 + 1
+    place = place.clamp(1, bins - 2)
+    below = place.detach().floor().clamp(max=bins - 3)
     u = place - below
     v = 1 - u
     smooth = _hump(u * v)
@@ -112,7 +123,7 @@ def sine_lobes(place: Tensor, amplitude: Tensor, n_fft: int) -> Tensor:
     ]
     power = torch.stack(lobe, dim=-2).square() * (amplitude * (n_fft / 4)).square()[..., None, :]
     index = below.long()[..., None, :] + torch.arange(-1, 3, device=place.device)[:, None]
-    spectrum = power.new_zeros(*power.shape[:-2], n_fft // 2 + 1)
+    spectrum = power.new_zeros(*power.shape[:-2], bins)
     return spectrum.scatter_add(-1, index.flatten(-2), power.flatten(-2))
 
 
