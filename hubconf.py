@@ -1,6 +1,6 @@
 """Entry points for `torch.hub`, one per model: `torch.hub.load(clone, "exB4", source="local")`."""
 
-from ddsp_zoo import hub as _hub
+from ddsp_zoo.zoo import hub as _hub
 
 dependencies = ["filelock", "lightning", "requests", "safetensors", "torch", "tqdm", "yaml"]
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 import ddsp_zoo
-from ddsp_zoo.data import ChoralSingingDataset
+from ddsp_zoo.corpora import ChoralSingingDataset
 from ddsp_zoo.dsp.harmonic_ls import fit_windows, harmonic_least_squares
-from ddsp_zoo.evaluation.protocol import SILENCE_DB
-from ddsp_zoo.metrics import si_sdr
+from ddsp_zoo.measuring.metrics import si_sdr
+from ddsp_zoo.measuring.protocol import SILENCE_DB
 from ddsp_zoo.models import Separator, Umss
 
 FLOOR_DB = -30.0

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ddsp_zoo.losses import multi_scale_spectral_distance
+from ddsp_zoo.learning.losses import multi_scale_spectral_distance
 from ddsp_zoo.models.prelim import heard_decay
 from ddsp_zoo.synths.one_parameter_string import OneParameterString
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ddsp_zoo.cli import main
-from ddsp_zoo.commands import COMMANDS
+from ddsp_zoo.cli.commands import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -14,10 +14,12 @@ from typing import Any
 
 import yaml
 
-from ddsp_zoo import evaluation, hub, models
-from ddsp_zoo.data import make
-from ddsp_zoo.evaluation.pitch import pitch_table
-from ddsp_zoo.evaluation.tables import by_metric, by_source, render_markdown
+from ddsp_zoo import models
+from ddsp_zoo.corpora import make
+from ddsp_zoo.measuring.pitch import pitch_table
+from ddsp_zoo.measuring.tables import by_metric, by_source, render_markdown
+from ddsp_zoo.reports import evaluation
+from ddsp_zoo.zoo import hub
 
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 HEADING = "## Measured"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export import replaced_when_done
+from ddsp_zoo.files.atomic import replaced_when_done
 
 Controls = Mapping[str, Mapping[str, np.ndarray]]
 

@@ -5,12 +5,12 @@ from torch import Tensor
 
 from ddsp_zoo.dsp.mel import hz_to_mel
 from ddsp_zoo.dsp.scale import exp_sigmoid_inverse
-from ddsp_zoo.losses import MultiScaleSpectralLoss, mask_error_db
-from ddsp_zoo.masking import spectral_shares
+from ddsp_zoo.learning.losses import MultiScaleSpectralLoss, mask_error_db
 from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.networks.band_features import FAINT, BandPictures, Bands
 from ddsp_zoo.networks.dense_ast import DenseAST
 from ddsp_zoo.pitch.salience import salient_f0
+from ddsp_zoo.separation.masks import spectral_shares
 from ddsp_zoo.sources import UNPITCHED
 from ddsp_zoo.synths.banded import BandedSinusoids
 from ddsp_zoo.synths.control import Controls
@@ -55,23 +55,52 @@ class AstDdsp(Separator):
     """
 
     def __init__(
-        self, sources: tuple[str, ...] = ("bass", "drums", "guitar", "rest"), sample_rate: int = 8000,
-        segment_seconds: float = 2.0, hop_samples: int = 128, bands: int = 128, n_fft: int | None = None,
-        widths: tuple[int, int, int, int] = (24, 48, 96, 192), width: int = 192, depth: int = 4, heads: int = 3,
-        pretrained: str | None = None, error_weight: float = 0.2, spectral_weight: float = 0.0,
-        level_weight: float = 0.5, frequency_weight: float = 0.1, learning_rate: float = 1e-3,
-        weight_decay: float = 0.0, decay_every: int = 0, mask_power: float = 2.0, mask_fft: int | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        sources: tuple[str, ...] = ("bass", "drums", "guitar", "rest"),
+        sample_rate: int = 8000,
+        segment_seconds: float = 2.0,
+        hop_samples: int = 128,
+        bands: int = 128,
+        n_fft: int | None = None,
+        widths: tuple[int, int, int, int] = (24, 48, 96, 192),
+        width: int = 192,
+        depth: int = 4,
+        heads: int = 3,
+        pretrained: str | None = None,
+        error_weight: float = 0.2,
+        spectral_weight: float = 0.0,
+        level_weight: float = 0.5,
+        frequency_weight: float = 0.1,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.0,
+        decay_every: int = 0,
+        mask_power: float = 2.0,
+        mask_fft: int | None = None,
+    ) -> None:
         super().__init__(
-            sources, sample_rate, hop_samples, segment_seconds, True, learning_rate, weight_decay, decay_every,
-            mask_power, mask_fft or 8 * hop_samples,
-        )  # fmt: skip
+            sources,
+            sample_rate,
+            hop_samples,
+            segment_seconds,
+            True,
+            learning_rate,
+            weight_decay,
+            decay_every,
+            mask_power,
+            mask_fft or 8 * hop_samples,
+        )
         self.synth = BandedSinusoids(sample_rate, hop_samples, bands, frequency_gradient=0.0)
         self.pictures = BandPictures(sample_rate, n_fft or 8 * hop_samples, hop_samples, bands)
         self.network = DenseAST(
-            self.pictures.channels, len(sources) * self.synth.controls.channels // bands, bands,
-            self.segment_samples // hop_samples, tuple(widths), width, depth, heads,
-        )  # fmt: skip
+            self.pictures.channels,
+            len(sources) * self.synth.controls.channels // bands,
+            bands,
+            self.segment_samples // hop_samples,
+            tuple(widths),
+            width,
+            depth,
+            heads,
+        )
         self.loss = MultiScaleSpectralLoss(LOSS_FFT_SIZES)
         self.error_weight, self.spectral_weight = error_weight, spectral_weight
         self.level_weight, self.frequency_weight = level_weight, frequency_weight

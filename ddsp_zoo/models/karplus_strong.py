@@ -8,7 +8,7 @@ from torch.nn.functional import pad
 
 from ddsp_zoo.dsp.string import LoopFilter
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.losses import MultiScaleSpectralLoss
+from ddsp_zoo.learning.losses import MultiScaleSpectralLoss
 from ddsp_zoo.models.separator import QUIETEST_PEAK, Rendered, Separator
 from ddsp_zoo.networks.mixture_encoder import MixtureEncoder, SourceDecoder
 from ddsp_zoo.networks.string_listener import StringListener, pool_notes
@@ -47,20 +47,48 @@ class KarplusStrongStrings(Separator):
     needs_pitch = True
 
     def __init__(
-        self, sources: tuple[str, ...] = tuple(GUITAR_STRINGS_HZ), sample_rate: int = 16000,
-        segment_seconds: float = 2.0, predicts: tuple[str, ...] = ("excitation_gain", "damping", "dynamics"),
-        loop_filter: LoopFilter = "one_zero", excitation: Excitation = "burst", hold_pitch: bool = False,
-        clip: bool = False, oversampling: int = 2, listens: bool = False, faults: tuple[str, ...] = (),
-        supervised: bool = False, learning_rate: float = 1e-4, weight_decay: float = 1e-5, decay_every: int = 0,
-        mask_power: float = 1.0, mask_fft: int = 2048,
-    ) -> None:  # fmt: skip
+        self,
+        sources: tuple[str, ...] = tuple(GUITAR_STRINGS_HZ),
+        sample_rate: int = 16000,
+        segment_seconds: float = 2.0,
+        predicts: tuple[str, ...] = ("excitation_gain", "damping", "dynamics"),
+        loop_filter: LoopFilter = "one_zero",
+        excitation: Excitation = "burst",
+        hold_pitch: bool = False,
+        clip: bool = False,
+        oversampling: int = 2,
+        listens: bool = False,
+        faults: tuple[str, ...] = (),
+        supervised: bool = False,
+        learning_rate: float = 1e-4,
+        weight_decay: float = 1e-5,
+        decay_every: int = 0,
+        mask_power: float = 1.0,
+        mask_fft: int = 2048,
+    ) -> None:
         super().__init__(
-            sources, sample_rate, 256, segment_seconds, supervised, learning_rate, weight_decay, decay_every,
-            mask_power, mask_fft,
-        )  # fmt: skip
+            sources,
+            sample_rate,
+            256,
+            segment_seconds,
+            supervised,
+            learning_rate,
+            weight_decay,
+            decay_every,
+            mask_power,
+            mask_fft,
+        )
         self.synth = KarplusStrong(
-            sample_rate, self.hop_samples, predicts, loop_filter, excitation, hold_pitch, clip, oversampling, faults
-        )  # fmt: skip
+            sample_rate,
+            self.hop_samples,
+            predicts,
+            loop_filter,
+            excitation,
+            hold_pitch,
+            clip,
+            oversampling,
+            faults,
+        )
         heads = 1 if "tied_heads" in faults else self.synth.controls.channels
         if listens:
             self.listener = StringListener(len(self.sources), heads, sample_rate, self.hop_samples)
@@ -72,9 +100,12 @@ class KarplusStrongStrings(Separator):
         self.save_hyperparameters()
 
     def forward(
-        self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None,
+        self,
+        audio: Tensor,
+        f0_hz: Tensor | None = None,
+        onset: Tensor | None = None,
         generator: torch.Generator | None = None,
-    ) -> Rendered:  # fmt: skip
+    ) -> Rendered:
         """As `Separator.forward`; with the fault "chunks" the mixture's level is taken 0.32 s at a time."""
         if not self.chunk:
             return super().forward(audio, f0_hz, onset, generator)

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp.harmonic_ls import fit_windows, harmonic_least_squares
-from ddsp_zoo.losses import MultiScaleSpectralLoss
-from ddsp_zoo.masking import by_channel
+from ddsp_zoo.learning.losses import MultiScaleSpectralLoss
 from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.networks.string_listener import StringListener, pool_notes
+from ddsp_zoo.separation.masks import by_channel
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 from ddsp_zoo.synths.modal_string import EXTRAS, ModalString
 
@@ -37,15 +37,33 @@ class ModalStrings(Separator):
     needs_pitch = True
 
     def __init__(
-        self, sources: tuple[str, ...] = tuple(GUITAR_STRINGS_HZ), sample_rate: int = 16000,
-        segment_seconds: float = 2.0, extras: tuple[str, ...] = EXTRAS, supervised: bool = True,
-        masked_weight: float = 0.0, passes: int = 2, phase_locked: bool = False, learning_rate: float = 1e-3,
-        weight_decay: float = 0.0, decay_every: int = 0, mask_power: float = 2.0, mask_fft: int = 2048,
-    ) -> None:  # fmt: skip
+        self,
+        sources: tuple[str, ...] = tuple(GUITAR_STRINGS_HZ),
+        sample_rate: int = 16000,
+        segment_seconds: float = 2.0,
+        extras: tuple[str, ...] = EXTRAS,
+        supervised: bool = True,
+        masked_weight: float = 0.0,
+        passes: int = 2,
+        phase_locked: bool = False,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.0,
+        decay_every: int = 0,
+        mask_power: float = 2.0,
+        mask_fft: int = 2048,
+    ) -> None:
         super().__init__(
-            sources, sample_rate, 256, segment_seconds, supervised, learning_rate, weight_decay, decay_every,
-            mask_power, mask_fft,
-        )  # fmt: skip
+            sources,
+            sample_rate,
+            256,
+            segment_seconds,
+            supervised,
+            learning_rate,
+            weight_decay,
+            decay_every,
+            mask_power,
+            mask_fft,
+        )
         self.synth = ModalString(sample_rate, self.hop_samples, extras)
         self.listener = StringListener(
             len(self.sources), self.synth.controls.channels, sample_rate, self.hop_samples
@@ -55,9 +73,12 @@ class ModalStrings(Separator):
         self.save_hyperparameters()
 
     def forward(
-        self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None,
+        self,
+        audio: Tensor,
+        f0_hz: Tensor | None = None,
+        onset: Tensor | None = None,
         generator: torch.Generator | None = None,
-    ) -> Rendered:  # fmt: skip
+    ) -> Rendered:
         """As `Separator.forward`, with the strings together as loud as the mixture: masks tell only their shares."""
         rendered = super().forward(audio, f0_hz, onset, generator)
         played = rendered.sources.sum(1).square().sum(-1)
@@ -86,8 +107,18 @@ class ModalStrings(Separator):
         controls, synth = rendered.controls, self.synth
         stiffness = controls["inharmonicity"][..., 0] if "inharmonicity" in controls else None
         pitch, prior = synth.pitch(controls), synth.partial_variance(controls)
-        fitted = by_channel(mixture, lambda x: harmonic_least_squares(
-            x, pitch, self.sample_rate, self.hop_samples, prior, windows=fit_windows(self.sample_rate),
-            inharmonicity=stiffness, ridge=RIDGE, refinements=0,
-        ))  # fmt: skip
+        fitted = by_channel(
+            mixture,
+            lambda x: harmonic_least_squares(
+                x,
+                pitch,
+                self.sample_rate,
+                self.hop_samples,
+                prior,
+                windows=fit_windows(self.sample_rate),
+                inharmonicity=stiffness,
+                ridge=RIDGE,
+                refinements=0,
+            ),
+        )
         return fitted + super().masked(mixture - fitted.sum(1), rendered, power)

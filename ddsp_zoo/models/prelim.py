@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.losses import MultiScaleSpectralLoss
+from ddsp_zoo.learning.losses import MultiScaleSpectralLoss
 from ddsp_zoo.models.separator import QUIETEST_PEAK, Rendered, Separator
 from ddsp_zoo.networks.mixture_encoder import MixtureEncoder, SourceDecoder
 from ddsp_zoo.synths.control import Controls
@@ -20,9 +20,14 @@ SHORTEST_NOTE = 4096  # samples: two windows of `heard_decay`
 
 
 def heard_decay(
-    audio: Tensor, f0_hz: Tensor, sample_rate: int, hop: int, n_fft: int = 2048, burst_samples: int = 80,
+    audio: Tensor,
+    f0_hz: Tensor,
+    sample_rate: int,
+    hop: int,
+    n_fft: int = 2048,
+    burst_samples: int = 80,
     range_db: float = 50.0,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+) -> tuple[Tensor, Tensor]:
     """How fast each partial of a note dies away: rate (R, K) in nepers per second, and its weight (R, K).
 
     audio (R, T) are notes that begin at sample 0, each of one pitch f0_hz (R,), at which partials lie 8 bins apart or
@@ -76,16 +81,32 @@ class StringResynthesis(Separator):
     needs_pitch = True
 
     def __init__(
-        self, sources: tuple[str, ...] = ("string",), sample_rate: int = 16000, segment_seconds: float = 1.008,
-        excitation: Excitation = "random", excitation_seed: int = 0,
-        compares: Literal["decay", "spectrum"] = "decay", faults: Collection[Fault] = (),
-        learning_rate: float = 1e-3, weight_decay: float = 1e-5, decay_every: int = 0,
-        mask_power: float = 1.0, mask_fft: int = 2048,
-    ) -> None:  # fmt: skip
+        self,
+        sources: tuple[str, ...] = ("string",),
+        sample_rate: int = 16000,
+        segment_seconds: float = 1.008,
+        excitation: Excitation = "random",
+        excitation_seed: int = 0,
+        compares: Literal["decay", "spectrum"] = "decay",
+        faults: Collection[Fault] = (),
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-5,
+        decay_every: int = 0,
+        mask_power: float = 1.0,
+        mask_fft: int = 2048,
+    ) -> None:
         super().__init__(
-            sources, sample_rate, 256, segment_seconds, True, learning_rate, weight_decay, decay_every,
-            mask_power, mask_fft,
-        )  # fmt: skip
+            sources,
+            sample_rate,
+            256,
+            segment_seconds,
+            True,
+            learning_rate,
+            weight_decay,
+            decay_every,
+            mask_power,
+            mask_fft,
+        )
         self.synth = OneParameterString(sample_rate, self.hop_samples, excitation, excitation_seed, faults)
         self.encoder = MixtureEncoder(hop=self.hop_samples)
         self.decoder = SourceDecoder(self.synth.controls.channels)
@@ -103,9 +124,12 @@ class StringResynthesis(Separator):
         return self.decoder(self.encoder(audio), f0_hz)
 
     def forward(
-        self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None,
+        self,
+        audio: Tensor,
+        f0_hz: Tensor | None = None,
+        onset: Tensor | None = None,
         generator: torch.Generator | None = None,
-    ) -> Rendered:  # fmt: skip
+    ) -> Rendered:
         """Play the note that is heard, see `Separator.forward`; as loud, unless that fault is on."""
         out = super().forward(audio, f0_hz, onset, generator)
         if not self.matched_level:

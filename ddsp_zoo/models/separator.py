@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.losses import error_db
-from ddsp_zoo.masking import apply_masks, single_mask, spectral_shares
-from ddsp_zoo.optimiser import decaying_adam
+from ddsp_zoo.learning.losses import error_db
+from ddsp_zoo.learning.optimiser import decaying_adam
 from ddsp_zoo.pitch.multipitch import MultiPitch
+from ddsp_zoo.separation.masks import apply_masks, single_mask, spectral_shares
 from ddsp_zoo.sources import REST
 from ddsp_zoo.synths.base import Synth
 from ddsp_zoo.synths.control import Controls
@@ -59,9 +59,18 @@ class Separator(L.LightningModule):
     loss: nn.Module
 
     def __init__(
-        self, sources: tuple[str, ...], sample_rate: int, hop_samples: int, segment_seconds: float, supervised: bool,
-        learning_rate: float, weight_decay: float, decay_every: int, mask_power: float, mask_fft: int,
-    ) -> None:  # fmt: skip
+        self,
+        sources: tuple[str, ...],
+        sample_rate: int,
+        hop_samples: int,
+        segment_seconds: float,
+        supervised: bool,
+        learning_rate: float,
+        weight_decay: float,
+        decay_every: int,
+        mask_power: float,
+        mask_fft: int,
+    ) -> None:
         super().__init__()
         self.sources = tuple(sources)
         self.sample_rate, self.hop_samples = sample_rate, hop_samples
@@ -81,9 +90,12 @@ class Separator(L.LightningModule):
         """Peak-normalised audio (B, T) and pitch (B, S, N) -> raw controls (B, S, N, channels)."""
 
     def forward(
-        self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None,
+        self,
+        audio: Tensor,
+        f0_hz: Tensor | None = None,
+        onset: Tensor | None = None,
         generator: torch.Generator | None = None,
-    ) -> Rendered:  # fmt: skip
+    ) -> Rendered:
         """Synthesise the sources of a mixture.
 
         audio (B, T), and for models with ``needs_pitch`` f0_hz (Hz, 0 = unvoiced) and onset (B, S, N), with
@@ -152,8 +164,10 @@ class Separator(L.LightningModule):
         self._check_finite(loss)
         self.log_dict(
             {f"{stage}/{name}": value for name, value in (parts | {"loss": loss}).items()},
-            prog_bar=True, batch_size=len(mixture), sync_dist=stage != "train",
-        )  # fmt: skip
+            prog_bar=True,
+            batch_size=len(mixture),
+            sync_dist=stage != "train",
+        )
         return loss
 
     def _rendered(self, mixture: Tensor, batch: dict[str, Tensor], generator: torch.Generator) -> Rendered:
@@ -187,8 +201,8 @@ class Separator(L.LightningModule):
         return rendered.controls
 
     def separate(self, audio: Any, sample_rate: int | None = None, **options: Any) -> Any:
-        """Separate an array or a file: see `ddsp_zoo.separation.separate`, which this calls."""
-        from ddsp_zoo.separation import separate
+        """Separate an array or a file: see `ddsp_zoo.separation.stream.separate`, which this calls."""
+        from ddsp_zoo.separation.stream import separate
 
         return separate(self, audio, sample_rate, **options)
 

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp.harmonic_ls import fit_windows, harmonic_least_squares
-from ddsp_zoo.losses import MultiScaleSpectralLoss
-from ddsp_zoo.masking import by_channel, shared_rest
+from ddsp_zoo.learning.losses import MultiScaleSpectralLoss
 from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.networks.gru import GRU
 from ddsp_zoo.networks.mixture_encoder import MixtureEncoder, SourceDecoder
 from ddsp_zoo.pitch.multipitch import MultiPitch
+from ddsp_zoo.separation.masks import by_channel, shared_rest
 from ddsp_zoo.sources import QUARTET
 from ddsp_zoo.synths.control import Controls
 from ddsp_zoo.synths.source_filter import SourceFilter
@@ -39,16 +39,33 @@ class Umss(Separator):
     needs_pitch = True
 
     def __init__(
-        self, sources: tuple[str, ...] = QUARTET, sample_rate: int = 16000, segment_seconds: float = 4.0,
-        supervised: bool = False, masked_weight: float = 0.0, phase_locked: bool = False,
+        self,
+        sources: tuple[str, ...] = QUARTET,
+        sample_rate: int = 16000,
+        segment_seconds: float = 4.0,
+        supervised: bool = False,
+        masked_weight: float = 0.0,
+        phase_locked: bool = False,
         filtering: Literal["samplewise", "framewise"] = "samplewise",
-        learning_rate: float = 1e-4, weight_decay: float = 1e-5, decay_every: int = 0,
-        mask_power: float = 1.0, mask_fft: int = 2048, tracks_pitch: bool = False,
-    ) -> None:  # fmt: skip
+        learning_rate: float = 1e-4,
+        weight_decay: float = 1e-5,
+        decay_every: int = 0,
+        mask_power: float = 1.0,
+        mask_fft: int = 2048,
+        tracks_pitch: bool = False,
+    ) -> None:
         super().__init__(
-            sources, sample_rate, 256, segment_seconds, supervised, learning_rate, weight_decay, decay_every,
-            mask_power, mask_fft,
-        )  # fmt: skip
+            sources,
+            sample_rate,
+            256,
+            segment_seconds,
+            supervised,
+            learning_rate,
+            weight_decay,
+            decay_every,
+            mask_power,
+            mask_fft,
+        )
         self.synth = SourceFilter(sample_rate, self.hop_samples, filtering=filtering)
         bands = self.synth.controls.controls[-1].channels
         self.encoder = MixtureEncoder(hop=self.hop_samples)

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp.stft import istft, stft
-from ddsp_zoo.masking import apply_masks, shares
 from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.networks.unet import ConditionedUNet
+from ddsp_zoo.separation.masks import apply_masks, shares
 from ddsp_zoo.sources import QUARTET
 from ddsp_zoo.synths.control import Controls
 
@@ -33,14 +33,28 @@ class UNetChoir(Separator):
     needs_pitch = True
 
     def __init__(
-        self, sources: tuple[str, ...] = QUARTET, sample_rate: int = 16000,
-        segment_seconds: float = 4.0, as_published_slope: bool = False, learning_rate: float = 1e-3,
-        weight_decay: float = 1e-5, decay_every: int = 0, mask_power: float = 1.0,
-    ) -> None:  # fmt: skip
+        self,
+        sources: tuple[str, ...] = QUARTET,
+        sample_rate: int = 16000,
+        segment_seconds: float = 4.0,
+        as_published_slope: bool = False,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-5,
+        decay_every: int = 0,
+        mask_power: float = 1.0,
+    ) -> None:
         super().__init__(
-            sources, sample_rate, 256, segment_seconds, True, learning_rate, weight_decay, decay_every,
-            mask_power, 1024,
-        )  # fmt: skip
+            sources,
+            sample_rate,
+            256,
+            segment_seconds,
+            True,
+            learning_rate,
+            weight_decay,
+            decay_every,
+            mask_power,
+            1024,
+        )
         slope = AS_PUBLISHED_SLOPE if as_published_slope else 0.2
         self.network = ConditionedUNet(self.mask_fft // 2 + 1, slope)
         self.save_hyperparameters()
@@ -54,9 +68,12 @@ class UNetChoir(Separator):
         return masks.transpose(2, 3)
 
     def forward(
-        self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None,
+        self,
+        audio: Tensor,
+        f0_hz: Tensor | None = None,
+        onset: Tensor | None = None,
         generator: torch.Generator | None = None,
-    ) -> Rendered:  # fmt: skip
+    ) -> Rendered:
         """Cut the sources out of a mixture: arguments, errors and shapes as in `Separator.forward`.
 
         The controls are the mask of each source (B, S, N + 1, F) and the pitch it was given.

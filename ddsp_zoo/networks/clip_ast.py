@@ -53,9 +53,16 @@ class ClipAST(HoldsTransformer):
     """
 
     def __init__(
-        self, mels: int, frames: int, outputs: int, width: int = 768, depth: int = 12, heads: int = 12,
-        stride: int = 10, idle_heads: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        mels: int,
+        frames: int,
+        outputs: int,
+        width: int = 768,
+        depth: int = 12,
+        heads: int = 12,
+        stride: int = 10,
+        idle_heads: bool = False,
+    ) -> None:
         super().__init__()
         self.transformer = make_transformer(mels, frames, width, depth, heads, stride, stride)
         self.rows, self.columns = ((size - PATCH) // stride + 1 for size in (mels, frames))

@@ -24,9 +24,16 @@ def track_f0(
 
     count = -(-len(audio) // hop_samples)
     f0, confidence = torchcrepe.predict(
-        torch.as_tensor(audio, dtype=torch.float32)[None], RATE, hop_samples, LOWEST_HZ, HIGHEST_HZ, model,
-        decoder=torchcrepe.decode.weighted_argmax, return_periodicity=True, batch_size=batch,
-    )  # fmt: skip
+        torch.as_tensor(audio, dtype=torch.float32)[None],
+        RATE,
+        hop_samples,
+        LOWEST_HZ,
+        HIGHEST_HZ,
+        model,
+        decoder=torchcrepe.decode.weighted_argmax,
+        return_periodicity=True,
+        batch_size=batch,
+    )
     f0, confidence = f0[0, :count].numpy(), confidence[0, :count].numpy()
     padded = np.pad(np.abs(audio), WINDOW // 2)
     peak = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::hop_samples].max(1)[:count]

@@ -19,7 +19,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, r
 from ddsp_zoo.dsp.harmonic_ls import HarmonicFit, fit_windows
 from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.optimiser import decaying_adam
+from ddsp_zoo.learning.optimiser import decaying_adam
 from ddsp_zoo.pitch.assignment import follow_pitch
 from ddsp_zoo.sources import QUARTET
 
@@ -52,10 +52,17 @@ class MultiPitch(L.LightningModule):
     needs_pitch = True  # to learn from
 
     def __init__(
-        self, sources: tuple[str, ...] = QUARTET, sample_rate: int = 16000,
-        hop_samples: int = 256, segment_seconds: float = 4.0, width: int = 24, context: int = 128,
-        transposition: float = 300.0, learning_rate: float = 1e-3, decay_every: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        sources: tuple[str, ...] = QUARTET,
+        sample_rate: int = 16000,
+        hop_samples: int = 256,
+        segment_seconds: float = 4.0,
+        width: int = 24,
+        context: int = 128,
+        transposition: float = 300.0,
+        learning_rate: float = 1e-3,
+        decay_every: int = 0,
+    ) -> None:
         super().__init__()
         self.sources, self.sample_rate, self.hop_samples = tuple(sources), sample_rate, hop_samples
         self.segment_samples = round(segment_seconds * sample_rate)
@@ -117,10 +124,10 @@ class MultiPitch(L.LightningModule):
         by_voice, any_voice = self(mixture, kept.shape[1], shift)
         parts = {
             "voices": -(truth * log_softmax(by_voice.float(), -1)).sum(-1).mean(),
-            "pitches": PITCHES / 10 * binary_cross_entropy_with_logits(
-                any_voice.float(), (truth[..., :-1] / truth.amax()).amax(1)
-            ),
-        }  # fmt: skip
+            "pitches": PITCHES
+            / 10
+            * binary_cross_entropy_with_logits(any_voice.float(), (truth[..., :-1] / truth.amax()).amax(1)),
+        }
         loss = parts["voices"] + parts["pitches"]
         named = {f"{stage}/{name}": value for name, value in (parts | {"loss": loss}).items()}
         self.log_dict(named, prog_bar=True, batch_size=len(kept), sync_dist=stage != "train")

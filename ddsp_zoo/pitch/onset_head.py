@@ -15,7 +15,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, pad, relu, smo
 
 from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.optimiser import decaying_adam
+from ddsp_zoo.learning.optimiser import decaying_adam
 from ddsp_zoo.pitch.onset_corruption import corrupted, muddied
 from ddsp_zoo.pitch.onsets import Evidence, Times, keep_pitched, pick_peaks
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
@@ -55,10 +55,18 @@ class OnsetHead(L.LightningModule):
     needs_pitch = True  # to learn from
 
     def __init__(
-        self, sources: tuple[str, ...] = tuple(GUITAR_STRINGS_HZ), sample_rate: int = 16000, hop_samples: int = 64,
-        segment_seconds: float = 4.0, width: int = 64, apart: float = 0.3, gain_db: float = 6.0,
-        threshold: float = 0.45, learning_rate: float = 2e-3, decay_every: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        sources: tuple[str, ...] = tuple(GUITAR_STRINGS_HZ),
+        sample_rate: int = 16000,
+        hop_samples: int = 64,
+        segment_seconds: float = 4.0,
+        width: int = 64,
+        apart: float = 0.3,
+        gain_db: float = 6.0,
+        threshold: float = 0.45,
+        learning_rate: float = 2e-3,
+        decay_every: int = 0,
+    ) -> None:
         super().__init__()
         self.sources, self.sample_rate, self.hop_samples = tuple(sources), sample_rate, hop_samples
         self.stride = STRIDE * hop_samples

@@ -85,8 +85,8 @@ def make_detector(name: str, checkpoint: str | Path | None = None) -> Detector:
                 f"There is no onset detector {name!r}: choose one of {', '.join([*DETECTORS, 'learned'])}."
             )
         return DETECTORS[name]
-    from ddsp_zoo.hub import load
     from ddsp_zoo.pitch.onset_head import OnsetHead
+    from ddsp_zoo.zoo.hub import load
 
     if checkpoint is None:
         raise DdspZooError("The learned onset detector needs a checkpoint: train recipes/string_onsets.yaml.")

@@ -24,9 +24,15 @@ class BandedSinusoids(Synth):
     level_controls = ("amplitude", "noise_magnitude", "loudness")
 
     def __init__(
-        self, sample_rate: int, hop: int, bands: int = 128, bins: int = 5, lowest_hz: float = 20.0,
-        noise_points: int = 257, frequency_gradient: float = 1.0,
-    ) -> None:  # fmt: skip
+        self,
+        sample_rate: int,
+        hop: int,
+        bands: int = 128,
+        bins: int = 5,
+        lowest_hz: float = 20.0,
+        noise_points: int = 257,
+        frequency_gradient: float = 1.0,
+    ) -> None:
         """``bins``: places in a band that a sinusoid's frequency is classified into; ``noise_points`` of the noise's
         filters; ``frequency_gradient``: by how much the audio's gradient by the frequencies is multiplied."""
         super().__init__(sample_rate, hop)
@@ -36,12 +42,29 @@ class BandedSinusoids(Synth):
         self._response_of_bands = self._to_points(noise_points)
         self.controls = ControlSet(
             (
-                Control("frequency_hz", "Hz", "frequency of the sinusoid of each band", lowest_hz, nyquist, size=bands,
-                        curve="mel_bins", bins=bins),
-                Control("amplitude", "1", "amplitude of the sinusoid of each band", size=bands, curve="amplitude"),
-                Control("noise_magnitude", "1", "noise response in each band", high=2.0, size=bands, curve="amplitude"),
+                Control(
+                    "frequency_hz",
+                    "Hz",
+                    "frequency of the sinusoid of each band",
+                    lowest_hz,
+                    nyquist,
+                    size=bands,
+                    curve="mel_bins",
+                    bins=bins,
+                ),
+                Control(
+                    "amplitude", "1", "amplitude of the sinusoid of each band", size=bands, curve="amplitude"
+                ),
+                Control(
+                    "noise_magnitude",
+                    "1",
+                    "noise response in each band",
+                    high=2.0,
+                    size=bands,
+                    curve="amplitude",
+                ),
             )
-        )  # fmt: skip
+        )
 
     def constrain(self, raw: Tensor) -> Controls:
         """Raw (B, S, N, channels) -> controls, and the loudness that they have together."""

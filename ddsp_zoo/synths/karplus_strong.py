@@ -63,10 +63,17 @@ class KarplusStrong(Synth):
     noise_gains = 64
 
     def __init__(
-        self, sample_rate: int, hop: int, predicts: Sequence[str] = ("excitation_gain", "damping", "dynamics"),
-        loop_filter: LoopFilter = "one_zero", excitation: Excitation = "burst", hold_pitch: bool = False,
-        clip: bool = False, oversampling: int = 2, faults: Sequence[str] = (),
-    ) -> None:  # fmt: skip
+        self,
+        sample_rate: int,
+        hop: int,
+        predicts: Sequence[str] = ("excitation_gain", "damping", "dynamics"),
+        loop_filter: LoopFilter = "one_zero",
+        excitation: Excitation = "burst",
+        hold_pitch: bool = False,
+        clip: bool = False,
+        oversampling: int = 2,
+        faults: Sequence[str] = (),
+    ) -> None:
         super().__init__(sample_rate, hop)
         self.oversampling = oversampling
         self.loop_rate, self.loop_hop = sample_rate * oversampling, hop * oversampling
@@ -77,23 +84,46 @@ class KarplusStrong(Synth):
         _check_names("fault", faults, FAULTS)
         self.controls = ControlSet(tuple(known[name] for name in predicts))
         self.fixed = {
-            "excitation_gain": 1.0, "damping": 0.5, "dynamics": 0.0, "ceiling": 1.0,
+            "excitation_gain": 1.0,
+            "damping": 0.5,
+            "dynamics": 0.0,
+            "ceiling": 1.0,
             "feedback": self.feedback if "damping" in predicts else self.lossless,
-        }  # fmt: skip
+        }
 
     def known_controls(self) -> dict[str, Control]:
         """Every control that a network may predict, by name."""
         controls = (
-            Control("excitation_gain", "1", "a: strength of the pluck", curve="amplitude",
-                    size=self.noise_gains if self.excitation == "noise" else 1),
-            Control("damping", "1", "b: loop filter, 0.5 damps high partials most", high=0.5, curve="amplitude"),
-            Control("dynamics", "1", "r: excitation low-pass, high for a soft pluck", high=0.95, curve="amplitude"),
-            Control("feedback", "1", "rho: what is left after a round of the loop", high=self.lossless, offset=4.0),
-            Control("t60_seconds", "s", "decay time of the fundamental, in place of rho", 0.1, 30.0, curve="log"),
-            Control("cutoff_hz", "Hz", "f_c: of the loop's one-pole low-pass", LOWEST_F0_HZ, self.loop_rate / 2),
-            Control("balance", "1", "b: share of the burst against what the string keeps", 1 - self.lossless,
-                    offset=-4.0),
-        )  # fmt: skip
+            Control(
+                "excitation_gain",
+                "1",
+                "a: strength of the pluck",
+                curve="amplitude",
+                size=self.noise_gains if self.excitation == "noise" else 1,
+            ),
+            Control(
+                "damping", "1", "b: loop filter, 0.5 damps high partials most", high=0.5, curve="amplitude"
+            ),
+            Control(
+                "dynamics", "1", "r: excitation low-pass, high for a soft pluck", high=0.95, curve="amplitude"
+            ),
+            Control(
+                "feedback", "1", "rho: what is left after a round of the loop", high=self.lossless, offset=4.0
+            ),
+            Control(
+                "t60_seconds", "s", "decay time of the fundamental, in place of rho", 0.1, 30.0, curve="log"
+            ),
+            Control(
+                "cutoff_hz", "Hz", "f_c: of the loop's one-pole low-pass", LOWEST_F0_HZ, self.loop_rate / 2
+            ),
+            Control(
+                "balance",
+                "1",
+                "b: share of the burst against what the string keeps",
+                1 - self.lossless,
+                offset=-4.0,
+            ),
+        )
         if "range" in self.faults:
             controls = tuple(_published_range(control) for control in controls)
         return {control.name: control for control in controls}
@@ -121,10 +151,16 @@ class KarplusStrong(Synth):
         if self.clip:
             ceiling = upsample_linear(flat["ceiling"][..., 0], self.loop_hop)
         audio, _ = string_loop(
-            excitation / ceiling, self._delay(f0_hz, smoothing), voiced * self._feedback(flat, f0_hz, smoothing),
-            smoothing, self.loop_hop,
-            loop_filter=self.loop_filter, onset=jump, dc_pole=dc_pole, clip=self.clip,
-        )  # fmt: skip
+            excitation / ceiling,
+            self._delay(f0_hz, smoothing),
+            voiced * self._feedback(flat, f0_hz, smoothing),
+            smoothing,
+            self.loop_hop,
+            loop_filter=self.loop_filter,
+            onset=jump,
+            dc_pole=dc_pole,
+            clip=self.clip,
+        )
         audio = audio * ceiling
         if self.oversampling > 1:
             audio = import_torchaudio().functional.resample(audio, self.loop_rate, self.sample_rate)

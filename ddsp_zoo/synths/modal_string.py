@@ -62,26 +62,38 @@ class ModalString(Synth):
         self.centres_hz = torch.logspace(math.log10(BODY_LOW_HZ), math.log10(BODY_HIGH_HZ), body_bands)
         optional = {
             "pick": (Control("pick_position", "1", "share of the string's length", 0.03, 0.5),),
-            "body": (Control("body_db", "dB", "response of the body, 70 Hz to 8 kHz", -20.0, 20.0, size=body_bands),),
+            "body": (
+                Control(
+                    "body_db", "dB", "response of the body, 70 Hz to 8 kHz", -20.0, 20.0, size=body_bands
+                ),
+            ),
             "stiffness": (Control("inharmonicity", "1", "B of a stiff string", 1e-6, 3e-4, curve="log"),),
             "polarisation": (
                 Control("second_share", "1", "of the polarisation that decays faster", offset=-3.0),
                 Control("second_speed", "1", "its decay over that of the first", 1.0, 20.0, curve="log"),
             ),
-            "release": (Control("release_seconds", "s", "T60 once the finger lifts", 0.02, 1.0, curve="log"),),
+            "release": (
+                Control("release_seconds", "s", "T60 once the finger lifts", 0.02, 1.0, curve="log"),
+            ),
             "attack": (
-                Control("attack_gain", "1", "noise of pick or finger", high=0.3, curve="amplitude", offset=-1.0),
+                Control(
+                    "attack_gain", "1", "noise of pick or finger", high=0.3, curve="amplitude", offset=-1.0
+                ),
                 Control("attack_seconds", "s", "T60 of that noise", 0.005, 0.06, curve="log"),
                 Control("attack_db", "dB", "its colour, 0 Hz to Nyquist", -20.0, 20.0, size=ATTACK_BANDS),
             ),
-        }  # fmt: skip
-        self.controls = ControlSet((
-            Control("pluck_gain", "1", "amplitude of the fundamental", curve="amplitude"),
-            Control("cutoff_hz", "Hz", "of the pluck, low for a soft one", 80.0, sample_rate / 2, curve="log"),
-            Control("t60_seconds", "s", "decay time of the lowest partials", 0.1, 30.0, curve="log"),
-            Control("treble_loss", "1/s", "how much sooner 1 kHz is 60 dB down", 0.01, 20.0, curve="log"),
-            *(control for name in EXTRAS if name in extras for control in optional[name]),
-        ))  # fmt: skip
+        }
+        self.controls = ControlSet(
+            (
+                Control("pluck_gain", "1", "amplitude of the fundamental", curve="amplitude"),
+                Control(
+                    "cutoff_hz", "Hz", "of the pluck, low for a soft one", 80.0, sample_rate / 2, curve="log"
+                ),
+                Control("t60_seconds", "s", "decay time of the lowest partials", 0.1, 30.0, curve="log"),
+                Control("treble_loss", "1/s", "how much sooner 1 kHz is 60 dB down", 0.01, 20.0, curve="log"),
+                *(control for name in EXTRAS if name in extras for control in optional[name]),
+            )
+        )
 
     def render(self, controls: Controls, generator: torch.Generator | None = None) -> Sound:
         """Predicted controls, f0_hz and onset, each (B, S, N, k) -> audio (B, S, N * hop)."""

@@ -41,9 +41,13 @@ class OneParameterString(Synth):
     burst_seconds = 0.005
 
     def __init__(
-        self, sample_rate: int, hop: int, excitation: Excitation = "random", excitation_seed: int = 0,
+        self,
+        sample_rate: int,
+        hop: int,
+        excitation: Excitation = "random",
+        excitation_seed: int = 0,
         faults: Collection[str] = (),
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(sample_rate, hop)
         self.excitation, self.excitation_seed, self.faults = excitation, excitation_seed, faults
         text, nyquist = "f_c: cutoff of the low-pass in the loop", sample_rate / 2

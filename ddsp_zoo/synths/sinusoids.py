@@ -45,9 +45,14 @@ class SinusoidsPlusNoise(Synth):
     level_controls = ("amplitude", "loudness", "noise_magnitude")
 
     def __init__(
-        self, sample_rate: int, hop: int, sinusoids: int = 100, noise_bands: int = 65, bins: int = 64,
+        self,
+        sample_rate: int,
+        hop: int,
+        sinusoids: int = 100,
+        noise_bands: int = 65,
+        bins: int = 64,
         quirks: Collection[str] = (),
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(sample_rate, hop)
         if unknown := set(quirks) - set(QUIRKS):
             raise DdspZooError(
@@ -67,14 +72,30 @@ class SinusoidsPlusNoise(Synth):
         text, one_level = "summed amplitude of the sinusoids", "clip_loudness" in self.quirks
         quiet = 0.0 if bare else -2.0
         return (
-            kind("frequency_hz", "Hz", "frequency of each sinusoid", LOWEST_HZ, self.sample_rate / 2,
-                 size=sinusoids, curve="log_bins", bins=bins),
+            kind(
+                "frequency_hz",
+                "Hz",
+                "frequency of each sinusoid",
+                LOWEST_HZ,
+                self.sample_rate / 2,
+                size=sinusoids,
+                curve="log_bins",
+                bins=bins,
+            ),
             Control("amplitude", "1", "amplitude of each sinusoid", size=sinusoids, curve="amplitude"),
-            Control("loudness", "1", text, offset=quiet) if one_level
+            Control("loudness", "1", text, offset=quiet)
+            if one_level
             else Control("loudness", "1", text, high=2.0, curve="amplitude", offset=quiet),
-            Control("noise_magnitude", "1", "noise response, 0 Hz to Nyquist", high=2.0, size=noise_bands,
-                    curve="amplitude", offset=0.0 if bare else -1.5),
-        )  # fmt: skip
+            Control(
+                "noise_magnitude",
+                "1",
+                "noise response, 0 Hz to Nyquist",
+                high=2.0,
+                size=noise_bands,
+                curve="amplitude",
+                offset=0.0 if bare else -1.5,
+            ),
+        )
 
     def constrain(self, raw: Tensor) -> Controls:
         """Raw (B, S, N, channels) -> controls, with the amplitudes normalised and scaled by the loudness."""

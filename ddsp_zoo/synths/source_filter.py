@@ -31,21 +31,46 @@ class SourceFilter(Synth):
     level_controls = ("harmonic_amplitude", "noise_gain")
 
     def __init__(
-        self, sample_rate: int, hop: int, harmonics: int = 101, order: int = 20, noise_bands: int = 40,
+        self,
+        sample_rate: int,
+        hop: int,
+        harmonics: int = 101,
+        order: int = 20,
+        noise_bands: int = 40,
         filtering: Literal["samplewise", "framewise"] = "samplewise",
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(sample_rate, hop)
         self.harmonics, self.filtering = harmonics, filtering
         self.controls = ControlSet(
             (
-                Control("harmonic_amplitude", "1", "alpha: loudness of the vocal folds", high=2.0, curve="amplitude"),
+                Control(
+                    "harmonic_amplitude",
+                    "1",
+                    "alpha: loudness of the vocal folds",
+                    high=2.0,
+                    curve="amplitude",
+                ),
                 Control("noise_gain", "1", "g: loudness of the breath", curve="amplitude"),
-                Control("lsf", "rad", "line spectral frequencies of the vocal tract", 0.0, torch.pi, size=order,
-                        curve="lsf"),
-                Control("noise_magnitude", "1", "colour of the breath, 0 Hz to Nyquist", high=2.0, size=noise_bands,
-                        curve="amplitude", slope=2.5),
+                Control(
+                    "lsf",
+                    "rad",
+                    "line spectral frequencies of the vocal tract",
+                    0.0,
+                    torch.pi,
+                    size=order,
+                    curve="lsf",
+                ),
+                Control(
+                    "noise_magnitude",
+                    "1",
+                    "colour of the breath, 0 Hz to Nyquist",
+                    high=2.0,
+                    size=noise_bands,
+                    curve="amplitude",
+                    slope=2.5,
+                ),
             )
-        )  # fmt: skip
+        )
 
     def render(self, controls: Controls, generator: torch.Generator | None = None) -> Sound:
         """Predicted controls and f0_hz, each (B, S, N, k) -> audio (B, S, N * hop)."""

@@ -8,7 +8,6 @@ import torch
 from tiny import tiny_ast
 from torch import Tensor
 
-from ddsp_zoo import hub
 from ddsp_zoo.dsp.mel import hz_to_mel
 from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.errors import DdspZooError
@@ -16,6 +15,7 @@ from ddsp_zoo.models import AstDdsp, Rendered
 from ddsp_zoo.networks.band_features import Bands
 from ddsp_zoo.networks.pretrained_ast import make_transformer
 from ddsp_zoo.synths.control import Controls
+from ddsp_zoo.zoo import hub
 
 BAND = ["bass", "drums", "guitar", "rest"]
 

@@ -196,6 +196,12 @@ def test_published_recipes_differ_in_excitations_and_learning_rate_alone() -> No
         rest.add(str(recipe))
     random, same = "random", "reproducible"
     assert len(rest) == 1 and settings == {
-        1: (random, random, 1e-3), 9: (random, random, 5e-6), 8: (same, random, 1e-3), 4: (same, random, 1e-5),
-        6: (same, random, 5e-6), 5: (same, random, 1e-6), 7: (same, same, 1e-3), 10: (same, same, 5e-6),
-    }  # fmt: skip
+        1: (random, random, 1e-3),
+        9: (random, random, 5e-6),
+        8: (same, random, 1e-3),
+        4: (same, random, 1e-5),
+        6: (same, random, 5e-6),
+        5: (same, random, 1e-6),
+        7: (same, same, 1e-3),
+        10: (same, same, 5e-6),
+    }

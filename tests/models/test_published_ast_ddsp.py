@@ -8,10 +8,10 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from ddsp_zoo import hub
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.models import PublishedAstDdsp, published_ast_ddsp
 from ddsp_zoo.models.published_ast_ddsp import QUIRKS, is_loud
+from ddsp_zoo.zoo import hub
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 TINY = {"width": 32, "depth": 1, "heads": 2, "sinusoids": 3, "bins": 8, "noise_bands": 9}

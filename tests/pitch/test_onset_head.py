@@ -37,8 +37,11 @@ def played(rng: np.random.Generator, seconds: float = 1.024) -> dict[str, torch.
                 onset[row, frame] = 1
     f0 = torch.tensor(list(PITCH.values()))[:, None].expand(-1, onset.shape[1])
     return {
-        "mixture": sources.sum(0)[None], "sources": sources[None], "f0_hz": f0[None], "onset": onset[None]
-    }  # fmt: skip
+        "mixture": sources.sum(0)[None],
+        "sources": sources[None],
+        "f0_hz": f0[None],
+        "onset": onset[None],
+    }
 
 
 def test_size():

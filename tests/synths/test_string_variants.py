@@ -95,10 +95,14 @@ def test_any_raw_values_sound_finite_with_finite_gradients_in_every_control(synt
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(
     predicts=st.sets(st.sampled_from(sorted(set(KarplusStrong(RATE, HOP).known_controls())))),
-    loop_filter=st.sampled_from(["one_zero", "one_pole"]), excitation=st.sampled_from(["burst", "noise"]),
-    hold_pitch=st.booleans(), clip=st.booleans(), oversampling=st.integers(1, 2), seed=st.integers(0, 99),
+    loop_filter=st.sampled_from(["one_zero", "one_pole"]),
+    excitation=st.sampled_from(["burst", "noise"]),
+    hold_pitch=st.booleans(),
+    clip=st.booleans(),
+    oversampling=st.integers(1, 2),
+    seed=st.integers(0, 99),
     faults=st.sets(st.sampled_from(sorted(set(FAULTS) - {"range"}))),
-)  # fmt: skip
+)
 def test_any_choice_of_options_is_stable(
     predicts, loop_filter, excitation, hold_pitch, clip, oversampling, seed, faults
 ):

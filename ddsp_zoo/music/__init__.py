@@ -1,0 +1,1 @@
+"""Music that the package invents and renders: signals, effects, instruments, scores."""

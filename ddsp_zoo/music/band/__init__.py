@@ -1,0 +1,1 @@
+"""Bands: scores, sounds and the renderer of bass, drums, guitar and others."""

@@ -1,0 +1,221 @@
+"""Banks of notes for rendered bands, made once: from soundfonts, folders of recorded notes, and drum kits."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+import soxr
+from filelock import FileLock
+
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.files.rendered import fingerprint, make_folder
+from ddsp_zoo.music import soundfonts
+from ddsp_zoo.music.band.scores import DRUM_CHANNEL, Note, Part
+from ddsp_zoo.music.drum_kits import read_kit
+from ddsp_zoo.music.sampler import Bank, Recording, for_program, play_rate, write_bank
+from ddsp_zoo.music.signals import Audio, fade
+
+VERSION = 1  # to be raised whenever a change below changes the recordings
+HOLD_SECONDS, PAUSE_SECONDS = 4.0, 1.0
+DRUM_SECONDS = 2.5
+END_SECONDS = 0.4  # over which a recording that is cut off fades
+VELOCITIES, DRUM_VELOCITIES = (0.45, 0.92), (0.3, 0.65, 0.97)
+# General MIDI programs from a number on: lowest and highest note that is recorded, and the step between two notes.
+RANGES = ((0, (33, 97, 4)), (24, (37, 86, 3)), (32, (25, 61, 3)), (40, (33, 97, 4)))
+DRUMS = range(35, 82)
+SOFTEST = 10 ** (-60 / 20)  # relative to a recording's peak: what is softer at its ends is cut off
+SEMITONES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
+NOTE_NAME = re.compile(r"([a-g])([#b]?)(-?\d)(?:_.*)?", re.IGNORECASE)
+LAYER = re.compile(r"_vl?(\d+)", re.IGNORECASE)
+SFZ_REGION = re.compile(r"<region>([^<]*)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a bank comes from: a preset of a soundfont (MIDI bank 128: drums), a folder of notes, a drum kit."""
+
+    kind: str  # "preset", "notes" or "kit"
+    path: Path
+    bank: int = 0
+    program: int = 0
+
+    def name(self, rate_hz: int) -> str:
+        """Name of its bank: the same sounds at the same rate have the same name wherever they lie."""
+        files = sorted(self.path.rglob("*")) if self.path.is_dir() else [self.path]
+        sizes = [(file.name, file.stat().st_size) for file in files if file.is_file()]
+        return fingerprint(
+            version=VERSION,
+            kind=self.kind,
+            name=self.path.name,
+            files=sizes,
+            bank=self.bank,
+            program=self.program,
+            rate=rate_hz,
+        )
+
+
+def open_bank(source: Source, root: Path, rate_hz: int) -> Bank:
+    """The bank of a source for audio at ``rate_hz``, made and kept below ``root`` when it is first wanted."""
+    folder = root / source.name(rate_hz)
+    if not folder.exists():
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / f".{folder.name}.lock"):  # another process may be making it
+            if not folder.exists():
+                make_folder(folder, (source, rate_hz), _make)
+    return Bank.read(folder)
+
+
+def _make(folder: Path, settings: tuple[Source, int]) -> None:
+    source, rate_hz = settings
+    record = {"preset": record_preset, "notes": read_notes, "kit": read_drums}[source.kind]
+    write_bank(folder, record(source, play_rate(rate_hz)))
+
+
+# ---- soundfonts
+
+
+def record_preset(source: Source, rate_hz: int) -> list[Recording]:
+    """Let fluidsynth play a preset once through: some notes of its range or all drums, soft and loud."""
+    drums = source.bank == soundfonts.DRUM_BANK
+    numbers = DRUMS if drums else range(*for_program(RANGES, source.program))
+    held = DRUM_SECONDS if drums else HOLD_SECONDS
+    slot = held if drums else held + PAUSE_SECONDS
+    wanted = [(midi, v) for midi in numbers for v in (DRUM_VELOCITIES if drums else VELOCITIES)]
+    notes = tuple(Note(place * slot, held - 0.02, *want) for place, want in enumerate(wanted))
+    # A font that is one kit has it on an ordinary channel, under program 0.
+    single = drums and soundfonts.read_soundfont(source.path).single_kit
+    part = Part("drums" if drums else "other", source.program, notes)
+    audio = soundfonts.play((part,), source.path, len(notes) * slot, 0 if single else DRUM_CHANNEL)
+    audio = soxr.resample(audio, soundfonts.PLAYER_RATE_HZ, rate_hz)
+    recordings = []
+    for place, (midi, velocity) in enumerate(wanted):
+        cut = audio[round(place * slot * rate_hz) :][: round((held - 0.03) * rate_hz)]
+        if np.abs(cut).max() > 1e-4:
+            recordings.append(_looped(midi, velocity, cut, rate_hz, not drums))
+    if not recordings:
+        raise DdspZooError(f"Preset {source.program} of {source.path} is silent: use another soundfont.")
+    return recordings
+
+
+def _looped(midi: int, velocity: float, audio: Audio, rate_hz: int, may_loop: bool) -> Recording:
+    """A recording that goes on for ever, if its tone is a steady one, else one that ends when it has died away."""
+    audio = _trimmed(audio.copy(), rate_hz)
+    half = rate_hz // 2
+    if may_loop and len(audio) > 6 * half:
+        early, late = (
+            np.sqrt(np.mean(np.square(part))) for part in (audio[2 * half : 4 * half], audio[-2 * half :])
+        )
+        if late > 0.75 * early:
+            audio, loop = loop_smoothly(audio, rate_hz)
+            return Recording(midi, velocity, audio, velocity, loop=loop)
+    cut_off = np.abs(audio[-half // 10 :]).max() > 10 ** (-50 / 20) * np.abs(audio).max()
+    return Recording(midi, velocity, fade(audio, 0, END_SECONDS if cut_off else 0.02, rate_hz), velocity)
+
+
+def loop_smoothly(audio: Audio, rate_hz: int) -> tuple[Audio, int]:
+    """Blend the end of a steady tone (T,) into an earlier stretch that it resembles -> (T' <= T,), and where that was.
+
+    From the end of what is returned one may go on at that sample: the last 3 samples are those that follow it.
+    """
+    cross, search, start = round(0.12 * rate_hz), round(0.05 * rate_hz), round(1.2 * rate_hz)
+    goal, window = audio[start - cross : start], audio[-(cross + search) :]
+    power = np.convolve(np.square(window), np.ones(cross), "valid")
+    likeness = np.correlate(window, goal, "valid") / np.sqrt(power + 1e-12)
+    end = len(audio) - search + int(np.argmax(likeness))
+    weight = np.linspace(0, 1, cross)  # the two are alike: amplitudes add, not powers
+    blend = (1 - weight) * audio[end - cross : end] + weight * goal
+    return np.concatenate([audio[: end - cross], blend, audio[start : start + 3]]), start
+
+
+def _trimmed(audio: Audio, rate_hz: int, lead_seconds: float = 0.002) -> Audio:
+    """A recording without the silence before and after it."""
+    loud = np.flatnonzero(np.abs(audio) > SOFTEST * np.abs(audio).max())
+    first = max(int(loud[0]) - round(lead_seconds * rate_hz), 0)
+    return fade(audio[first : loud[-1] + 1], 0.0005, 0, rate_hz)
+
+
+# ---- recorded notes
+
+
+def read_notes(source: Source, rate_hz: int) -> list[Recording]:
+    """Notes of a folder, placed by its .sfz file or named by pitch (a4_vl3.flac, A#3.wav; A4 is 440 Hz)."""
+    named = _sfz_notes(source.path) or _named_notes(source.path)
+    if not named:
+        raise DdspZooError(
+            f"{source.path} holds no recorded notes: it needs an .sfz file or WAV or FLAC files named by pitch, "
+            "as A#3.flac."
+        )
+    recordings = []
+    for path, midi, velocity in named:
+        audio = _trimmed(read_audio(path, rate_hz)[: round(6 * rate_hz)], rate_hz)
+        level = np.sqrt(np.mean(np.square(audio[: round(0.3 * rate_hz)])))
+        audio = fade(audio / max(level, 1e-6) * 0.1, 0, END_SECONDS, rate_hz)
+        recordings.append(Recording(sounding_midi(audio, midi, rate_hz), velocity, audio))
+    return recordings
+
+
+def _sfz_notes(folder: Path) -> list[tuple[Path, int, float]]:
+    """Files, pitches and velocities of the first .sfz file whose samples are there."""
+    for sfz in sorted(folder.glob("*.sfz")):
+        found = {}
+        for region in SFZ_REGION.findall(sfz.read_text(errors="replace")):
+            values = dict(re.findall(r"(\w+)=(.+?)(?=\s+\w+=|\s*$)", region, re.MULTILINE))
+            key = values.get("pitch_keycenter", values.get("key", ""))
+            name = values.get("sample", "").replace("\\", "/")
+            path = next((p for p in (folder / name, folder / Path(name).name) if name and p.is_file()), None)
+            if path and key.isdigit():
+                found.setdefault(path, (path, int(key), int(values.get("hivel", 127)) / 127))
+        if found:
+            return list(found.values())
+    return []
+
+
+def _named_notes(folder: Path) -> list[tuple[Path, int, float]]:
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in (".flac", ".wav", ".aiff")]
+    named = [(path, found) for path in paths if (found := NOTE_NAME.fullmatch(path.stem))]
+    layer_of = {path: int(layer[1]) if (layer := LAYER.search(path.stem)) else 0 for path, _ in named}
+    layers = sorted(set(layer_of.values()))
+    velocities = np.linspace(0.5, 1.0, len(layers)).tolist() if len(layers) > 1 else [0.8]
+    notes = []
+    for path, found in named:
+        semitone = SEMITONES[found[1].lower()] + {"#": 1, "b": -1, "": 0}[found[2]]
+        velocity = velocities[layers.index(layer_of[path])]
+        notes.append((path, semitone + 12 * (int(found[3]) + 1), velocity))
+    return notes
+
+
+def read_audio(path: Path, rate_hz: int) -> Audio:
+    """A file, mono, at another rate; `DdspZooError` where it cannot be read or is silent."""
+    try:
+        audio, rate = sf.read(path, dtype="float64", always_2d=True)
+    except (sf.LibsndfileError, OSError) as error:
+        raise DdspZooError(f"{path} cannot be read ({error}): mend or remove it.") from error
+    if not len(audio) or not np.abs(audio).max() > 1e-5:
+        raise DdspZooError(f"{path} is silent: remove it.")
+    return soxr.resample(audio.mean(1), rate, rate_hz)
+
+
+def sounding_midi(audio: Audio, midi: float, rate_hz: int) -> float:
+    """The pitch within 70 cents of ``midi`` at which the first six partials of a note are strongest together."""
+    part = audio[round(0.05 * rate_hz) : round(1.5 * rate_hz)]
+    size = 1 << 18
+    spectrum = np.log(np.abs(np.fft.rfft(part * np.hanning(len(part)), size)) + 1e-9)
+    tried = np.arange(-70, 71, 1.0) / 100
+    bins = np.outer(440 * 2 ** ((midi + tried - 69) / 12), np.arange(1, 7)) * size / rate_hz
+    return midi + float(tried[spectrum[np.minimum(np.rint(bins).astype(int), size // 2)].sum(1).argmax()])
+
+
+# ---- drum kits
+
+
+def read_drums(source: Source, rate_hz: int) -> list[Recording]:
+    """Hits of a Hydrogen drum kit under their General MIDI numbers."""
+    recordings = []
+    for hit in read_kit(source.path):
+        audio = _trimmed(read_audio(hit.path, rate_hz)[: round(DRUM_SECONDS * rate_hz)], rate_hz)
+        whole = len(audio) < (DRUM_SECONDS - 0.1) * rate_hz
+        audio = fade(audio * hit.gain, 0, 0.02 if whole else END_SECONDS, rate_hz)
+        recordings.append(Recording(hit.midi, hit.velocity, audio, variant=hit.variant))
+    return recordings

@@ -1,0 +1,1 @@
+"""Choirs: invented chorales and the singers that sing them."""

@@ -1,0 +1,1 @@
+"""Guitars: what is played on six strings, and how each note sounds."""

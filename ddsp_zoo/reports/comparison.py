@@ -1,0 +1,157 @@
+"""Evaluations of several models, read from their folders and put side by side where they measure the same frames."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.measuring.protocol import OF_THE_MODEL
+from ddsp_zoo.measuring.tables import metric_names
+from ddsp_zoo.reports.figures import COLOURS, HUES, UNKNOWN, tints
+
+SAME_DB = 0.1  # mean difference of SI-SDR under which a baseline says the same for two models
+NEEDED = {"model", "data", "split", "sources", "sample_rate", "frame_seconds", "seeds", "systems"}
+
+Row = dict[str, Any]
+
+
+class Measured(NamedTuple):
+    """What `ddsp-zoo evaluate` has left in a folder, and the name of the model in the comparison."""
+
+    name: str
+    folder: Path
+    protocol: dict[str, Any]
+    rows: list[Row]
+
+    def of(self, system: str) -> list[Row]:
+        """The rows of one system."""
+        return [row for row in self.rows if row["system"] == system]
+
+
+def read(folders: Sequence[str | Path]) -> list[Measured]:
+    """The evaluations in folders, each named by its model; by its folder where a model comes twice.
+
+    Raises `DdspZooError` where a folder is named twice, holds no evaluation or a damaged one.
+    """
+    contents = [_read(Path(folder)) for folder in folders]
+    names = distinct_names(folders, [protocol["model"] for protocol, _ in contents])
+    return [Measured(name, Path(path), *content) for name, path, content in zip(names, folders, contents)]
+
+
+def distinct_names(folders: Sequence[str | Path], names: Sequence[str] = ()) -> list[str]:
+    """What to call folders: ``names`` where they differ, else the folders' own names, else their paths."""
+    paths = [Path(folder).resolve() for folder in folders]
+    for candidates in (list(names), [path.name for path in paths], [str(folder) for folder in folders]):
+        if len(candidates) == len(paths) == len(set(candidates)) == len(set(paths)):
+            return candidates
+    raise DdspZooError("A folder is named twice: name each of them once.")
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], list[Row]]:
+    """Protocol and rows of one evaluation."""
+    try:
+        protocol = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["protocol"]
+        with (folder / "rows.csv").open(newline="", encoding="utf-8") as file:
+            rows = [_typed(row) for row in csv.DictReader(file)]
+        if not rows or not NEEDED <= set(protocol):
+            raise ValueError
+    except OSError as error:
+        raise DdspZooError(
+            f"{folder} holds no evaluation ({Path(error.filename).name}: {error.strerror}): name a folder that "
+            "`ddsp-zoo evaluate --out` wrote."
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DdspZooError(
+            f"The evaluation in {folder} is damaged: run `ddsp-zoo evaluate` again."
+        ) from error
+    return protocol, rows
+
+
+def _typed(row: dict[str, str]) -> Row:
+    """A line of rows.csv as `protocol.evaluate` gave it."""
+    numbers = {key: float(row[key]) for key in metric_names([row])}
+    return {
+        "track": row["track"],
+        "source": row["source"],
+        "frame": int(row["frame"]),
+        "system": row["system"],
+    } | numbers
+
+
+def comparable(measured: Sequence[Measured]) -> list[list[Measured]]:
+    """Groups that share data, split, rate and sources, in order of appearance.
+
+    Raises `DdspZooError` where evaluations that share all this measure other frames or other audio.
+    """
+    groups: dict[tuple[Any, ...], list[Measured]] = {}
+    for one in measured:
+        key = (*(one.protocol[key] for key in ("data", "split", "sample_rate")), *one.protocol["sources"])
+        groups.setdefault(key, []).append(one)
+    for first, *others in groups.values():
+        for other in others:
+            _check_same_frames(first, other)
+    return list(groups.values())
+
+
+def _check_same_frames(one: Measured, other: Measured) -> None:
+    """The mixture itself is measured without a model: it shows whether two evaluations heard the same."""
+    lengths = [x.protocol["frame_seconds"] for x in (one, other)]
+    if lengths[0] == lengths[1] and _difference_db(one.of("mixture"), other.of("mixture")) < SAME_DB:
+        return
+    raise DdspZooError(
+        f"{one.folder} and {other.folder} measure different frames of {one.protocol['data']}: evaluate both on the "
+        "same data and with the same --tracks, or report them apart."
+    )
+
+
+def _difference_db(rows: Sequence[Row], others: Sequence[Row]) -> float:
+    """Mean absolute difference of SI-SDR over frames; infinite where the frames are not the same."""
+    first, second = (
+        {(row["track"], row["source"], row["frame"]): row["si_sdr_db"] for row in group}
+        for group in (rows, others)
+    )
+    if set(first) != set(second):
+        return float("inf")
+    return float(np.nanmean([abs(value - second[frame]) for frame, value in first.items()]))
+
+
+def join(group: Sequence[Measured]) -> tuple[list[Row], dict[str, str]]:
+    """Rows of comparable models side by side, and the colour of each system in the order of a figure.
+
+    The outputs of a model are called "<model>: <system>". A baseline comes once, by its own name; where it says
+    something else for another model, which was given another pitch or has another window, again with that name.
+    """
+    rows: list[Row] = []
+    colours: dict[str, str] = {}
+    found = {row["system"] for one in group for row in one.rows}
+    for system in (*COLOURS, *sorted(found - set(COLOURS))):
+        if system in OF_THE_MODEL[1:]:
+            continue  # they come with the first
+        parts = _outputs(group) if system == OF_THE_MODEL[0] else _baseline(group, system)
+        for name, colour, chosen in parts:
+            rows += [row | {"system": name} for row in chosen]
+            colours[name] = colour
+    return rows, colours
+
+
+def _outputs(group: Sequence[Measured]) -> Iterator[tuple[str, str, list[Row]]]:
+    """Name, colour and rows of what each model puts out."""
+    for number, one in enumerate(group):
+        for system, colour in zip(OF_THE_MODEL, tints(HUES[number % len(HUES)])):
+            if rows := one.of(system):
+                yield f"{one.name}: {system}", colour, rows
+
+
+def _baseline(group: Sequence[Measured], system: str) -> Iterator[tuple[str, str, list[Row]]]:
+    """Name, colour and rows of every form of one baseline; noise is noise, whatever its seeds."""
+    forms: list[list[Row]] = []
+    for one in group:
+        rows = one.of(system)
+        known = system == "noise" and forms or any(_difference_db(rows, form) < SAME_DB for form in forms)
+        if rows and not known:
+            yield (f"{system} ({one.name})" if forms else system), COLOURS.get(system, UNKNOWN), rows
+            forms.append(rows)

@@ -1,0 +1,1 @@
+"""The zoo: manifest, checkpoints, loading by name."""
