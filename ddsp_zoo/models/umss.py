@@ -13,7 +13,6 @@ from ddsp_zoo.networks.mixture_encoder import MixtureEncoder, SourceDecoder
 from ddsp_zoo.pitch.multipitch import MultiPitch
 from ddsp_zoo.separation.masks import by_channel, shared_rest
 from ddsp_zoo.sources import QUARTET
-from ddsp_zoo.synths.control import Controls
 from ddsp_zoo.synths.source_filter import SourceFilter
 
 
@@ -103,11 +102,6 @@ class Umss(Separator):
         found = by_channel(mixture, lambda x: harmonic_least_squares(x, *pitch, windows=(short,)))
         learned = learned + super().masked(mixture - learned.sum(1), rendered, power)
         return (learned + shared_rest(mixture, found, power, self.mask_fft, self.hop_samples)) / 2
-
-    def given_controls(self, rendered: Rendered, stems: Tensor) -> Controls:
-        """The controls, with the line spectral frequencies in Hz, (B, S, N, 20)."""
-        lsf_hz = rendered.controls["lsf"] * self.sample_rate / (2 * torch.pi)
-        return {"lsf_hz": lsf_hz} | {name: x for name, x in rendered.controls.items() if name != "lsf"}
 
     def expected_partials(self, rendered: Rendered) -> dict[str, Tensor]:
         """What the network says of each harmonic and of the breath: the prior and the noise of the fit."""

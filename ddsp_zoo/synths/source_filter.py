@@ -52,11 +52,11 @@ class SourceFilter(Synth):
                 ),
                 Control("noise_gain", "1", "g: loudness of the breath", curve="amplitude"),
                 Control(
-                    "lsf",
-                    "rad",
+                    "lsf_hz",
+                    "Hz",
                     "line spectral frequencies of the vocal tract",
                     0.0,
-                    torch.pi,
+                    sample_rate / 2,
                     size=order,
                     curve="lsf",
                 ),
@@ -80,16 +80,20 @@ class SourceFilter(Synth):
             flat["f0_hz"][..., 0], self.harmonic_amplitudes(flat), self.sample_rate, self.hop
         )
         breath = filtered_noise(
-            flat["noise_magnitude"][:, :1], self.hop, generator, count=flat["lsf"].shape[1]
+            flat["noise_magnitude"][:, :1], self.hop, generator, count=flat["lsf_hz"].shape[1]
         )
         breath = breath * upsample_window(flat["noise_gain"][..., 0], self.hop)
-        reflection = lsf_to_reflection(flat["lsf"])
+        reflection = lsf_to_reflection(self._lsf(flat))
         if self.filtering == "framewise":
             tonal, noise = (framewise_allpole(x, reflection, self.hop) for x in (folds, breath))
         else:
             both, _ = allpole(torch.cat([folds, breath]), reflection.repeat(2, 1, 1), self.hop)
             tonal, noise = both.chunk(2)
         return Sound((tonal + noise).unflatten(0, shape), tonal.unflatten(0, shape))
+
+    def _lsf(self, controls: Controls) -> Tensor:
+        """Line spectral frequencies in radians a sample: lsf_hz (..., P) -> (..., P)."""
+        return controls["lsf_hz"] * (2 * torch.pi / self.sample_rate)
 
     def harmonic_amplitudes(self, controls: Controls) -> Tensor:
         """Amplitudes of the harmonics before the filter: f0_hz, harmonic_amplitude (..., N, 1) -> (..., N, H)."""
@@ -103,7 +107,7 @@ class SourceFilter(Synth):
         """Squared amplitude of each harmonic behind the filter, a prior for its phase-locked fit: -> (B, S, N, H)."""
         number = torch.arange(1, self.harmonics + 1, device=controls["f0_hz"].device)
         omega = 2 * torch.pi / self.sample_rate * controls["f0_hz"] * number
-        a = lsf_to_coefficients(controls["lsf"])
+        a = lsf_to_coefficients(self._lsf(controls))
         order = torch.arange(1, a.shape[-1] + 1, device=a.device)
         turned = torch.exp(-1j * omega[..., None] * order)
         response = 1 + (turned @ a[..., None].to(turned.dtype))[..., 0]
@@ -111,7 +115,7 @@ class SourceFilter(Synth):
 
     def breath_magnitudes(self, controls: Controls) -> Tensor:
         """Magnitude response of breath and filter from 0 Hz to Nyquist: -> (B, S, N, points)."""
-        lsf, colour = controls["lsf"], controls["noise_gain"] * controls["noise_magnitude"]
+        lsf, colour = self._lsf(controls), controls["noise_gain"] * controls["noise_magnitude"]
         points = 4 * colour.shape[-1] + 1
         colour = interpolate(colour.flatten(0, -3), points, mode="linear", align_corners=True)
         a = lsf_to_coefficients(lsf)
