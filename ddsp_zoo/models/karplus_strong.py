@@ -15,7 +15,7 @@ from ddsp_zoo.networks.string_listener import StringListener, pool_notes
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 from ddsp_zoo.synths.karplus_strong import Excitation, KarplusStrong
 
-CHUNK_SECONDS = 0.32  # of the fault "chunks"
+CHUNK_SECONDS = 0.32  # of the quirk "chunks"
 
 
 class KarplusStrongStrings(Separator):
@@ -35,7 +35,7 @@ class KarplusStrongStrings(Separator):
         oversampling: rate of the string loop over the sample rate (2: 32 kHz, as in A2 and from series B on).
         listens: hear each string at its own partials and judge every note as a whole (`StringListener`), in place of
             the thesis's network.
-        faults: what the authors' code does otherwise, by name (see `ddsp_zoo.synths.karplus_strong.FAULTS`).
+        quirks: what the authors' code does otherwise, by name (see `ddsp_zoo.synths.karplus_strong.QUIRKS`).
         supervised: compare each string with its target; the thesis compares only the sum with the mixture.
         learning_rate: of Adam.
         weight_decay: of Adam.
@@ -58,7 +58,7 @@ class KarplusStrongStrings(Separator):
         clip: bool = False,
         oversampling: int = 2,
         listens: bool = False,
-        faults: tuple[str, ...] = (),
+        quirks: tuple[str, ...] = (),
         supervised: bool = False,
         learning_rate: float = 1e-4,
         weight_decay: float = 1e-5,
@@ -87,15 +87,15 @@ class KarplusStrongStrings(Separator):
             hold_pitch,
             clip,
             oversampling,
-            faults,
+            quirks,
         )
-        heads = 1 if "tied_heads" in faults else self.synth.controls.channels
+        heads = 1 if "tied_heads" in quirks else self.synth.controls.channels
         if listens:
             self.listener = StringListener(len(self.sources), heads, sample_rate, self.hop_samples)
         elif heads:
             self.encoder = MixtureEncoder(hop=self.hop_samples)
             self.decoder = SourceDecoder(heads)
-        self.chunk = round(CHUNK_SECONDS * sample_rate) if "chunks" in faults else 0
+        self.chunk = round(CHUNK_SECONDS * sample_rate) if "chunks" in quirks else 0
         self.loss, self.listens = MultiScaleSpectralLoss(), listens
         self.save_hyperparameters()
 
@@ -106,7 +106,7 @@ class KarplusStrongStrings(Separator):
         onset: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Rendered:
-        """As `Separator.forward`; with the fault "chunks" the mixture's level is taken 0.32 s at a time."""
+        """As `Separator.forward`; with the quirk "chunks" the mixture's level is taken 0.32 s at a time."""
         if not self.chunk:
             return super().forward(audio, f0_hz, onset, generator)
         self._check(audio, f0_hz, onset)

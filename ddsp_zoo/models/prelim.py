@@ -15,7 +15,7 @@ from ddsp_zoo.networks.mixture_encoder import MixtureEncoder, SourceDecoder
 from ddsp_zoo.synths.control import Controls
 from ddsp_zoo.synths.one_parameter_string import Excitation, OneParameterString, partials_below_nyquist
 
-Fault = Literal["range", "tuning", "level"]
+Quirk = Literal["range", "tuning", "level"]
 SHORTEST_NOTE = 4096  # samples: two windows of `heard_decay`
 
 
@@ -69,7 +69,7 @@ class StringResynthesis(Separator):
         excitation_seed: of the noise that is always the same.
         compares: the "decay" of the partials, as it is heard and as the string would have it, or as in the thesis
             the "spectrum" of the sounds, which depends on the noise as much as on the string.
-        faults: "range" and "tuning" see `OneParameterString`; "level" plucks at amplitude 1 although the note to be
+        quirks: "range" and "tuning" see `OneParameterString`; "level" plucks at amplitude 1 although the note to be
             matched comes at peak 1; without it the string plays as loud as what it hears.
         learning_rate: of Adam.
         weight_decay: of Adam.
@@ -88,7 +88,7 @@ class StringResynthesis(Separator):
         excitation: Excitation = "random",
         excitation_seed: int = 0,
         compares: Literal["decay", "spectrum"] = "decay",
-        faults: Collection[Fault] = (),
+        quirks: Collection[Quirk] = (),
         learning_rate: float = 1e-3,
         weight_decay: float = 1e-5,
         decay_every: int = 0,
@@ -107,10 +107,10 @@ class StringResynthesis(Separator):
             mask_power,
             mask_fft,
         )
-        self.synth = OneParameterString(sample_rate, self.hop_samples, excitation, excitation_seed, faults)
+        self.synth = OneParameterString(sample_rate, self.hop_samples, excitation, excitation_seed, quirks)
         self.encoder = MixtureEncoder(hop=self.hop_samples)
         self.decoder = SourceDecoder(self.synth.controls.channels)
-        self.compares, self.matched_level = compares, "level" not in faults
+        self.compares, self.matched_level = compares, "level" not in quirks
         self.loss = MultiScaleSpectralLoss()
         if compares == "decay" and self.segment_samples < SHORTEST_NOTE:
             raise DdspZooError(
@@ -130,7 +130,7 @@ class StringResynthesis(Separator):
         onset: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Rendered:
-        """Play the note that is heard, see `Separator.forward`; as loud, unless that fault is on."""
+        """Play the note that is heard, see `Separator.forward`; as loud, unless that quirk is on."""
         out = super().forward(audio, f0_hz, onset, generator)
         if not self.matched_level:
             return out

@@ -210,7 +210,7 @@ class Separator(L.LightningModule):
         if not (values.abs() < LOUDEST).all():
             raise DdspZooError(
                 f"{type(self).__name__} diverged: its controls, its sound or its loss are no longer finite. Where "
-                'model.faults has "range", leave that out; else lower the learning rate, or take an earlier checkpoint.'
+                'model.quirks has "range", leave that out; else lower the learning rate, or take an earlier checkpoint.'
             )
 
     def _check(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> None:

@@ -102,7 +102,7 @@ def gate_onsets(evidence: Evidence) -> Times:
 
 
 def gate_onsets_as_published(evidence: Evidence, chunk_seconds: float = CHUNK_SECONDS) -> Times:
-    """`gate_onsets` with the two faults of the published code: one frame early, and blind to chunk starts.
+    """`gate_onsets` with the two quirks of the published code: one frame early, and blind to chunk starts.
 
     Each chunk is looked at alone, and a difference of neighbouring frames stands at the former of the two: the onset
     on a chunk's first frame belongs to no pair.

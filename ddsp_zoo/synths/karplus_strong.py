@@ -25,7 +25,7 @@ LOOP_DC_HZ = {
 }  # what the authors' code has inside the loop, series A and B to D
 
 Excitation = Literal["burst", "noise"]
-FAULTS = {
+QUIRKS = {
     "range": "every control ends at 2 instead of in its own range, so that loops and filters diverge",
     "tuning": "the delay's fraction is read the wrong way round, a sample is not accounted for, and no filter's delay",
     "early_onsets": "a pluck comes one frame (16 ms) early, and one at the start of an excerpt is lost",
@@ -54,7 +54,7 @@ class KarplusStrong(Synth):
         hold_pitch: keep the pitch of an onset up to the next (experiment C1).
         clip: limit the string to the mixture's peak inside the loop (experiment B2.1).
         oversampling: rate of the loop over the sample rate.
-        faults: of `FAULTS`: what the authors' code does otherwise than the thesis says.
+        quirks: of `QUIRKS`: what the authors' code does otherwise than the thesis says.
     """
 
     level_controls = ("excitation_gain", "ceiling")
@@ -72,16 +72,16 @@ class KarplusStrong(Synth):
         hold_pitch: bool = False,
         clip: bool = False,
         oversampling: int = 2,
-        faults: Sequence[str] = (),
+        quirks: Sequence[str] = (),
     ) -> None:
         super().__init__(sample_rate, hop)
         self.oversampling = oversampling
         self.loop_rate, self.loop_hop = sample_rate * oversampling, hop * oversampling
         self.loop_filter, self.excitation = loop_filter, excitation
-        self.hold_pitch, self.clip, self.faults = hold_pitch, clip, frozenset(faults)
+        self.hold_pitch, self.clip, self.quirks = hold_pitch, clip, frozenset(quirks)
         known = self.known_controls()
         _check_names("control", predicts, known)
-        _check_names("fault", faults, FAULTS)
+        _check_names("quirk", quirks, QUIRKS)
         self.controls = ControlSet(tuple(known[name] for name in predicts))
         self.fixed = {
             "excitation_gain": 1.0,
@@ -124,13 +124,13 @@ class KarplusStrong(Synth):
                 offset=-4.0,
             ),
         )
-        if "range" in self.faults:
+        if "range" in self.quirks:
             controls = tuple(_published_range(control) for control in controls)
         return {control.name: control for control in controls}
 
     def constrain(self, raw: Tensor) -> Controls:
         """Raw network outputs (B, S, N, channels) -> every control, {name: (B, S, N, k)}, the fixed ones too."""
-        if "tied_heads" in self.faults:
+        if "tied_heads" in self.quirks:
             raw = raw[..., :1].expand(*raw.shape[:-1], self.controls.channels)
         fixed = {name: raw.new_full((*raw.shape[:-1], 1), value) for name, value in self.fixed.items()}
         return fixed | super().constrain(raw)
@@ -140,12 +140,12 @@ class KarplusStrong(Synth):
         shape = controls["f0_hz"].shape[:3]
         flat = {name: value.flatten(0, 1) for name, value in controls.items()}
         f0_hz, onset, voiced = self._pitch(flat["f0_hz"][..., 0], flat["onset"][..., 0])
-        jump = torch.ones_like(onset) if "held_controls" in self.faults else onset
+        jump = torch.ones_like(onset) if "held_controls" in self.quirks else onset
         excitation = self._excitation(flat, onset, jump, voiced, generator)
         smoothing = self._smoothing(flat)
         if "balance" in flat:
             excitation = excitation * upsample_linear(flat["balance"][..., 0], self.loop_hop, jump)
-        dc_hz = LOOP_DC_HZ[self.loop_filter] if "loop_high_pass" in self.faults else 0.0
+        dc_hz = LOOP_DC_HZ[self.loop_filter] if "loop_high_pass" in self.quirks else 0.0
         dc_pole = high_pass_pole(dc_hz, self.loop_rate) if dc_hz else 0.0
         ceiling = excitation.new_ones(1)
         if self.clip:
@@ -172,7 +172,7 @@ class KarplusStrong(Synth):
         ringing = (f0_hz > 0).to(f0_hz.dtype)
         onset = onset * ringing  # no pluck without a pitch
         f0_hz = fill_pitch(f0_hz)
-        if "early_onsets" in self.faults:
+        if "early_onsets" in self.quirks:
             onset = torch.cat([onset[:, 1:], torch.zeros_like(onset[:, :1])], dim=-1)
             ringing = torch.maximum(ringing, onset)
         if self.hold_pitch:
@@ -229,7 +229,7 @@ class KarplusStrong(Synth):
 
     def _delay(self, f0_hz: Tensor, smoothing: Tensor) -> Tensor:
         """Length of the loop in samples: (R, N) each."""
-        if "tuning" not in self.faults:
+        if "tuning" not in self.quirks:
             return tuned_delay(f0_hz, smoothing, self.loop_rate, self.loop_filter)
         period = self.loop_rate / f0_hz
         return period.floor() - period.frac() + 1

@@ -32,7 +32,7 @@ class OneParameterString(Synth):
         hop: samples a frame.
         excitation: new noise for each note, or always the same.
         excitation_seed: what the reproducible noise is drawn from.
-        faults: "range" gives f_c by `exp_sigmoid` up to twice the Nyquist frequency, as the heads of the authors'
+        quirks: "range" gives f_c by `exp_sigmoid` up to twice the Nyquist frequency, as the heads of the authors'
             code; "tuning" reads the delay line at L - eta + 1 samples for the integer and fractional part of the
             period, and leaves out the low-pass's delay, as that code does.
     """
@@ -46,19 +46,19 @@ class OneParameterString(Synth):
         hop: int,
         excitation: Excitation = "random",
         excitation_seed: int = 0,
-        faults: Collection[str] = (),
+        quirks: Collection[str] = (),
     ) -> None:
         super().__init__(sample_rate, hop)
-        self.excitation, self.excitation_seed, self.faults = excitation, excitation_seed, faults
+        self.excitation, self.excitation_seed, self.quirks = excitation, excitation_seed, quirks
         text, nyquist = "f_c: cutoff of the low-pass in the loop", sample_rate / 2
         wide = Control("cutoff_hz", "Hz", text, high=2 * (nyquist - LOWEST_CUTOFF_HZ), curve="amplitude")
         plain = Control("cutoff_hz", "Hz", text, low=LOWEST_CUTOFF_HZ, high=nyquist)
-        self.controls = ControlSet((wide if "range" in faults else plain,))
+        self.controls = ControlSet((wide if "range" in quirks else plain,))
 
     def constrain(self, raw: Tensor) -> Controls:
         """Raw (B, S, N, 1) -> f_c in Hz, the same in all frames (B, S, N, 1)."""
         cutoff = super().constrain(raw)["cutoff_hz"]
-        if "range" in self.faults:
+        if "range" in self.quirks:
             cutoff = cutoff + LOWEST_CUTOFF_HZ
         return {"cutoff_hz": cutoff.mean(2, keepdim=True).expand_as(cutoff)}
 
@@ -91,7 +91,7 @@ class OneParameterString(Synth):
 
     def delay(self, f0_hz: Tensor, smoothing: Tensor) -> Tensor:
         """Length of the loop in samples."""
-        if "tuning" not in self.faults:
+        if "tuning" not in self.quirks:
             return tuned_delay(f0_hz, smoothing, self.sample_rate, "one_pole")
         period = self.sample_rate / f0_hz
         return 2 * period.floor() - period + 1

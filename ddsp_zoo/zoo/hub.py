@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.download import MOST_TRIES, receive
+from ddsp_zoo.settings.old import modern
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -346,7 +347,7 @@ def _build(config: Any, weights: dict[str, Tensor], path: Path) -> Any:
         raise DdspZooError(f"The config in {path} describes no model: it needs class_path and init_args.")
     arguments = dict(config.get("init_args") or {})
     arguments.pop("pretrained", None)  # says where training started; all weights are in the file
-    model = instantiate({"class_path": config["class_path"], "init_args": arguments})
+    model = instantiate(modern({"class_path": config["class_path"], "init_args": arguments}))
     try:
         model.load_state_dict(weights, strict=True)  # copies into the model's own float32
     except RuntimeError as error:

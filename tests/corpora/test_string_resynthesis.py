@@ -37,7 +37,7 @@ def test_reproducible_notes_are_one_and_the_same(tmp_path: Path) -> None:
     one = set(sounds(notes(tmp_path, excitation="reproducible")))
     assert len(one) == 1
     assert one != set(sounds(notes(tmp_path, excitation="reproducible", excitation_seed=1)))
-    assert one != set(sounds(notes(tmp_path, excitation="reproducible", faults=["tuning"])))
+    assert one != set(sounds(notes(tmp_path, excitation="reproducible", quirks=["tuning"])))
     assert one != set(sounds(notes(tmp_path, excitation="reproducible", cutoff_hz=5000.0)))
 
 

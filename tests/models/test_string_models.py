@@ -1,4 +1,4 @@
-"""Models of strings from their recipes: sizes, options, faults of the network, divergence."""
+"""Models of strings from their recipes: sizes, options, quirks of the network, divergence."""
 
 import math
 from pathlib import Path
@@ -98,7 +98,7 @@ def test_a_recipe_builds_what_it_says(name: str) -> None:
         assert predicted == said["predicts"] and model.synth.loop_rate == RATE * said["oversampling"]
         for option in {"loop_filter", "excitation", "hold_pitch", "clip"} & set(said):
             assert getattr(model.synth, option) == said[option]
-        assert model.synth.faults == set(said.get("faults", ()))
+        assert model.synth.quirks == set(said.get("quirks", ()))
         assert hasattr(model, "listener") is said.get("listens", False)
     else:
         shown = {EXTRA_OF[name] for name in predicted if name in EXTRA_OF}
@@ -175,7 +175,7 @@ def test_the_model_that_predicts_nothing_needs_no_training_and_can_be_kept(tmp_p
     assert loss_of(loaded, batch).isfinite()
 
 
-# What the authors' faults change in the network
+# What the authors' quirks change in the network
 
 
 def raw_of(model: Separator, batch: dict[str, Tensor]) -> Tensor:
@@ -190,12 +190,12 @@ def test_a_network_of_chunks_hears_each_alone(what: str) -> None:
     changed = batch | {what: batch[what].clone()}
     middle = slice(20 * HOP, 40 * HOP) if what == "mixture" else slice(20, 40)
     changed[what][..., middle] *= torch.linspace(0.5, 1, middle.stop - middle.start)
-    for faults, heard in (((), range(20, 50)), (("chunks",), range(20, 40))):
-        model = build("exB4", faults=faults)
+    for quirks, heard in (((), range(20, 50)), (("chunks",), range(20, 40))):
+        model = build("exB4", quirks=quirks)
         one, other = raw_of(model, batch), raw_of(model, changed)
         assert one.shape == (1, 6, 50, 3)
         moved = ((one - other).abs().amax((0, 1, 3)) > 1e-6).nonzero()[:, 0].tolist()
-        if faults:
+        if quirks:
             assert moved == list(heard)
         else:  # the mixture is heard a window's half ahead, and levelled as a whole
             assert set(range(41, 50)) <= set(moved)
@@ -206,12 +206,12 @@ def test_chunks_are_levelled_alone_and_the_strings_ring_on() -> None:
     batch = make_batch(40)
     quiet = batch | {"mixture": batch["mixture"].clone()}
     quiet["mixture"][:, 20 * HOP :] *= 0.125
-    for faults in ((), ("chunks",)):
-        model = build("exB4", faults=faults)
+    for quirks in ((), ("chunks",)):
+        model = build("exB4", quirks=quirks)
         loud, soft = run(model, batch), run(model, quiet)
         same = torch.allclose(loud.controls["damping"], soft.controls["damping"], atol=1e-6)
-        assert same is bool(faults)
-        if faults:
+        assert same is bool(quirks)
+        if quirks:
             torch.testing.assert_close(soft.sources[..., : 20 * HOP], loud.sources[..., : 20 * HOP])
             late = slice(20 * HOP, None)
             torch.testing.assert_close(soft.sources[..., late], 0.125 * loud.sources[..., late])
@@ -229,7 +229,7 @@ def test_tied_heads_are_one_output() -> None:
     ("options", "message"),
     [
         ({"predicts": ["colour"]}, "no control 'colour'"),
-        ({"faults": ["late_onsets"]}, "no fault 'late_onsets'"),
+        ({"quirks": ["late_onsets"]}, "no quirk 'late_onsets'"),
         ({"segment_seconds": 0.5}, "8000 samples.*256"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Onset detectors: known answers on plucks made here, the published faults, the frame grid, bad input."""
+"""Onset detectors: known answers on plucks made here, the published quirks, the frame grid, bad input."""
 
 from types import SimpleNamespace
 

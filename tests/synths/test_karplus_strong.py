@@ -289,7 +289,7 @@ def test_onsets_on_consecutive_frames_pluck_anew_each_time():
     ("options", "message"),
     [
         ({"predicts": ("excitation_gain", "colour")}, "no control 'colour'.*excitation_gain.*t60_seconds"),
-        ({"faults": ("tuning", "late_onsets")}, "no fault 'late_onsets'.*early_onsets"),
+        ({"quirks": ("tuning", "late_onsets")}, "no quirk 'late_onsets'.*early_onsets"),
     ],
 )
 def test_unknown_names_are_refused_with_those_known(options, message):

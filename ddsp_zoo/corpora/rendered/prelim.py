@@ -34,7 +34,7 @@ class StringResynthesisNotes(StemDataModule):
         cutoff_hz: cutoff frequency of the low-pass in the loop, 20 Hz to 8 kHz.
         excitation: new noise for each note, or always the same.
         excitation_seed: what the noise is drawn from.
-        faults: "tuning" plays with the string of the authors' code, see `OneParameterString`.
+        quirks: "tuning" plays with the string of the authors' code, see `OneParameterString`.
         batch_size: notes a batch.
         examples_per_epoch: notes drawn an epoch; 0 takes each once.
         workers: processes that render and read audio.
@@ -52,7 +52,7 @@ class StringResynthesisNotes(StemDataModule):
         cutoff_hz: float = 6000.0,
         excitation: Excitation = "random",
         excitation_seed: int = 0,
-        faults: Sequence[Literal["tuning"]] = (),
+        quirks: Sequence[Literal["tuning"]] = (),
         batch_size: int = 4,
         examples_per_epoch: int = 0,
         workers: int = 0,
@@ -67,14 +67,14 @@ class StringResynthesisNotes(StemDataModule):
         self.counts = {"train": train_tracks, "validation": validation_tracks, "test": test_tracks}
         self.frames = int(note_seconds * RATE / HOP + 1e-6)
         self.f0_hz, self.cutoff_hz, self.excitation_seed = f0_hz, cutoff_hz, excitation_seed
-        self.synth = OneParameterString(RATE, HOP, excitation, excitation_seed, faults)
+        self.synth = OneParameterString(RATE, HOP, excitation, excitation_seed, quirks)
         self.root = rendered_root("string_resynthesis", root) / fingerprint(
             frames=self.frames,
             f0_hz=f0_hz,
             cutoff_hz=cutoff_hz,
             excitation=excitation,
             seed=excitation_seed,
-            faults=sorted(faults),
+            faults=sorted(quirks),
         )
 
     def prepare_data(self) -> None:
