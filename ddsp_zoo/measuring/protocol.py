@@ -44,6 +44,7 @@ SYSTEMS = {
     "irm": "ideal ratio mask |S_i| / sum |S_j|",
     "irm_power": "ideal ratio mask |S_i|^2 / sum |S_j|^2",
 }
+MASKS = {"masked": 1.0, "masked_power": 2.0}  # outputs of a model by the power of their masks
 OF_THE_MODEL = ("synthesised", "masked", "masked_power")  # all others are the same for every model
 
 Batch = dict[str, Tensor]
@@ -190,8 +191,8 @@ def _separate(model: Any, batch: Batch, device: str, seeds: Sequence[int]) -> It
         rendered = render(model, batch, device, seed)
         yield "synthesised", _finite(rendered.sources)
         if first is None or not torch.equal(_behind_masks(model, rendered), _behind_masks(model, first)):
-            yield "masked", _finite(model.masked(mixture, rendered, power=1.0))
-            yield "masked_power", _finite(model.masked(mixture, rendered, power=2.0))
+            stems = model.masked_each(mixture, rendered, tuple(MASKS.values()))
+            yield from ((mask, _finite(audio)) for mask, audio in zip(MASKS, stems))
         first = first or rendered
 
 

@@ -13,13 +13,12 @@ from torch import Tensor
 from ddsp_zoo.corpora.base import AUDIO_SUFFIXES, Track
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.audio import duration_seconds, open_audio, read_mono
-from ddsp_zoo.measuring.protocol import SYSTEMS
+from ddsp_zoo.measuring.protocol import MASKS, SYSTEMS
 from ddsp_zoo.measuring.remembered import digest_of_model
 from ddsp_zoo.models.separator import Rendered
 from ddsp_zoo.separation.stream import separate
 
 SAME_SECONDS = 0.1  # by which stems from elsewhere may be longer or shorter than the track
-MASKS = {"masked": 1.0, "masked_power": 2.0}  # their power
 
 Stems = dict[str, np.ndarray]
 
@@ -102,10 +101,8 @@ class BothMasks:
 
     def masked(self, mixture: Tensor, twice: "_Twice") -> Tensor:
         """(B, C, T) -> (B, 2 S, C, T)."""
-        masked = [
-            self.model.masked(mixture, twice.rendered, power=power)[:, self.rows] for power in MASKS.values()
-        ]
-        return torch.cat(masked, dim=1)
+        masked = self.model.masked_each(mixture, twice.rendered, tuple(MASKS.values()))
+        return torch.cat([audio[:, self.rows] for audio in masked], dim=1)
 
     def given_controls(self, twice: "_Twice", stems: Tensor) -> dict[str, Tensor]:
         """None are measured."""

@@ -1,5 +1,7 @@
 """Series E, the successor of the thesis's string models: strings by their modes, heard at their partials."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -96,14 +98,14 @@ class ModalStrings(Separator):
             raw = raw + pool_notes(self.listener(audio, f0_hz, onset, believed).float(), onset)
         return raw
 
-    def masked(self, mixture: Tensor, rendered: Rendered, power: float | None = None) -> Tensor:
-        """Stems cut out of the mixture (B, T) or (B, C, T), which they sum to: -> (B, S, [C,] T).
+    def masked_each(self, mixture: Tensor, rendered: Rendered, powers: Sequence[float]) -> list[Tensor]:
+        """Returns the stems for each exponent, see `Separator.masked_each`; they sum to the mixture.
 
         With ``phase_locked`` the strings' partials are fitted to each channel, where the levels that the network
         believes in decide about what two strings share, and masks share what the fit leaves.
         """
         if not self.phase_locked:
-            return super().masked(mixture, rendered, power)
+            return super().masked_each(mixture, rendered, powers)
         controls, synth = rendered.controls, self.synth
         stiffness = controls["inharmonicity"][..., 0] if "inharmonicity" in controls else None
         pitch, prior = synth.pitch(controls), synth.partial_variance(controls)
@@ -121,4 +123,5 @@ class ModalStrings(Separator):
                 refinements=0,
             ),
         )
-        return fitted + super().masked(mixture - fitted.sum(1), rendered, power)
+        left = super().masked_each(mixture - fitted.sum(1), rendered, powers)
+        return [fitted + own for own in left]

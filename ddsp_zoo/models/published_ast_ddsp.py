@@ -1,5 +1,6 @@
 """AST-DDSP as its paper has it, and with the quirks of its author's code (Gabrielli 2024)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -160,15 +161,13 @@ class PublishedAstDdsp(Separator):
         rest = audio[:, None] - out.sources
         return Rendered(torch.cat([out.sources, rest], 1), controls, torch.cat([out.tonal, rest], 1))
 
-    def masked(self, mixture: Tensor, rendered: Rendered, power: float | None = None) -> Tensor:
-        """Stem and rest (B, 2, [C,] T) of the mixture (B, T) or (B, C, T), which they sum to."""
+    def masked_each(self, mixture: Tensor, rendered: Rendered, powers: Sequence[float]) -> list[Tensor]:
+        """Returns stem and rest (B, 2, [C,] T) for each exponent; they sum to the mixture (B, T) or (B, C, T)."""
         mono = mixture.mean(1) if mixture.ndim == 3 else mixture
         window = {"n_fft": self.mask_fft, "hop": self.hop_samples}
-        mask = single_mask(
-            rendered.sources[:, :1], mono, self.mask_power if power is None else power, **window
-        )
-        stem = apply_masks(mixture, mask, **window)
-        return torch.cat([stem, mixture[:, None] - stem], dim=1)
+        masks = (single_mask(rendered.sources[:, :1], mono, power, **window) for power in powers)
+        stems = (apply_masks(mixture, mask, **window) for mask in masks)
+        return [torch.cat([stem, mixture[:, None] - stem], dim=1) for stem in stems]
 
     def losses(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
         """The synthesised stem's distance."""

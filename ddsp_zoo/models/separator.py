@@ -1,6 +1,7 @@
 """The base of every model: mixture -> features -> network -> controls -> synthesiser -> sources."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import lightning as L
@@ -129,13 +130,21 @@ class Separator(L.LightningModule):
         Soft masks from the expected spectra of the synthesised sources, with exponent ``power`` or the model's; a
         model of a single source compares it with the mixture instead, and what is left is the residual.
         """
-        power = self.mask_power if power is None else power
+        return self.masked_each(mixture, rendered, (self.mask_power if power is None else power,))[0]
+
+    def masked_each(self, mixture: Tensor, rendered: Rendered, powers: Sequence[float]) -> list[Tensor]:
+        """Returns `masked` for each of several exponents; what does not depend on them is computed once.
+
+        This is what a subclass overrides that cuts its stems out in another way.
+        """
         window = {"n_fft": self.mask_fft, "hop": self.hop_samples}
         if len(self.sources) == 1:
             mono = mixture.mean(1) if mixture.ndim == 3 else mixture
-            return apply_masks(mixture, single_mask(rendered.sources, mono, power, **window), **window)
-        spectra = self.synth.power_spectra(rendered.controls, rendered.tonal, self.mask_fft)
-        return apply_masks(mixture, spectral_shares(spectra, power), **window)
+            masks = (single_mask(rendered.sources, mono, power, **window) for power in powers)
+        else:
+            spectra = self.synth.power_spectra(rendered.controls, rendered.tonal, self.mask_fft)
+            masks = (spectral_shares(spectra, power) for power in powers)
+        return [apply_masks(mixture, mask, **window) for mask in masks]
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Loss of one batch; the synthesiser's noise follows from the step, so that a resumed run repeats it."""

@@ -1,5 +1,6 @@
 """UMSS: singers of one choir, each as vocal folds, breath and vocal tract (Schulze-Forster et al. 2022)."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -85,23 +86,25 @@ class Umss(Separator):
         colour = last[0].view(*hidden.shape[:2], 1, -1).expand(-1, -1, hidden.shape[2], -1)
         return torch.cat([self.decoder.head(hidden), colour], dim=-1)
 
-    def masked(self, mixture: Tensor, rendered: Rendered, power: float | None = None) -> Tensor:
-        """Stems cut out of the mixture (B, T) or (B, C, T), which they sum to: -> (B, S, [C,] T).
+    def masked_each(self, mixture: Tensor, rendered: Rendered, powers: Sequence[float]) -> list[Tensor]:
+        """Returns the stems for each exponent, see `Separator.masked_each`; they sum to the mixture.
 
         With ``phase_locked`` two ways are gone, and their mean is given, because their errors differ. In both the
         harmonics are fitted to each channel, and what they leave over is shared by masks. One takes levels and masks
         from the network; the other, with a shorter window, from the fit itself.
         """
         if not self.phase_locked:
-            return super().masked(mixture, rendered, power)
-        power = self.mask_power if power is None else power
+            return super().masked_each(mixture, rendered, powers)
         f0_hz = rendered.controls["f0_hz"][..., 0]
         short, long = fit_windows(self.sample_rate)
         pitch, prior = (f0_hz, self.sample_rate, self.hop_samples), self.expected_partials(rendered)
         learned = by_channel(mixture, lambda x: harmonic_least_squares(x, *pitch, **prior, windows=(long,)))
         found = by_channel(mixture, lambda x: harmonic_least_squares(x, *pitch, windows=(short,)))
-        learned = learned + super().masked(mixture - learned.sum(1), rendered, power)
-        return (learned + shared_rest(mixture, found, power, self.mask_fft, self.hop_samples)) / 2
+        left = super().masked_each(mixture - learned.sum(1), rendered, powers)
+        return [
+            (learned + own + shared_rest(mixture, found, power, self.mask_fft, self.hop_samples)) / 2
+            for power, own in zip(powers, left)
+        ]
 
     def expected_partials(self, rendered: Rendered) -> dict[str, Tensor]:
         """What the network says of each harmonic and of the breath: the prior and the noise of the fit."""

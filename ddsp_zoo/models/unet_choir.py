@@ -1,5 +1,7 @@
 """The mask network that UMSS is measured against: a U-Net that is told the f0 of the voice it shall cut out."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -85,11 +87,10 @@ class UNetChoir(Separator):
         controls = {"mask": mask, "f0_hz": f0_hz[..., None], "onset": onset[..., None]}
         return Rendered(sources, controls, sources)
 
-    def masked(self, mixture: Tensor, rendered: Rendered, power: float | None = None) -> Tensor:
-        """Stems cut out of the mixture (B, T) or (B, C, T), in proportion to the masks, which then sum to one."""
-        power = self.mask_power if power is None else power
-        masks = shares(rendered.controls["mask"].transpose(2, 3) ** power)
-        return apply_masks(mixture, masks, self.mask_fft, self.hop_samples)
+    def masked_each(self, mixture: Tensor, rendered: Rendered, powers: Sequence[float]) -> list[Tensor]:
+        """Returns the stems for each exponent, in proportion to the masks, which then sum to one."""
+        mask, window = rendered.controls["mask"].transpose(2, 3), (self.mask_fft, self.hop_samples)
+        return [apply_masks(mixture, shares(mask**power), *window) for power in powers]
 
     def losses(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
         """Mean absolute difference of masked and true magnitudes."""

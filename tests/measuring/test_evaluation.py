@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,12 +63,14 @@ class FakeModel:
     def tonal(self, audio: Tensor) -> Tensor:
         return self.answer(audio)
 
-    def masked(self, mixture: Tensor, rendered: Rendered, power: float) -> Tensor:
-        self.powers.append(power)
+    def masked_each(self, mixture: Tensor, rendered: Rendered, powers: Sequence[float]) -> list[Tensor]:
+        self.powers += powers
         window = {"n_fft": self.mask_fft, "hop": self.hop_samples}
         if len(self.sources) == 1:
-            return apply_masks(mixture, single_mask(rendered.sources, mixture, power, **window), **window)
-        return apply_masks(mixture, soft_masks(rendered.tonal, power, **window), **window)
+            masks = [single_mask(rendered.sources, mixture, power, **window) for power in powers]
+        else:
+            masks = [soft_masks(rendered.tonal, power, **window) for power in powers]
+        return [apply_masks(mixture, mask, **window) for mask in masks]
 
 
 class FakeLoader(list):
@@ -317,7 +320,7 @@ def test_a_model_that_diverged_is_told() -> None:
 def test_a_module_is_evaluated_without_dropout_or_gradient() -> None:
     class Module(torch.nn.Module):
         sources, sample_rate, hop_samples, mask_fft = ("high", "low"), RATE, HOP, 512
-        masked, powers = FakeModel.masked, []
+        masked_each, powers = FakeModel.masked_each, []
 
         def forward(self, audio: Tensor, **pitch: Tensor) -> Rendered:
             assert not self.training and not torch.is_grad_enabled()

@@ -10,7 +10,7 @@ from tiny import tiny_ast
 from torch import Tensor
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.models import AstDdsp, KarplusStrongStrings, Separator, Umss
+from ddsp_zoo.models import AstDdsp, KarplusStrongStrings, Separator, Umss, umss
 from ddsp_zoo.zoo import hub
 
 SHORT_STRINGS = {"sources": ("low", "high"), "segment_seconds": 0.512, "oversampling": 1}
@@ -72,6 +72,27 @@ def rendered(
     with torch.no_grad():
         out = model(gain * batch["mixture"], batch.get("f0_hz"), batch.get("onset"), generator)
     return out.sources, out.controls
+
+
+@EVERY
+def test_masks_of_several_exponents_are_those_of_each(build: Callable[..., Separator]) -> None:
+    model = build()
+    batch = make_batch(model)
+    with torch.no_grad():
+        out = model(batch["mixture"], batch.get("f0_hz"), batch.get("onset"))
+        together = model.masked_each(batch["mixture"], out, (1.0, 2.0))
+        apart = [model.masked(batch["mixture"], out, power) for power in (1.0, 2.0)]
+    assert all(torch.equal(*pair) for pair in zip(together, apart, strict=True))
+
+
+def test_voices_are_fitted_once_for_all_exponents(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, fits, fit = tiny_locked(), [], umss.harmonic_least_squares
+    monkeypatch.setattr(umss, "harmonic_least_squares", lambda *x, **y: fits.append(1) or fit(*x, **y))
+    batch = make_batch(model)
+    with torch.no_grad():
+        out = model(batch["mixture"], batch["f0_hz"], batch["onset"])
+        model.masked_each(batch["mixture"], out, (1.0, 2.0))
+    assert len(fits) == 2  # two ways to fit, whatever the number of exponents
 
 
 # Size and shape

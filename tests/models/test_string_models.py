@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.models import Separator
+from ddsp_zoo.models import Separator, modal_strings
 from ddsp_zoo.separation.stream import separate
 from ddsp_zoo.zoo import hub
 
@@ -156,6 +156,22 @@ def test_phase_locked_stems_are_other_than_masked_ones() -> None:
         both = locked.masked(stereo, run(locked, batch))
     torch.testing.assert_close(both[:, :, 0], stems[0], atol=1e-5, rtol=0)
     torch.testing.assert_close(both.sum(1), stereo, atol=1e-5, rtol=0)
+
+
+def test_strings_are_fitted_once_for_all_exponents(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, batch = build(RICHEST), make_batch()
+    out = run(model, batch)
+    with torch.no_grad():
+        apart = [model.masked(batch["mixture"], out, power) for power in (1.0, 2.0)]
+    fits = []
+    fit = modal_strings.harmonic_least_squares
+    monkeypatch.setattr(
+        modal_strings, "harmonic_least_squares", lambda *x, **y: fits.append(1) or fit(*x, **y)
+    )
+    with torch.no_grad():
+        together = model.masked_each(batch["mixture"], out, (1.0, 2.0))
+    assert len(fits) == 1 and not torch.equal(*apart)
+    assert all(torch.equal(*pair) for pair in zip(apart, together, strict=True))
 
 
 def test_every_pass_corrects_what_is_believed() -> None:

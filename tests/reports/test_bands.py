@@ -3,6 +3,7 @@
 import csv
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -52,9 +53,12 @@ class Bands(torch.nn.Module):
         noise = 0.01 * torch.randn(audio.shape, generator=generator)
         return SimpleNamespace(sources=audio + noise, tonal=audio, controls={})
 
-    def masked(self, mixture: Tensor, rendered: SimpleNamespace, power: float) -> Tensor:
+    def masked_each(
+        self, mixture: Tensor, rendered: SimpleNamespace, powers: Sequence[float]
+    ) -> list[Tensor]:
         window = {"n_fft": self.mask_fft, "hop": self.hop_samples}
-        return apply_masks(mixture, soft_masks(rendered.tonal, power, **window), **window)
+        masks = [soft_masks(rendered.tonal, power, **window) for power in powers]
+        return [apply_masks(mixture, mask, **window) for mask in masks]
 
 
 def write_track(
@@ -224,8 +228,8 @@ def test_masks_of_both_powers_are_those_of_separate(tmp_path: Path) -> None:
     class One(Bands):
         power = 1.0
 
-        def masked(self, mixture: Tensor, rendered: Any, power: float | None = None) -> Tensor:
-            return super().masked(mixture, rendered, power or self.power)
+        def masked(self, mixture: Tensor, rendered: Any) -> Tensor:
+            return self.masked_each(mixture, rendered, (self.power,))[0]
 
         def given_controls(self, rendered: Any, stems: Tensor) -> dict[str, Tensor]:
             return {"level": stems.unflatten(-1, (-1, self.hop_samples)).amax(-1, keepdim=True)}
