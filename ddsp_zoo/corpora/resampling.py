@@ -1,18 +1,16 @@
 """Stems at the model's rate: resampled once, kept in a folder, finished or absent."""
 
-import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import soundfile as sf
-from tqdm import tqdm
 
+from ddsp_zoo.files.atomic import replaced_when_done
 from ddsp_zoo.files.audio import open_audio, read_mono
-from ddsp_zoo.files.rendered import cache_root, fingerprint
+from ddsp_zoo.files.cache import cache_root, fingerprint
+from ddsp_zoo.files.processes import run_all
 
 AnyTrack = TypeVar("AnyTrack")
 
@@ -28,7 +26,7 @@ def resample_tracks(
     """
     from filelock import FileLock
 
-    root = (cache_root() / "resampled" if folder is True else Path(folder)) / str(rate_hz)
+    root = (cache_root() / "resampled" if folder is True else Path(folder).expanduser()) / str(rate_hz)
     root.mkdir(parents=True, exist_ok=True)
     paths = {path for track in tracks for files in track.stems.values() for path in files}
     with FileLock(root / ".lock"):  # one of several training processes makes them, the others find them
@@ -53,20 +51,9 @@ def _copies(paths: list[Path], rate_hz: int, root: Path, workers: int) -> dict[P
             copies[path] = found[0]
         else:
             missing[path] = target
-    if not missing:
-        return copies
-    with tqdm(total=len(missing), desc=f"resampling to {rate_hz} Hz", unit="stem") as progress:
-        if workers < 2:
-            for path, target in missing.items():
-                copies[path] = resample_file(path, rate_hz, target)
-                progress.update()
-            return copies
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            jobs = {pool.submit(resample_file, p, rate_hz, target): p for p, target in missing.items()}
-            for job in as_completed(jobs):
-                copies[jobs[job]] = job.result()
-                progress.update()
-    return copies
+    jobs = [(path, rate_hz, target) for path, target in missing.items()]
+    made = run_all(resample_file, jobs, workers, f"resampling to {rate_hz} Hz", "stem")
+    return copies | dict(zip(missing, made, strict=True))
 
 
 def _target(path: Path, root: Path) -> Path:
@@ -81,10 +68,6 @@ def resample_file(path: Path, rate_hz: int, target: Path) -> Path:
     audio = read_mono(path, rate_hz)
     loud = np.abs(audio).max(initial=0) > 1
     target = target.with_suffix(".wav") if loud else target
-    partial = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
-    try:
-        sf.write(partial, audio, rate_hz, subtype="FLOAT" if loud else "PCM_16")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replaced_when_done(target) as draft:
+        sf.write(draft, audio, rate_hz, subtype="FLOAT" if loud else "PCM_16")
     return target

@@ -1,5 +1,6 @@
-"""Downloads over HTTP that go on where they stopped."""
+"""Downloads files over HTTP, going on where an earlier download stopped."""
 
+import os
 from pathlib import Path
 
 TIMEOUT_SECONDS = (5, 20)  # to connect, and between two pieces of an answer
@@ -7,8 +8,34 @@ MOST_TRIES = 5
 CHUNK_BYTES = 1 << 14
 
 
+def forbidden_by() -> str | None:
+    """Returns the environment variable that forbids downloads, DDSP_ZOO_OFFLINE or HF_HUB_OFFLINE; else None."""
+    for variable in ("DDSP_ZOO_OFFLINE", "HF_HUB_OFFLINE"):
+        if os.environ.get(variable, "").strip().lower() in {"1", "true", "yes", "on"}:
+            return variable
+    return None
+
+
 def receive(url: str, part: Path, size: int) -> str:
-    """Append to `part` what it lacks of `size` bytes; returns in a few words how the transfer ended."""
+    """Appends to `part` what it lacks of `size` bytes; returns in a few words how the transfer ended.
+
+    A broken connection is taken up again, until a try brings nothing new.
+    """
+    problem = ""
+    for _ in range(MOST_TRIES):
+        before = size_of(part)
+        problem = _receive_once(url, part, size)
+        if size_of(part) >= size or size_of(part) <= before:
+            break
+    return problem
+
+
+def size_of(path: Path) -> int:
+    """Returns the size of a file in bytes, 0 where there is none."""
+    return path.stat().st_size if path.exists() else 0
+
+
+def _receive_once(url: str, part: Path, size: int) -> str:
     import requests
     from tqdm import tqdm
 

@@ -6,7 +6,7 @@ A checkpoint is a folder of plain data: `model.safetensors` (float16), `config.y
 1. the path given as `checkpoint`: a folder, or a `.ckpt` file that `ddsp-zoo fit` wrote;
 2. `$DDSP_ZOO_CHECKPOINTS/<name>/`;
 3. the `checkpoints/` folder of the repository, or of the installed package;
-4. the cache: `$DDSP_ZOO_CACHE`, else `$XDG_CACHE_HOME/ddsp_zoo`, else `~/.cache/ddsp_zoo`;
+4. the cache: `$DDSP_ZOO_CACHE`, else `ddsp_zoo` in the user's cache folder (`~/.cache` on Linux);
 5. the hub (`$DDSP_ZOO_HUB`, else the manifest's endpoint) at the manifest's revision,
    unless `DDSP_ZOO_OFFLINE=1` or `HF_HUB_OFFLINE=1`.
 
@@ -30,7 +30,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.files.download import MOST_TRIES, receive
+from ddsp_zoo.files.atomic import replaced_when_done
+from ddsp_zoo.files.cache import cache_root
+from ddsp_zoo.files.download import forbidden_by, receive, size_of
 from ddsp_zoo.settings.old import modern
 
 if TYPE_CHECKING:
@@ -99,7 +101,8 @@ def refresh_manifest(checkpoints_dir: str | Path) -> None:
         row = manifest["models"][folder.name]
         files = row.get("files") or (WEIGHTS, "config.yaml", "card.md", "metrics.json")
         row["files"] = {file: _fingerprint(folder / file) for file in files}
-    _write_atomically(path, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
+    with replaced_when_done(path) as draft:
+        draft.write_bytes((json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def _bundle() -> Path:
@@ -130,16 +133,12 @@ def _fingerprint(path: Path) -> dict[str, Any]:
     """sha256 and size in bytes of a file; both None where there is none."""
     if not path.is_file():
         return {"sha256": None, "size": None}
-    return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "size": _size(path)}
+    return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "size": size_of(path)}
 
 
 def _damaged(folder: Path, files: Files) -> list[str]:
     """Those of `files` that are missing in `folder` or differ from their fingerprints."""
     return [f for f in files if not (folder / f).is_file() or _fingerprint(folder / f) != files[f]]
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
 
 
 # From a name to a folder ----------------------------------------------------------------------------
@@ -173,9 +172,7 @@ def _own_root() -> Path | None:
 
 
 def _cache_folder(name: str) -> Path:
-    shared = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ddsp_zoo"
-    root = Path(os.environ.get("DDSP_ZOO_CACHE") or shared).expanduser()
-    return root / name / (_manifest()["hub"]["revision"] or "main")
+    return cache_root() / name / (_manifest()["hub"]["revision"] or "main")
 
 
 def _cached(name: str, files: Files) -> Path:
@@ -207,9 +204,8 @@ def _address(name: str, files: Files) -> str:
     obstacle = None if endpoint or hub["published"] else "its weights are not published yet"
     if not obstacle and any(file["sha256"] is None for file in files.values()):
         obstacle = "the manifest has no sha256 to verify a download with"
-    for variable in ("HF_HUB_OFFLINE", "DDSP_ZOO_OFFLINE"):
-        if os.environ.get(variable, "").strip().lower() in {"1", "true", "yes", "on"}:
-            obstacle = f"{variable} forbids downloads"
+    if variable := forbidden_by():
+        obstacle = f"{variable} forbids downloads"
     if obstacle:
         raise DdspZooError(
             f"'{name}' is not on this machine and {obstacle}: put its {WEIGHTS} and {CONFIG} in "
@@ -222,15 +218,10 @@ def _address(name: str, files: Files) -> str:
 def _fetch(url: str, part: Path, target: Path, expected: dict[str, Any]) -> None:
     """Bring `url` to `part`, going on where an earlier try stopped, and move it to `target` once verified."""
     part.parent.mkdir(parents=True, exist_ok=True)
-    for _ in range(MOST_TRIES):
-        before = _size(part)
-        problem = receive(url, part, expected["size"])
-        # A cut line is taken up again; a try that brought nothing new is the last one.
-        if _size(part) >= expected["size"] or _size(part) <= before:
-            break
-    if _size(part) < expected["size"]:
+    problem = receive(url, part, expected["size"])
+    if size_of(part) < expected["size"]:
         raise DdspZooError(
-            f"The download of {url} stopped at {_size(part)} of {expected['size']} bytes ({problem}): "
+            f"The download of {url} stopped at {size_of(part)} of {expected['size']} bytes ({problem}): "
             "try again, or name a folder that holds the checkpoint in DDSP_ZOO_CHECKPOINTS."
         )
     if _fingerprint(part) != expected:
@@ -267,8 +258,10 @@ def save_checkpoint(model: nn.Module, folder: str | Path, config: dict[str, Any]
         raise DdspZooError(f"The config may hold plain values only: {error}.") from error
     Path(folder).mkdir(parents=True, exist_ok=True)
     weights = {key: compact(tensor) for key, tensor in model.state_dict().items()}
-    _write_atomically(Path(folder) / WEIGHTS, save(weights, metadata={"format": "pt"}))
-    _write_atomically(Path(folder) / CONFIG, text.encode())
+    with replaced_when_done(Path(folder) / WEIGHTS) as draft:
+        draft.write_bytes(save(weights, metadata={"format": "pt"}))
+    with replaced_when_done(Path(folder) / CONFIG) as draft:
+        draft.write_bytes(text.encode())
 
 
 def instantiate(config: Any) -> Any:
@@ -374,16 +367,6 @@ def copy_weights(source: nn.Module, target: nn.Module, name: str) -> None:
             f"The weights of {name} do not fit the {type(target).__name__} of this recipe: start from a model "
             "of the same class and sizes."
         ) from error
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that others see the old content or the new, never a part."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_bytes(data)
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -423,7 +423,7 @@ def test_wrong_content_never_enters_the_cache(
 def test_server_that_is_down_or_silent_is_given_up(zoo: Path, server: HubServer, monkeypatch: Patch) -> None:
     released, started = threading.Event(), time.monotonic()
     server.gate = lambda: released.wait(10)
-    monkeypatch.setattr(hub, "TIMEOUT_SECONDS", (0.3, 0.3))
+    monkeypatch.setattr("ddsp_zoo.files.download.TIMEOUT_SECONDS", (0.3, 0.3))
     with refused("stopped at 0 of"):
         hub.load("tiny")
     released.set()
@@ -444,7 +444,7 @@ def test_two_processes_share_one_download(zoo: Path, server: HubServer) -> None:
 
     server.gate = wait_for_both
     code = (
-        "import os, pathlib; from ddsp_zoo import hub; import requests, filelock\n"
+        "import os, pathlib; from ddsp_zoo.zoo import hub; import requests, filelock\n"
         f"zoo = pathlib.Path({str(zoo)!r}); hub._bundle = lambda: zoo / 'bundle'\n"
         "(zoo / f'ready{os.getpid()}').touch(); print(hub.find('tiny'))"
     )

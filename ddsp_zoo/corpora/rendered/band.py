@@ -6,7 +6,8 @@ from typing import Literal
 
 from ddsp_zoo.corpora.base import StemDataModule, Track, folder_tracks
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.files.rendered import render_folders, rendered_root
+from ddsp_zoo.files.cache import folder_or_cache
+from ddsp_zoo.files.rendered import render_folders
 from ddsp_zoo.music import soundfonts
 from ddsp_zoo.music.band import scores as band_scores
 from ddsp_zoo.music.band.renderer import Band
@@ -111,7 +112,7 @@ class RenderedBand(StemDataModule):
             batch_size, examples_per_epoch, workers, seed, gain_db, apart, polarity, swap, stretch, resampled
         )
         self.counts = {"train": train_tracks, "validation": validation_tracks, "test": test_tracks}
-        self.root = rendered_root("rendered_band", root)
+        self.root = folder_or_cache(root, "rendered_band")
         self.track_seconds, self.render_rate, self.render_seed = track_seconds, render_rate, render_seed
         self.engine, self.own_share = engine, own_share
         self.soundfonts = _by_use(soundfonts, test_soundfonts)

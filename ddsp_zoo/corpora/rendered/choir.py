@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from ddsp_zoo.corpora.base import Track
 from ddsp_zoo.corpora.choral.groups import ChoirDataModule, Voice, combinations, group
 from ddsp_zoo.export.controls import write_f0_csv
-from ddsp_zoo.files.rendered import fingerprint, render_folders, rendered_root
+from ddsp_zoo.files.cache import fingerprint, folder_or_cache
+from ddsp_zoo.files.rendered import render_folders
 from ddsp_zoo.music.choir.scores import PARTS, compose
 from ddsp_zoo.music.choir.voices import GRID_SECONDS, RATE, Singer, microphone, sing
 from ddsp_zoo.music.signals import log_uniform, playing_level, reverb
@@ -80,7 +81,7 @@ class RenderedChoir(ChoirDataModule):
         super().__init__(voices, gain_db, batch_size, examples_per_epoch, workers, seed)
         self.counts = {"train": train_tracks, "validation": validation_tracks, "test": test_tracks}
         self.track_seconds, self.render_seed = track_seconds, render_seed
-        self.root = rendered_root("rendered_choir", root) / fingerprint(
+        self.root = folder_or_cache(root, "rendered_choir") / fingerprint(
             version=VERSION, seconds=track_seconds, seed=render_seed
         )
 

@@ -11,7 +11,8 @@ import torch
 from ddsp_zoo.corpora.base import StemDataModule, Track, folder_tracks
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.export.controls import write_f0_csv
-from ddsp_zoo.files.rendered import fingerprint, render_folders, rendered_root
+from ddsp_zoo.files.cache import fingerprint, folder_or_cache
+from ddsp_zoo.files.rendered import render_folders
 from ddsp_zoo.sources import Split
 from ddsp_zoo.synths.one_parameter_string import Excitation, OneParameterString
 
@@ -68,7 +69,7 @@ class StringResynthesisNotes(StemDataModule):
         self.frames = int(note_seconds * RATE / HOP + 1e-6)
         self.f0_hz, self.cutoff_hz, self.excitation_seed = f0_hz, cutoff_hz, excitation_seed
         self.synth = OneParameterString(RATE, HOP, excitation, excitation_seed, quirks)
-        self.root = rendered_root("string_resynthesis", root) / fingerprint(
+        self.root = folder_or_cache(root, "string_resynthesis") / fingerprint(
             frames=self.frames,
             f0_hz=f0_hz,
             cutoff_hz=cutoff_hz,

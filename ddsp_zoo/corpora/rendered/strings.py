@@ -11,7 +11,8 @@ import soundfile as sf
 from ddsp_zoo.corpora.base import StemDataModule, Track, folder_tracks
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.export.controls import write_f0_csv
-from ddsp_zoo.files.rendered import fingerprint, render_folders, rendered_root
+from ddsp_zoo.files.cache import fingerprint, folder_or_cache
+from ddsp_zoo.files.rendered import render_folders
 from ddsp_zoo.music.strings.notes import Guitar
 from ddsp_zoo.music.strings.playing import GRID_SECONDS, OPEN_HZ, RATE, STYLES, Note, compose, performance
 from ddsp_zoo.music.strings.recordings import FOLDERS, RecordedGuitar, read_recordings
@@ -146,7 +147,7 @@ class RenderedStrings(StemDataModule):
         self.notes = notes or os.environ.get("GUITAR_NOTES_ROOT")
         self.performances = performances or os.environ.get("GUITARSET_ROOT")
         self.track_seconds, self.render_seed = track_seconds, render_seed
-        self.root = rendered_root("rendered_strings", root) / fingerprint(
+        self.root = folder_or_cache(root, "rendered_strings") / fingerprint(
             version=VERSION, instruments=instruments, seconds=track_seconds, seed=render_seed
         )
 

@@ -10,7 +10,7 @@ from ddsp_zoo.corpora.download import fetch_archive
 from ddsp_zoo.corpora.slakh.files import find_tracks, read_track
 from ddsp_zoo.corpora.slakh.splits import read_splits, split_of
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.files.rendered import cache_root
+from ddsp_zoo.files.cache import cache_root
 from ddsp_zoo.sources import SPLITS, Split
 
 ARCHIVES = {  # Zenodo records

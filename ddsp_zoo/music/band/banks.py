@@ -10,7 +10,8 @@ import soxr
 from filelock import FileLock
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.files.rendered import fingerprint, make_folder
+from ddsp_zoo.files.atomic import folder_when_done
+from ddsp_zoo.files.cache import fingerprint
 from ddsp_zoo.music import soundfonts
 from ddsp_zoo.music.band.scores import DRUM_CHANNEL, Note, Part
 from ddsp_zoo.music.drum_kits import read_kit
@@ -63,14 +64,10 @@ def open_bank(source: Source, root: Path, rate_hz: int) -> Bank:
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / f".{folder.name}.lock"):  # another process may be making it
             if not folder.exists():
-                make_folder(folder, (source, rate_hz), _make)
+                record = {"preset": record_preset, "notes": read_notes, "kit": read_drums}[source.kind]
+                with folder_when_done(folder) as draft:
+                    write_bank(draft, record(source, play_rate(rate_hz)))
     return Bank.read(folder)
-
-
-def _make(folder: Path, settings: tuple[Source, int]) -> None:
-    source, rate_hz = settings
-    record = {"preset": record_preset, "notes": read_notes, "kit": read_drums}[source.kind]
-    write_bank(folder, record(source, play_rate(rate_hz)))
 
 
 # ---- soundfonts

@@ -8,7 +8,7 @@ import numpy as np
 import soundfile as sf
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.files.rendered import fingerprint
+from ddsp_zoo.files.cache import fingerprint
 from ddsp_zoo.music import soundfonts
 from ddsp_zoo.music.band import scores as band_scores
 from ddsp_zoo.music.band.instruments import render_part
