@@ -238,10 +238,13 @@ class StemDataModule(L.LightningDataModule):
         )
         return self
 
-    @property
-    def wanted(self) -> tuple[Split, ...]:
-        """The splits that `prepare_data` has to see to: all for a trainer, else what `feed` was told."""
-        return SPLITS if self.trainer is not None or self._split is None else (self._split,)
+    def prepare(self, splits: tuple[Split, ...]) -> None:
+        """Makes what these splits need, and nothing for others: downloads, renders, cuts. By default nothing."""
+
+    def prepare_data(self) -> None:
+        """Prepares all splits for a trainer, and without one only the split that `feed` was told, if it was."""
+        everything = self.trainer is not None or self._split is None
+        self.prepare(SPLITS if everything else (self._split,))
 
     def setup(self, stage: str) -> None:
         """Find the tracks of the stage and check that they have what the model needs."""

@@ -120,8 +120,8 @@ class MusicDelta(StemDataModule):
         super().__init__(batch_size, examples_per_epoch, workers, seed)
         self.root = root or os.environ.get("MUSIC_DELTA_ROOT")
 
-    def prepare_data(self) -> None:
-        """Make the levelled stems of each song that has none yet."""
+    def prepare(self, splits: tuple[Split, ...]) -> None:
+        """Makes the levelled stems of each song that has none yet; all songs are of the test split."""
         jobs = {self._folder(song): song for song in find_songs(self.root)}
         render_folders(jobs, write_stems, 0, "levelling Music Delta")
 

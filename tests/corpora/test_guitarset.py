@@ -6,6 +6,7 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -178,6 +179,14 @@ def test_recordings_are_split_once(root: Path) -> None:
     assert data.tracks("test")[0].seconds == SECONDS
     assert done(root, "notes") == done(root, "contours") == done(root, "strings")
     assert done(root, "strings") == sorted([BOSSA[0], *BOSSA[-2:]])
+
+
+def test_only_the_split_that_is_evaluated_is_prepared(root: Path) -> None:
+    model = SimpleNamespace(
+        sources=STRINGS, sample_rate=RATE, hop_samples=256, segment_samples=4096, needs_pitch=True
+    )
+    small(root).feed(model, "test").prepare_data()
+    assert done(root, "notes") == done(root, "strings") == BOSSA[-1:]
 
 
 def test_the_environment_names_the_folder(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

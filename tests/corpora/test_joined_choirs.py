@@ -54,6 +54,24 @@ def test_both_parts_are_there(tmp_path: Path) -> None:
     assert torch.allclose(batch["mixture"], batch["sources"].sum(1))
 
 
+def test_only_the_split_that_is_evaluated_is_prepared_in_both_parts(tmp_path: Path) -> None:
+    data = JoinedChoirs(str(write_real(tmp_path / "real")), COUNTS).feed(model(), "test")
+    data.prepare_data()
+    rendered, real = (tmp_path / "cache" / name for name in ("rendered_choir", "choral_singing"))
+    assert [path.name for path in rendered.glob("*/*")] == ["test"]
+    assert sorted(path.parent.name for path in real.glob("*/*/voice.flac")) == sorted(
+        f"ND_{part}_4" for part in PARTS
+    )
+    data.setup("test")
+    assert len(data.tracks("test")) == 2
+    data.trainer = SimpleNamespace(lightning_module=model())  # training wants all of them again
+    data.prepare_data()
+    assert sorted(path.name for path in rendered.glob("*/*")) == ["test", "train", "validation"]
+    assert {path.parent.name for path in real.glob("*/*/voice.flac")} == {
+        f"ND_{p}_{n}" for p in PARTS for n in (1, 2, 3, 4)
+    }
+
+
 def varied(root: Path, apart: float) -> list[dict[str, torch.Tensor]]:
     data = RenderedChoir(str(root), **COUNTS, batch_size=1, examples_per_epoch=6).feed(model())
     data.variation = Variation(apart=apart)

@@ -137,20 +137,23 @@ class ChoralSingingDataset(ChoirDataModule):
         self.splits = SPLITS[splits]
         self.most = {"train": train_tracks, "validation": validation_tracks, "test": test_tracks}
 
-    def prepare_data(self) -> None:
-        """Fetch the corpus if asked to, track the pitches that are not known yet, and cut out what is needed."""
+    def prepare(self, splits: tuple[Split, ...]) -> None:
+        """Fetches the corpus if asked to, tracks pitches that are not known yet, and cuts out what is needed."""
         if self.download and not self._folder().exists():
             fetch_archive(RECORD, ARCHIVE, self._folder())
-        chosen = {split: self._chosen(choice) for split, choice in self.splits.items()}
+        chosen = {split: self._chosen(self.splits[split]) for split in splits}
         if self.f0_source != "mixture":
             sections = {(r.song, r.part) for recordings in chosen.values() for r in recordings}
             pitched = [r for r in self._recordings() if (r.song, r.part) in sections]
             jobs = {self._crepe(r): r.path for r in pitched if self._given(r) is None}
             render_folders(jobs, self._track_pitch, 0, "tracking pitch")
         cuts = {
-            self._cut(recording, choice): (recording, self._stretch(recording.song, choice))
-            for split, choice in self.splits.items()
-            for recording in chosen[split]
+            self._cut(recording, self.splits[split]): (
+                recording,
+                self._stretch(recording.song, self.splits[split]),
+            )
+            for split, recordings in chosen.items()
+            for recording in recordings
         }
         render_folders(cuts, self._write_cut, 0, "reading the choir")
 

@@ -42,10 +42,10 @@ class JoinedChoirs(ChoirDataModule):
             ChoralSingingDataset(root, voices=voices, workers=workers, **real or {}),
         )
 
-    def prepare_data(self) -> None:
-        """What each part needs."""
+    def prepare(self, splits: tuple[Split, ...]) -> None:
+        """Prepares these splits of each corpus."""
         for part in self.parts:
-            part.prepare_data()
+            part.prepare(splits)
 
     def tracks(self, split: Split) -> list[Track]:
         """The tracks of all parts."""

@@ -130,11 +130,12 @@ class GuitarSet(StemDataModule):
         self.f0_source, self.crepe_model = f0_source, crepe_model
         self.most = {"train": train_tracks, "validation": validation_tracks, "test": test_tracks}
 
-    def prepare_data(self) -> None:
-        """Fetch the corpus if asked to, split the chosen recordings into strings, and find their pitch, once."""
+    def prepare(self, splits: tuple[Split, ...]) -> None:
+        """Fetches the corpus if asked to, splits recordings into strings and finds their pitch, each once."""
         if self.download:
             self._fetch()
-        recordings = [r for chosen in self._chosen().values() for r in chosen]
+        chosen = self._chosen()
+        recordings = [r for split in splits for r in chosen[split]]
         render_folders({self._strings(r): r for r in recordings}, write_strings, 0, "reading GuitarSet")
         render_folders({self._pitch(r): r for r in recordings}, self._write_pitch, 0, "finding pitch")
 

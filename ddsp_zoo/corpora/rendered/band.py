@@ -146,11 +146,11 @@ class RenderedBand(StemDataModule):
             banks=self.root / "banks",
         )
 
-    def prepare_data(self) -> None:
-        """Render the tracks that are not on disk yet."""
+    def prepare(self, splits: tuple[Split, ...]) -> None:
+        """Renders the tracks of these splits that are not on disk yet."""
         jobs = {
             self._folder(split, index): (split, index)
-            for split in self.wanted
+            for split in splits
             for index in range(self.counts[split])
         }
         render_folders(jobs, self.band.render, self.workers, "rendering a band")

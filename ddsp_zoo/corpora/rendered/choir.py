@@ -85,12 +85,12 @@ class RenderedChoir(ChoirDataModule):
             version=VERSION, seconds=track_seconds, seed=render_seed
         )
 
-    def prepare_data(self) -> None:
-        """Render the pieces that are not on disk yet."""
+    def prepare(self, splits: tuple[Split, ...]) -> None:
+        """Renders the pieces of these splits that are not on disk yet."""
         jobs = {
             self.root / split / f"piece_{index:04d}": [self.render_seed, number, index]
             for number, split in enumerate(self.counts)
-            if split in self.wanted
+            if split in splits
             for index in range(self.counts[split])
         }
         render_folders(jobs, self._render, self.workers, "rendering choirs")

@@ -78,12 +78,12 @@ class StringResynthesisNotes(StemDataModule):
             faults=sorted(quirks),
         )
 
-    def prepare_data(self) -> None:
-        """Render the notes that are not on disk yet."""
+    def prepare(self, splits: tuple[Split, ...]) -> None:
+        """Renders the notes of these splits that are not on disk yet."""
         jobs = {
             self.root / split / f"note_{index:04d}": [self.excitation_seed, number, index]
             for number, split in enumerate(self.counts)
-            if split in self.wanted
+            if split in splits
             for index in range(self.counts[split])
         }
         render_folders(jobs, self._render, self.workers, "rendering notes")

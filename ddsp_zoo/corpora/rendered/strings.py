@@ -151,11 +151,12 @@ class RenderedStrings(StemDataModule):
             version=VERSION, instruments=instruments, seconds=track_seconds, seed=render_seed
         )
 
-    def prepare_data(self) -> None:
-        """Render the tracks that are not on disk yet; `DdspZooError` first if notes or performances are missing."""
-        jobs = {
-            self.root / split / name: job for split in self.wanted for name, job in self._jobs(split).items()
-        }
+    def prepare(self, splits: tuple[Split, ...]) -> None:
+        """Renders the tracks of these splits that are not on disk yet.
+
+        Raises `DdspZooError` before it renders anything where notes or performances are missing.
+        """
+        jobs = {self.root / split / name: job for split in splits for name, job in self._jobs(split).items()}
         for name in sorted({job.instrument for folder, job in jobs.items() if not folder.exists()} - {"own"}):
             read_recordings(self._recorded(name))
         render_folders(jobs, self._render, self.workers, "rendering strings")

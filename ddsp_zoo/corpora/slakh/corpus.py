@@ -82,8 +82,8 @@ class Slakh2100(StemDataModule):
         self.root, self.splits, self.download = root or os.environ.get("SLAKH_ROOT"), splits, download
         self.most = {"train": train_tracks, "validation": validation_tracks, "test": test_tracks}
 
-    def prepare_data(self) -> None:
-        """Fetch the corpus if asked to, where it is absent."""
+    def prepare(self, splits: tuple[Split, ...]) -> None:
+        """Fetches the corpus if asked to, where it is absent."""
         if self.download and not self._folder().exists():
             fetch_archive(*ARCHIVES[self.download], self._folder())
 
