@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from ddsp_zoo.corpora.resampling import resample_tracks
 from ddsp_zoo.corpora.variation import Place, Take, Variation, random_place
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export.controls import read_f0_csv
 from ddsp_zoo.files.audio import duration_seconds, read_mono
+from ddsp_zoo.files.f0_csv import read_f0_csv
 from ddsp_zoo.pitch.track import PitchTrack
 from ddsp_zoo.sources import REST, SPLITS, Split
 

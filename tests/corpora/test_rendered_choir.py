@@ -13,7 +13,7 @@ import soundfile as sf
 from ddsp_zoo.corpora import RenderedChoir
 from ddsp_zoo.corpora.rendered.choir import perform
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export.controls import read_f0_csv
+from ddsp_zoo.files.f0_csv import read_f0_csv
 from ddsp_zoo.music.choir.scores import PARTS, RANGES, Note, compose
 from ddsp_zoo.music.choir.voices import GRID, RATE, VOWEL_HZ, Singer, sing
 

@@ -11,7 +11,7 @@ import soundfile as sf
 from ddsp_zoo.corpora import RenderedStrings
 from ddsp_zoo.corpora.rendered.strings import HEAVY, LIGHT, RATE, Job, perform
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export.controls import read_f0_csv
+from ddsp_zoo.files.f0_csv import read_f0_csv
 from ddsp_zoo.music.strings.jams import read_notes
 from ddsp_zoo.music.strings.recordings import measure_f0
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ

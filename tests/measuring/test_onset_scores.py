@@ -8,7 +8,7 @@ import soundfile as sf
 
 from ddsp_zoo.corpora import StemFolder
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export.controls import write_f0_csv
+from ddsp_zoo.files.f0_csv import write_f0_csv
 from ddsp_zoo.measuring.onsets import (
     evaluate_onsets,
     main,

@@ -9,7 +9,7 @@ import soundfile as sf
 from ddsp_zoo.corpora import StemDataModule, Track
 from ddsp_zoo.corpora.base import folder_tracks
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export.controls import write_f0_csv
+from ddsp_zoo.files.f0_csv import write_f0_csv
 from ddsp_zoo.measuring.pitch import pitch_scores, pitch_table
 from ddsp_zoo.models import Umss
 from ddsp_zoo.reports import evaluation

@@ -14,9 +14,9 @@ from ddsp_zoo.corpora.base import Track
 from ddsp_zoo.corpora.choral.groups import ChoirDataModule, Group, Voice, combinations, group
 from ddsp_zoo.corpora.download import fetch_archive
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export.controls import read_f0_csv, write_f0_csv
 from ddsp_zoo.files.audio import duration_seconds, read_mono
 from ddsp_zoo.files.cache import cache_root, fingerprint
+from ddsp_zoo.files.f0_csv import read_f0_csv, write_f0_csv
 from ddsp_zoo.files.rendered import render_folders
 from ddsp_zoo.music.choir.scores import PARTS
 from ddsp_zoo.pitch.crepe import track_f0

@@ -9,7 +9,7 @@ import numpy as np
 
 from ddsp_zoo.corpora.base import StemDataModule, Track
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export.controls import read_f0_csv
+from ddsp_zoo.files.f0_csv import read_f0_csv
 from ddsp_zoo.music.choir.scores import PARTS
 from ddsp_zoo.pitch.track import PitchTrack
 

@@ -24,8 +24,8 @@ from ddsp_zoo.corpora.guitarset.files import (
     write_strings,
 )
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export.controls import write_f0_csv
 from ddsp_zoo.files.cache import cache_root, fingerprint
+from ddsp_zoo.files.f0_csv import write_f0_csv
 from ddsp_zoo.files.rendered import render_folders
 from ddsp_zoo.sources import Split
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from ddsp_zoo.corpora.base import Track
 from ddsp_zoo.corpora.choral.groups import ChoirDataModule, Voice, combinations, group
-from ddsp_zoo.export.controls import write_f0_csv
 from ddsp_zoo.files.cache import fingerprint, folder_or_cache
+from ddsp_zoo.files.f0_csv import write_f0_csv
 from ddsp_zoo.files.rendered import render_folders
 from ddsp_zoo.music.choir.scores import PARTS, compose
 from ddsp_zoo.music.choir.voices import GRID_SECONDS, RATE, Singer, microphone, sing

@@ -10,8 +10,8 @@ import torch
 
 from ddsp_zoo.corpora.base import StemDataModule, Track, folder_tracks
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export.controls import write_f0_csv
 from ddsp_zoo.files.cache import fingerprint, folder_or_cache
+from ddsp_zoo.files.f0_csv import write_f0_csv
 from ddsp_zoo.files.rendered import render_folders
 from ddsp_zoo.sources import Split
 from ddsp_zoo.synths.one_parameter_string import Excitation, OneParameterString
