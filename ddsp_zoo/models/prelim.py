@@ -123,6 +123,15 @@ class StringResynthesis(Separator):
         """(B, T) and f0 (B, S, N) -> (B, S, N, 1)."""
         return self.decoder(self.encoder(audio), f0_hz)
 
+    def predict_controls(
+        self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None
+    ) -> Controls:
+        """As `Separator.predict_controls`, with one pitch for the whole note, that of `OneParameterString.pitch`."""
+        controls = super().predict_controls(audio, f0_hz, onset)
+        given = controls["f0_hz"]
+        pitch = self.synth.pitch(given[..., 0])[..., None, None]
+        return controls | {"f0_hz": torch.where(given > 0, pitch, 0)}
+
     def forward(
         self,
         audio: Tensor,

@@ -4,10 +4,11 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp.mel import mel_triangles
-from ddsp_zoo.dsp.noise import filtered_noise, seen_by_stft
+from ddsp_zoo.dsp.noise import Generators, noise_frames, seen_by_stft
 from ddsp_zoo.dsp.oscillator import sinusoidal_bank
-from ddsp_zoo.synths.base import Sound, Synth
+from ddsp_zoo.synths.base import Synth
 from ddsp_zoo.synths.control import Control, Controls, ControlSet
+from ddsp_zoo.synths.streaming import Frames, Window, filter_reach
 
 
 class BandedSinusoids(Synth):
@@ -40,6 +41,7 @@ class BandedSinusoids(Synth):
         self.frequency_gradient = frequency_gradient
         nyquist = sample_rate / 2
         self._response_of_bands = self._to_points(noise_points)
+        self.before = self.after = filter_reach(noise_points, hop)
         self.controls = ControlSet(
             (
                 Control(
@@ -73,17 +75,20 @@ class BandedSinusoids(Synth):
         power = controls["amplitude"].square().sum(-1) / 2 + noise
         return controls | {"loudness": power.sqrt()[..., None]}
 
-    def render(self, controls: Controls, generator: torch.Generator | None = None) -> Sound:
-        """Controls (B, S, N, k) -> audio (B, S, N * hop)."""
-        shape = controls["amplitude"].shape[:2]
-        frequency, amplitude = (controls[name].flatten(0, 1) for name in ("frequency_hz", "amplitude"))
+    def _frames(self, controls: Controls, generator: Generators | None, notes: None) -> tuple[Frames, None]:
+        frequency, amplitude = controls["frequency_hz"], controls["amplitude"]
         if frequency.requires_grad and self.frequency_gradient != 1:
             frequency = frequency * self.frequency_gradient + frequency.detach() * (
                 1 - self.frequency_gradient
             )
-        tonal, _ = sinusoidal_bank(frequency, amplitude, self.sample_rate, self.hop)
-        noise = filtered_noise(self._response(controls["noise_magnitude"].flatten(0, 1)), self.hop, generator)
-        return Sound((tonal + noise).unflatten(0, shape), tonal.unflatten(0, shape))
+        noise = noise_frames(amplitude, amplitude.shape[1], self.hop, generator)
+        response = self._response(controls["noise_magnitude"])
+        return {"frequency_hz": frequency, "amplitude": amplitude, "noise": noise, "response": response}, None
+
+    def _play(self, window: Window, sound: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        moving = (window.moving(name) for name in ("frequency_hz", "amplitude"))
+        tonal, phase = sinusoidal_bank(*moving, self.sample_rate, self.hop, sound, window.lookahead)
+        return tonal + window.filtered_noise(), tonal, phase
 
     def power_spectra(self, controls: Controls, tonal: Tensor, n_fft: int) -> Tensor:
         """Expected power of sinusoids of unknown phase and of the noise: -> (B, S, F, N + 1)."""

@@ -9,10 +9,11 @@ from torch.nn.functional import interpolate
 from ddsp_zoo.dsp.allpole import allpole, framewise_allpole
 from ddsp_zoo.dsp.frames import upsample_window
 from ddsp_zoo.dsp.lsf import lsf_to_coefficients, lsf_to_reflection
-from ddsp_zoo.dsp.noise import filtered_noise, noise_power
+from ddsp_zoo.dsp.noise import Generators, noise_frames, noise_power
 from ddsp_zoo.dsp.oscillator import harmonic_bank
-from ddsp_zoo.synths.base import Sound, Synth
+from ddsp_zoo.synths.base import Synth
 from ddsp_zoo.synths.control import Control, Controls, ControlSet
+from ddsp_zoo.synths.streaming import Frames, Window, filter_reach
 
 CORNER_HZ = 200.0  # of the fixed low-pass of the harmonics, 6 dB per octave
 
@@ -21,7 +22,7 @@ class SourceFilter(Synth):
     """The voice of UMSS (Schulze-Forster et al. 2022, section III; thesis section 4.3).
 
     ``harmonics`` equal harmonics of f0, those below Nyquist sharing the amplitude alpha, fall by 6 dB per octave
-    above 200 Hz; noise of one constant colour and moving gain is added; the sum goes through 1/A(z), whose line
+    above 200 Hz; noise of slowly changing colour and moving gain is added; the sum goes through 1/A(z), whose line
     spectral frequencies are predicted and therefore always stable. An unvoiced frame (f0 = 0) has no harmonics.
 
     ``filtering`` "samplewise" carries the filter's state from sample to sample (thesis eq. 4.7); "framewise" filters
@@ -41,6 +42,7 @@ class SourceFilter(Synth):
     ) -> None:
         super().__init__(sample_rate, hop)
         self.harmonics, self.filtering = harmonics, filtering
+        self.before = self.after = filter_reach(noise_bands, hop)
         self.controls = ControlSet(
             (
                 Control(
@@ -72,24 +74,43 @@ class SourceFilter(Synth):
             )
         )
 
-    def render(self, controls: Controls, generator: torch.Generator | None = None) -> Sound:
-        """Predicted controls and f0_hz, each (B, S, N, k) -> audio (B, S, N * hop)."""
-        shape = controls["f0_hz"].shape[:2]
-        flat = {name: value.flatten(0, 1) for name, value in controls.items()}
-        folds, _ = harmonic_bank(
-            flat["f0_hz"][..., 0], self.harmonic_amplitudes(flat), self.sample_rate, self.hop
+    def _frames(self, controls: Controls, generator: Generators | None, notes: None) -> tuple[Frames, None]:
+        frames = {
+            "f0_hz": controls["f0_hz"][..., 0],
+            "amplitude": self.harmonic_amplitudes(controls),
+            "noise": noise_frames(controls["f0_hz"], controls["f0_hz"].shape[1], self.hop, generator),
+            "response": controls["noise_magnitude"],
+            "gain": controls["noise_gain"][..., 0],
+            "reflection": lsf_to_reflection(self._lsf(controls)),
+        }
+        return frames, None
+
+    def _play(
+        self, window: Window, sound: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+        phase, memory = sound or (None, None)
+        moving = (window.moving(name) for name in ("f0_hz", "amplitude"))
+        folds, phase = harmonic_bank(
+            *moving, self.sample_rate, self.hop, phase=phase, lookahead=window.lookahead
         )
-        breath = filtered_noise(
-            flat["noise_magnitude"][:, :1], self.hop, generator, count=flat["lsf_hz"].shape[1]
-        )
-        breath = breath * upsample_window(flat["noise_gain"][..., 0], self.hop)
-        reflection = lsf_to_reflection(self._lsf(flat))
+        gain = upsample_window(window.moving("gain"), self.hop, window.lookahead)
+        both = torch.cat([folds, window.filtered_noise() * gain])
         if self.filtering == "framewise":
-            tonal, noise = (framewise_allpole(x, reflection, self.hop) for x in (folds, breath))
+            both, memory = self._filter_frames(both, window, memory)
         else:
-            both, _ = allpole(torch.cat([folds, breath]), reflection.repeat(2, 1, 1), self.hop)
-            tonal, noise = both.chunk(2)
-        return Sound((tonal + noise).unflatten(0, shape), tonal.unflatten(0, shape))
+            reflection = window.moving("reflection").repeat(2, 1, 1)
+            both, memory = allpole(both, reflection, self.hop, memory)
+        tonal, noise = both.chunk(2)
+        return tonal + noise, tonal, (phase, memory)
+
+    def _filter_frames(self, both: Tensor, window: Window, before: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Every frame alone, with the frame before, which is heard in it too: -> audio, the last frame of ``both``."""
+        count = window.count if before is None else window.count + 1
+        filled = both if before is None else torch.cat([before, both], dim=1)
+        stop = window.first + window.count
+        reflection = window.frames["reflection"][:, stop - count : stop].repeat(2, 1, 1)
+        audio = framewise_allpole(filled, reflection, self.hop)
+        return audio[:, -both.shape[1] :], both[:, -self.hop :]
 
     def _lsf(self, controls: Controls) -> Tensor:
         """Line spectral frequencies in radians a sample: lsf_hz (..., P) -> (..., P)."""
