@@ -10,6 +10,7 @@ import math
 import torch
 from torch import Tensor
 
+from ddsp_zoo.dsp.mel import mel_filter_bank
 from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.learning.losses import multi_scale_spectral_distance
 
@@ -120,25 +121,15 @@ def spectral_si_snr(estimate: Tensor, reference: Tensor) -> Tensor:
     return si_sdr(_magnitudes(estimate).flatten(-2), _magnitudes(reference).flatten(-2))
 
 
-def mel_filters(sample_rate: int, n_fft: int, mels: int) -> Tensor:
-    """Triangles of peak one, evenly spaced on the HTK mel scale from 0 Hz to Nyquist: (F, mels), float64."""
-    bins_hz = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)
-    top = 2595 * math.log10(1 + sample_rate / 2 / 700)
-    edges_hz = 700 * (10 ** (torch.linspace(0, top, mels + 2, dtype=torch.float64) / 2595) - 1)
-    width = edges_hz.diff()
-    rising = (bins_hz[:, None] - edges_hz[:-2]) / width[:-1]
-    falling = (edges_hz[2:] - bins_hz[:, None]) / width[1:]
-    return torch.minimum(rising, falling).clamp(min=0)
-
-
 def mfcc(audio: Tensor, sample_rate: int, coefficients: int = 13, mels: int = 128) -> Tensor:
     """Mel-frequency cepstral coefficients from c0 on: (..., T) -> (..., coefficients, N), float64.
 
     Orthonormal DCT-II of the natural log of mel power in 512 / 256 frames. 1e-6 is added to the power, as
     ``torchaudio.transforms.MFCC(log_mels=True)`` does, so that silence has a finite value.
     """
-    filters = mel_filters(sample_rate, N_FFT, mels).to(audio.device)
-    log_mel = torch.log(filters.T @ _magnitudes(audio).square() + 1e-6)
+    nyquist_hz = sample_rate / 2
+    filters = mel_filter_bank(0.0, nyquist_hz, mels, N_FFT // 2 + 1, nyquist_hz).to(audio.device)
+    log_mel = torch.log(filters @ _magnitudes(audio).square() + 1e-6)
     order = torch.arange(coefficients, dtype=torch.float64, device=audio.device)[:, None]
     position = torch.arange(mels, dtype=torch.float64, device=audio.device) + 0.5
     dct = torch.cos(torch.pi / mels * order * position) * math.sqrt(2 / mels)

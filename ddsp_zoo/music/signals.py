@@ -16,11 +16,6 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def midi_to_hz(midi: float) -> float:
-    """Frequency of a MIDI number, A4 = 69 = 440 Hz."""
-    return float(440.0 * 2 ** ((midi - 69) / 12))
-
-
 def decaying_partials(
     frequency_hz: Audio, amplitude: Audio, t60_seconds: Audio, phase: Audio, samples: int, rate_hz: int
 ) -> Audio:

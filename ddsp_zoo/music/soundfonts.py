@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.music.band.scores import DRUM_CHANNEL, Part
+from ddsp_zoo.music.band.scores import Part
+from ddsp_zoo.music.midi import DRUM_CHANNEL, PITCHED_CHANNELS, MidiNote, MidiTrack, write_midi_file
 
 # Samples are 44.1 kHz and the player does not filter before it lowers the rate: resampling comes afterwards.
 PLAYER_RATE_HZ = 44100
-TICKS_PER_BEAT = 480
-TICKS_PER_SECOND = 960  # at the 120 beats per minute that a MIDI file has where it names no tempo
 DRUM_BANK = 128
 PRESET_BYTES = 38
 KITS = range(0, 48)  # kits above are orchestral and marching percussion
@@ -80,28 +79,23 @@ def fluidsynth_program() -> str:
 
 
 def write_midi(parts: tuple[Part, ...], path: str | Path, drum_channel: int = DRUM_CHANNEL) -> None:
-    """Write parts as a MIDI file, one channel each (drums on channel 10); times are kept to a millisecond."""
-    import mido
-
-    channels = [channel for channel in range(16) if channel != DRUM_CHANNEL]
-    midi_file = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT)
+    """Writes parts as a MIDI file, a track each; drums play on channel 10, or on ``drum_channel``."""
+    tracks = []
     for number, part in enumerate(parts):
-        channel = drum_channel if part.stem == "drums" else channels[number % len(channels)]
-        events = []
-        for note in part.notes:
-            start = round(note.start_seconds * TICKS_PER_SECOND)
-            end = max(round((note.start_seconds + note.length_seconds) * TICKS_PER_SECOND), start + 1)
-            events += [(end, 0, note.midi, 0), (start, 1, note.midi, max(round(note.velocity * 127), 1))]
-        track, now = mido.MidiTrack(), 0
-        track.append(mido.MetaMessage("track_name", name=part.stem, time=0))
-        track.append(mido.Message("program_change", channel=channel, program=part.program, time=0))
-        for tick, _, midi, velocity in sorted(events):
-            track.append(
-                mido.Message("note_on", channel=channel, note=midi, velocity=velocity, time=tick - now)
+        channel = PITCHED_CHANNELS[number % len(PITCHED_CHANNELS)]
+        notes = [
+            MidiNote(
+                note.start_seconds,
+                note.start_seconds + note.length_seconds,
+                note.midi,
+                max(round(note.velocity * 127), 1),
             )
-            now = tick
-        midi_file.tracks.append(track)
-    midi_file.save(str(path))
+            for note in part.notes
+        ]
+        tracks.append(
+            MidiTrack(part.stem, notes, part.program, drum_channel if part.stem == "drums" else channel)
+        )
+    write_midi_file(tracks, path)
 
 
 def play(

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from ddsp_zoo._compat import import_torchaudio
+from ddsp_zoo.dsp.mel import mel_filter_bank
 from ddsp_zoo.networks.pretrained_ast import PATCH, HoldsTransformer, load_pretrained, make_transformer
 
-LOWEST_HZ = 20.0
+LOWEST_MEL_HZ = 20.0  # lower end of the lowest mel band
 DROPOUT = 0.1
 IMAGENET_CLASSES = 1000
 
@@ -19,9 +19,8 @@ class ClipMel(nn.Module):
 
     def __init__(self, sample_rate: int, n_fft: int, hop: int, mels: int, log: bool = True) -> None:
         super().__init__()
-        filters = import_torchaudio().functional.melscale_fbanks(
-            n_fft // 2 + 1, LOWEST_HZ, sample_rate / 2, mels, sample_rate
-        )
+        nyquist_hz = sample_rate / 2
+        filters = mel_filter_bank(LOWEST_MEL_HZ, nyquist_hz, mels, n_fft // 2 + 1, nyquist_hz).float().T
         window = torch.hann_window(n_fft)
         self.register_buffer("filters", filters, persistent=False)
         self.register_buffer("window", window / window.square().sum().sqrt(), persistent=False)

@@ -8,6 +8,7 @@ import numpy as np
 import soundfile as sf
 import soxr
 
+from ddsp_zoo.dsp.scale import midi_to_hz
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.audio import check_finite, duration_seconds, read_mono
 from ddsp_zoo.music.strings.jams import read_contours, read_notes
@@ -101,7 +102,7 @@ def annotated_f0(recording: Recording, strings: Path, contours: bool) -> tuple[n
                     f"{recording.audio} ends after {seconds:.2f} s and {recording.annotation.name} has a note on "
                     f"{name} at {start:.2f} s: one of them is incomplete, so unpack the corpus again."
                 )
-            if not LOWEST_HZ <= _hertz(midi) <= HIGHEST_HZ:
+            if not LOWEST_HZ <= midi_to_hz(midi) <= HIGHEST_HZ:
                 raise DdspZooError(
                     f"{recording.annotation} has MIDI note {midi:g} on {name} at {start:.2f} s, which no guitar plays: "
                     "mend the annotation."
@@ -129,7 +130,9 @@ def notes_to_f0(
             first = min(round(start / NOTE_HOP_SECONDS), count - 1)
             frames = np.arange(first, min(max(round(end / NOTE_HOP_SECONDS), first + 1), count))
             measured = _between(contours[string], start, end) if contours else None
-            f0[string, frames] = np.interp(frames * NOTE_HOP_SECONDS, *measured) if measured else _hertz(midi)
+            f0[string, frames] = (
+                np.interp(frames * NOTE_HOP_SECONDS, *measured) if measured else midi_to_hz(midi)
+            )
             onset[string, first] = 1
     return f0, onset
 
@@ -139,7 +142,3 @@ def _between(contour: tuple[np.ndarray, np.ndarray], start: float, end: float) -
     times, f0 = contour
     inside = (times >= start) & (times < end) & (f0 >= LOWEST_HZ) & (f0 <= HIGHEST_HZ)
     return (times[inside], f0[inside]) if inside.any() else None
-
-
-def _hertz(midi: float) -> float:
-    return 440 * 2 ** ((midi - 69) / 12)

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from ddsp_zoo.corpora.base import BatchSpec, StemDataModule, Track
 from ddsp_zoo.dsp.noise import filtered_noise
 from ddsp_zoo.dsp.oscillator import harmonic_bank
+from ddsp_zoo.dsp.scale import midi_to_hz
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.sources import SPLITS, Split
 
@@ -93,7 +94,7 @@ class SyntheticNotes(StemDataModule):
         if self.trainer is not None:
             self.feed(self.trainer.lightning_module)
         settings = self.settings
-        if _hz(settings.high_midi + 1) >= self.spec.sample_rate / 2:
+        if midi_to_hz(settings.high_midi + 1) >= self.spec.sample_rate / 2:
             raise DdspZooError(
                 f"A note of MIDI {settings.high_midi:g} with vibrato lies beyond the {self.spec.sample_rate / 2:g} Hz "
                 "that the model can play: lower high_midi."
@@ -189,7 +190,7 @@ def _draw_pitch(rng: np.random.Generator, seconds: np.ndarray, settings: NoteSet
     """f0 in Hz at times of a note, with up to a semitone of vibrato half of the time."""
     depth = rng.uniform(0, 1) * (rng.random() < VIBRATO_SHARE)
     vibrato = depth * np.sin(2 * np.pi * (rng.uniform(*VIBRATO_HZ) * seconds + rng.random()))
-    return _hz(rng.uniform(settings.low_midi, settings.high_midi) + vibrato)
+    return midi_to_hz(rng.uniform(settings.low_midi, settings.high_midi) + vibrato)
 
 
 def _draw_noise(rng: np.random.Generator, frames: int, frame_seconds: float, bands: int) -> np.ndarray:
@@ -209,7 +210,3 @@ def _cosine_sum(rng: np.random.Generator, size: int) -> np.ndarray:
     height = rng.uniform(0, 2, COSINES)
     curve = np.exp(height @ np.cos(2 * np.pi * (frequency * x + phase)) - rng.uniform(0, 8) * x)
     return curve / curve.sum()
-
-
-def _hz(midi: float | np.ndarray) -> float | np.ndarray:
-    return 440.0 * 2.0 ** ((midi - 69.0) / 12.0)

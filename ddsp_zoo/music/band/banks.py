@@ -9,12 +9,14 @@ import soundfile as sf
 import soxr
 from filelock import FileLock
 
+from ddsp_zoo.dsp.scale import midi_to_hz
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.atomic import folder_when_done
 from ddsp_zoo.files.cache import fingerprint
 from ddsp_zoo.music import soundfonts
-from ddsp_zoo.music.band.scores import DRUM_CHANNEL, Note, Part
+from ddsp_zoo.music.band.scores import Note, Part
 from ddsp_zoo.music.drum_kits import read_kit
+from ddsp_zoo.music.midi import DRUM_CHANNEL
 from ddsp_zoo.music.sampler import Bank, Recording, for_program, play_rate, write_bank
 from ddsp_zoo.music.signals import Audio, fade
 
@@ -200,7 +202,7 @@ def sounding_midi(audio: Audio, midi: float, rate_hz: int) -> float:
     size = 1 << 18
     spectrum = np.log(np.abs(np.fft.rfft(part * np.hanning(len(part)), size)) + 1e-9)
     tried = np.arange(-70, 71, 1.0) / 100
-    bins = np.outer(440 * 2 ** ((midi + tried - 69) / 12), np.arange(1, 7)) * size / rate_hz
+    bins = np.outer(midi_to_hz(midi + tried), np.arange(1, 7)) * size / rate_hz
     return midi + float(tried[spectrum[np.minimum(np.rint(bins).astype(int), size // 2)].sum(1).argmax()])
 
 

@@ -8,6 +8,7 @@ Everything is limited to below the Nyquist frequency by construction.
 import numpy as np
 from scipy import ndimage
 
+from ddsp_zoo.dsp.scale import midi_to_hz
 from ddsp_zoo.music.band.drums import DrumKit
 from ddsp_zoo.music.band.scores import Note, Part
 from ddsp_zoo.music.signals import (
@@ -19,7 +20,6 @@ from ddsp_zoo.music.signals import (
     drive,
     fade,
     log_uniform,
-    midi_to_hz,
     peak_filter,
     read_table,
 )

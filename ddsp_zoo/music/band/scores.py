@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.music.midi import DRUM_CHANNEL
 
 STEMS = ("bass", "drums", "guitar", "other")
-DRUM_CHANNEL = 9
 FIRST_EFFECT_PROGRAM = 112  # from here on General MIDI has percussion and sound effects, no pitched band
 # Electronic kits send these for the rims and edges of what General MIDI has one number for.
 KIT_TO_GENERAL_MIDI = {22: 42, 26: 46, 58: 43}

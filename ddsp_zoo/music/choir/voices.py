@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from ddsp_zoo.dsp.allpole import allpole
 from ddsp_zoo.dsp.lsf import coefficients_to_reflection
+from ddsp_zoo.dsp.scale import midi_to_hz
 from ddsp_zoo.music.choir.scores import Note
 from ddsp_zoo.music.signals import log_uniform, peak_filter, tilt
 
@@ -199,7 +200,7 @@ def _melody(notes: tuple[Note, ...], singer: Singer, count: int, rng: np.random.
     )
     flutter = 4 * _drift(rng, count, 0.1) + 6 * _drift(rng, count, 0.5)
     cents = singer.offset_cents + bend + depth * np.sin(turn) + _smooth(flutter, 0.015)
-    return 440 * 2 ** ((slow * weight + fast * (1 - weight) + cents / 100 - 69) / 12)
+    return midi_to_hz(slow * weight + fast * (1 - weight) + cents / 100)
 
 
 def _loudness(

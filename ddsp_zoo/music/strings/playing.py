@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import median_filter, uniform_filter1d
 
+from ddsp_zoo.dsp.scale import hz_to_midi
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.music.strings.jams import read_contours, read_notes
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
@@ -262,7 +263,7 @@ def performance(path: Path, rng: np.random.Generator) -> list[Note]:
     for string, (line, (times, hz)) in enumerate(zip(read_notes(path), read_contours(path), strict=True)):
         for start, duration, midi in line:
             inside = (times >= start) & (times < start + duration) & (hz > 0)
-            fret = 12 * np.log2(440 / OPEN_HZ[string]) + midi - 69
+            fret = midi - hz_to_midi(OPEN_HZ[string])
             cents = _contour(times[inside] - start, hz[inside], OPEN_HZ[string] * 2 ** (fret / 12), duration)
             notes.append(
                 Note(string, start, start + duration, float(fret), rng.uniform(0.4, 1.0), cents=cents)
