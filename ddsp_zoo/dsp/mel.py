@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+LOWEST_MEL_HZ = 20.0  # lower end of the lowest band that networks hear
+
 
 def hz_to_mel(frequency_hz: Tensor) -> Tensor:
     """Frequency in Hz -> mel."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 Numbers = TypeVar("Numbers", float, np.ndarray, Tensor)
 LOG_10 = math.log(10.0)
+LOWEST_F0_HZ = 20.0  # the scale of pitch begins here; what is below would pass for unvoiced
 
 
 def exp_sigmoid(x: Tensor, max_value: float = 2.0, threshold: float = 1e-7) -> Tensor:
@@ -40,7 +41,7 @@ def midi_to_hz(midi: Numbers) -> Numbers:
     return 440.0 * 2.0 ** ((midi - 69.0) / 12.0)
 
 
-def hz_to_unit(frequency_hz: Tensor, low_hz: float = 20.0, high_hz: float = 8000.0) -> Tensor:
+def hz_to_unit(frequency_hz: Tensor, low_hz: float = LOWEST_F0_HZ, high_hz: float = 8000.0) -> Tensor:
     """Log-frequency on a unit interval: 0 at ``low_hz``, 1 at ``high_hz``; unvoiced (0 Hz) is below 0.
 
     Source: UMSS (Schulze-Forster et al. 2022), the decoder's f0 input.

@@ -13,7 +13,7 @@ from ddsp_zoo.dsp.scale import hz_to_midi
 
 LEAST = 1e-7  # amplitudes, and powers of a spectrum, below count as none
 QUIETEST = 1e-5  # summed amplitudes below are silence: they have a level, but no frequency
-LOWEST_HZ = 20.0
+LOWEST_COMPARED_HZ = 20.0
 
 
 def line_spectrum(
@@ -107,7 +107,7 @@ def transport_distance(
     power, not magnitude, is moved: the skirts that a cut or a window gives every line are wide enough in magnitude to
     turn the gradient round (measured by `benchmarks/frequency.py`). Below 20 Hz nothing is compared.
     """
-    first = max(1, -int(-LOWEST_HZ * n_fft // sample_rate))
+    first = max(1, -int(-LOWEST_COMPARED_HZ * n_fft // sample_rate))
     bins = torch.arange(first, n_fft // 2 + 1, device=audio.device) * (sample_rate / n_fft)
     spectra = [_power(x, n_fft, hop)[..., first:] for x in (audio, true_audio)]
     weight = spectra[1].sum(-1)
@@ -153,7 +153,7 @@ def _both_sound(level: Tensor, true_level: Tensor) -> Tensor:
 
 def _pitch(frequency_hz: Tensor) -> Tensor:
     """MIDI note numbers; what lies below 20 Hz, unvoiced frames too, counts as 20 Hz."""
-    return hz_to_midi(frequency_hz.clamp(min=LOWEST_HZ))
+    return hz_to_midi(frequency_hz.clamp(min=LOWEST_COMPARED_HZ))
 
 
 def _power(audio: Tensor, n_fft: int, hop: int) -> Tensor:

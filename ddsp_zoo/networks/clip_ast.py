@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from ddsp_zoo.dsp.mel import mel_filter_bank
+from ddsp_zoo.dsp.mel import LOWEST_MEL_HZ, mel_filter_bank
 from ddsp_zoo.networks.pretrained_ast import PATCH, HoldsTransformer, load_pretrained, make_transformer
 
-LOWEST_MEL_HZ = 20.0  # lower end of the lowest mel band
 DROPOUT = 0.1
 IMAGENET_CLASSES = 1000
 

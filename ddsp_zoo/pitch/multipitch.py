@@ -23,7 +23,7 @@ from ddsp_zoo.learning.optimiser import decaying_adam
 from ddsp_zoo.pitch.assignment import follow_pitch
 from ddsp_zoo.sources import QUARTET
 
-LOWEST_HZ, PER_OCTAVE, PITCHES = 65.41, 60, 256  # C2 to a quarter tone above D#6, 20 cents each
+FIRST_BIN_HZ, PER_OCTAVE, PITCHES = 65.41, 60, 256  # C2 to a quarter tone above D#6, 20 cents each
 HARMONICS = (0.5, 1, 2, 3, 4, 5, 6, 7)
 WINDOWS_SECONDS = (0.064, 0.128, 0.256)
 FLOOR = 1e-6  # of a bin's power beside the mean over the excerpt
@@ -163,7 +163,7 @@ class MultiPitch(L.LightningModule):
     def _track_piece(self, audio: Tensor, voices: int) -> np.ndarray:
         by_voice, _ = self(audio[None].to(self.device), voices)
         path = follow_pitch(log_softmax(by_voice[0].float(), -1).cpu().numpy())
-        f0 = np.where(path >= 0, LOWEST_HZ * 2 ** (path / PER_OCTAVE), 0)
+        f0 = np.where(path >= 0, FIRST_BIN_HZ * 2 ** (path / PER_OCTAVE), 0)
         f0 = torch.from_numpy(interleaved(f0)[:, : -(-len(audio) // self.hop_samples)])
         _, window = fit_windows(self.sample_rate)
         for _ in range(REFINEMENTS):
@@ -207,7 +207,7 @@ def pitch_targets(f0_hz: Tensor, shift: Tensor) -> Tensor:
 
     A pitch that lies beyond the axis counts as its end.
     """
-    place = PER_OCTAVE * torch.log2(f0_hz.clamp(min=1e-3) / LOWEST_HZ) - shift[:, None, None]
+    place = PER_OCTAVE * torch.log2(f0_hz.clamp(min=1e-3) / FIRST_BIN_HZ) - shift[:, None, None]
     steps = torch.arange(PITCHES, device=f0_hz.device)
     near = torch.exp(-0.5 * (steps - place.clamp(0, PITCHES - 1)[..., None]).square())
     near = near / near.sum(-1, keepdim=True)
@@ -227,7 +227,9 @@ def _grid_hz(shift: Tensor) -> Tensor:
     """Frequencies (B, harmonics, 256) where the harmonics of each pitch lie."""
     steps = torch.arange(PITCHES, device=shift.device) + shift[:, None]
     return (
-        LOWEST_HZ * torch.tensor(HARMONICS, device=shift.device)[:, None] * 2 ** (steps / PER_OCTAVE)[:, None]
+        FIRST_BIN_HZ
+        * torch.tensor(HARMONICS, device=shift.device)[:, None]
+        * 2 ** (steps / PER_OCTAVE)[:, None]
     )
 
 

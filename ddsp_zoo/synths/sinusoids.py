@@ -13,7 +13,7 @@ from ddsp_zoo.synths.base import Synth
 from ddsp_zoo.synths.control import Control, Controls, ControlSet
 from ddsp_zoo.synths.streaming import Frames, Window, filter_reach
 
-LOWEST_HZ = 20.0
+LOWEST_SINUSOID_HZ = 20.0
 QUIRKS = {
     "clip_loudness": "one loudness for the whole clip, a plain sigmoid: what is played can neither decay nor rest",
     "clip_noise": "one noise filter for the whole clip: a hit or a breath cannot be played",
@@ -78,7 +78,7 @@ class SinusoidsPlusNoise(Synth):
                 "frequency_hz",
                 "Hz",
                 "frequency of each sinusoid",
-                LOWEST_HZ,
+                LOWEST_SINUSOID_HZ,
                 self.sample_rate / 2,
                 size=sinusoids,
                 curve="log_bins",

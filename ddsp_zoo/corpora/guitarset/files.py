@@ -8,12 +8,11 @@ import numpy as np
 import soundfile as sf
 import soxr
 
-from ddsp_zoo.dsp.scale import midi_to_hz
+from ddsp_zoo.dsp.scale import LOWEST_F0_HZ, midi_to_hz
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.audio import check_finite, duration_seconds, read_mono
 from ddsp_zoo.music.strings.jams import read_contours, read_notes
-from ddsp_zoo.pitch.crepe import HIGHEST_HZ, track_f0
-from ddsp_zoo.pitch.track import LOWEST_HZ
+from ddsp_zoo.pitch.crepe import CREPE_HIGHEST_HZ, track_f0
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 
 AUDIO, ANNOTATION = "audio_hex-pickup_debleeded", "annotation"
@@ -102,7 +101,7 @@ def annotated_f0(recording: Recording, strings: Path, contours: bool) -> tuple[n
                     f"{recording.audio} ends after {seconds:.2f} s and {recording.annotation.name} has a note on "
                     f"{name} at {start:.2f} s: one of them is incomplete, so unpack the corpus again."
                 )
-            if not LOWEST_HZ <= midi_to_hz(midi) <= HIGHEST_HZ:
+            if not LOWEST_F0_HZ <= midi_to_hz(midi) <= CREPE_HIGHEST_HZ:
                 raise DdspZooError(
                     f"{recording.annotation} has MIDI note {midi:g} on {name} at {start:.2f} s, which no guitar plays: "
                     "mend the annotation."
@@ -140,5 +139,5 @@ def notes_to_f0(
 def _between(contour: tuple[np.ndarray, np.ndarray], start: float, end: float) -> tuple | None:
     """The voiced points of a contour from ``start`` to ``end``, or None."""
     times, f0 = contour
-    inside = (times >= start) & (times < end) & (f0 >= LOWEST_HZ) & (f0 <= HIGHEST_HZ)
+    inside = (times >= start) & (times < end) & (f0 >= LOWEST_F0_HZ) & (f0 <= CREPE_HIGHEST_HZ)
     return (times[inside], f0[inside]) if inside.any() else None
