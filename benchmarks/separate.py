@@ -56,10 +56,10 @@ def size(name: str, checkpoint: str | None) -> Size:
 
         held = htdemucs.fetch().stat().st_size
         return Size(held // 4, held)
-    from ddsp_zoo.zoo import hub
+    from ddsp_zoo import zoo
 
-    model = hub.load(name, checkpoint=checkpoint)
-    folder = Path(checkpoint) if checkpoint else hub.find(name)
+    model = zoo.load(name, checkpoint=checkpoint)
+    folder = Path(checkpoint) if checkpoint else zoo.find(name)
     files = [folder] if folder.is_file() else folder.glob("*.safetensors")
     return Size(sum(x.numel() for x in model.parameters()), sum(file.stat().st_size for file in files))
 

@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ddsp_zoo.separation.stream import Separation, separate
-    from ddsp_zoo.zoo.hub import list_models, load
+    from ddsp_zoo.zoo import list_models, load
 
 __version__ = "0.1.0"
 __all__ = ["Separation", "list_models", "load", "separate"]
 
 _HOMES = {
-    "load": "zoo.hub",
-    "list_models": "zoo.hub",
+    "load": "zoo",
+    "list_models": "zoo",
     "separate": "separation.stream",
     "Separation": "separation.stream",
 }

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddsp_zoo import zoo
 from ddsp_zoo.models import AstDdsp, Rendered
-from ddsp_zoo.zoo import hub
 
 RATE, HOP = 8000, 128
 SMALL = {
@@ -30,7 +30,7 @@ def tiny_ast(**settings: object) -> AstDdsp:
 def save_tiny_ast(folder: Path) -> Path:
     """A checkpoint folder of `tiny_ast`."""
     config = {"class_path": "ddsp_zoo.models.AstDdsp", "init_args": dict(SMALL)}
-    hub.save_checkpoint(tiny_ast(), folder, config)
+    zoo.save_checkpoint(tiny_ast(), folder, config)
     return folder
 
 

@@ -1,14 +1,25 @@
 """The command line: `ddsp-zoo` and `lightning` are the same program.
 
-`fit`, `validate`, `test` and `predict` are LightningCLI's; `separate`, `list`, `info`, `evaluate` and `report` are
-ours. This module parses and calls; everything it does can be done from Python too.
+`fit`, `validate`, `test` and `predict` are LightningCLI's; the others are ours, in one module a group. This module
+parses and calls; everything it does can be done from Python too.
 """
 
+import contextlib
+import os
 import sys
+from collections.abc import Iterator
+from importlib import import_module
 
 from ddsp_zoo.errors import DdspZooError
 
 TRAINER_COMMANDS = ("fit", "validate", "test", "predict")
+COMMANDS = {  # by name, with the function that runs it
+    "separate": "separate.separate",
+    "list": "models.list_models",
+    "info": "models.info",
+    "evaluate": "evaluate.evaluate",
+    "report": "report.report",
+}
 USAGE = """usage: ddsp-zoo COMMAND ...
 
   separate IN...   separate audio files with a pretrained model
@@ -18,14 +29,16 @@ USAGE = """usage: ddsp-zoo COMMAND ...
   report FOLDER... set evaluated models, or training runs, side by side
   fit | validate | test | predict   train and run recipes (`ddsp-zoo fit --help`)
 
-`ddsp-zoo COMMAND --help` says more. `lightning` is another name of this program."""
+`ddsp-zoo COMMAND --help` says more. Every command takes --import MODULE, for models, corpora and whatever else is
+defined in a file of your own. `lightning` is another name of this program."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the program; returns the exit status. Errors that a user can mend end in one sentence."""
+    """Runs the program; returns the exit status. Errors that a user can mend end in one sentence."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        return _run(arguments)
+        with _working_folder_known():
+            return _run(_without_imports(arguments))
     except DdspZooError as error:
         print(f"ddsp-zoo: {error}", file=sys.stderr)
         return 2
@@ -49,8 +62,34 @@ def _run(arguments: list[str]) -> int:
 
         run_trainer(arguments)
         return 0
-    from ddsp_zoo.cli import commands
-
-    if command not in commands.COMMANDS:
+    if command not in COMMANDS:
         raise DdspZooError(f"There is no command {command!r}: `ddsp-zoo --help` lists them.")
-    return commands.COMMANDS[command](rest)
+    module, _, function = COMMANDS[command].partition(".")
+    return getattr(import_module(f"{__name__}.{module}"), function)(rest)
+
+
+@contextlib.contextmanager
+def _working_folder_known() -> Iterator[None]:
+    """Lets a user's own modules be imported from where the program is started, after everything installed."""
+    here = os.getcwd()
+    sys.path.append(here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)
+
+
+def _without_imports(arguments: list[str]) -> list[str]:
+    """Imports what --import names; returns the other arguments."""
+    from ddsp_zoo.settings.build import import_named
+
+    left, words = [], iter(arguments)
+    for word in words:
+        flag, equals, module = word.partition("=")
+        if flag != "--import":
+            left.append(word)
+        elif name := module if equals else next(words, None):
+            import_named(name)
+        else:
+            raise DdspZooError("--import needs the name of a module.")
+    return left

@@ -1,62 +1,47 @@
-"""Corpora by name. A new one is a file beside this one and a line here."""
+"""Corpora by name, by class path, or by recipe."""
 
 import difflib
 from pathlib import Path
 from typing import Any
 
+from ddsp_zoo.corpora import CORPORA
 from ddsp_zoo.corpora.base import StemDataModule
-from ddsp_zoo.corpora.choral.corpus import ChoralSingingDataset
-from ddsp_zoo.corpora.choral.joined import JoinedChoirs
-from ddsp_zoo.corpora.folder import StemFolder
-from ddsp_zoo.corpora.guitarset.corpus import GuitarSet
-from ddsp_zoo.corpora.music_delta import MusicDelta
-from ddsp_zoo.corpora.rendered.band import RenderedBand
-from ddsp_zoo.corpora.rendered.choir import RenderedChoir
-from ddsp_zoo.corpora.rendered.strings import RenderedStrings
-from ddsp_zoo.corpora.slakh.corpus import Slakh2100
 from ddsp_zoo.errors import DdspZooError
-
-CORPORA: dict[str, type[StemDataModule]] = {
-    corpus.__name__: corpus
-    for corpus in (
-        ChoralSingingDataset,
-        GuitarSet,
-        JoinedChoirs,
-        MusicDelta,
-        RenderedBand,
-        RenderedChoir,
-        RenderedStrings,
-        Slakh2100,
-        StemFolder,
-    )
-}
+from ddsp_zoo.settings.build import build
 
 
 def make(name: str, **arguments: Any) -> StemDataModule:
-    """A corpus by its name, or the one of a recipe with a ``data:`` section; arguments override the recipe's.
+    """Builds a corpus.
 
-    Raises `DdspZooError` for an unknown name, a recipe that is not there or unknown arguments.
+    Args:
+        name: a corpus of the package (``RenderedBand``), the class path of another one (``my_corpus.MyCorpus``, whose
+            module is imported), or the path of a recipe with a ``data:`` section.
+        arguments: go before those of the recipe.
+
+    Raises:
+        DdspZooError: for an unknown name, a recipe that is not there, arguments that do not fit.
     """
-    if name.endswith((".yaml", ".yml")):
-        config = _read_recipe(Path(name))
-        name = str(config.get("class_path")).rsplit(".", 1)[-1]
-        arguments = (config.get("init_args") or {}) | arguments
-    if name not in CORPORA:
-        near = difflib.get_close_matches(name, CORPORA, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(CORPORA)}."
-        raise DdspZooError(f"There is no data called {name!r}: {hint}")
-    try:
-        return CORPORA[name](**arguments)
-    except TypeError as error:
-        raise DdspZooError(f"The data {name} cannot be made from {sorted(arguments)}: {error}.") from error
+    config = _read_recipe(Path(name)) if name.endswith((".yaml", ".yml")) else {"class_path": name}
+    if isinstance(path := config.get("class_path"), str) and "." not in path:
+        config = {**config, "class_path": f"{__package__}.{_known(path)}"}
+    return build(config, StemDataModule, **arguments)
+
+
+def _known(name: str) -> str:
+    """Returns a name that is in the package; raises `DdspZooError` with a guess for any other."""
+    if name in CORPORA:
+        return name
+    near = difflib.get_close_matches(name, CORPORA, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(CORPORA)}."
+    raise DdspZooError(f"There is no data called {name!r}: {hint}")
 
 
 def _read_recipe(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))["data"]
+        return dict(yaml.safe_load(path.read_text(encoding="utf-8"))["data"])
     except OSError as error:
         raise DdspZooError(f"There is no recipe {path}.") from error
-    except (yaml.YAMLError, KeyError, TypeError) as error:
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise DdspZooError(f"{path} has no `data:` section that can be read.") from error

@@ -1,19 +1,18 @@
 """How well onsets are found: every detector over the tracks of a corpus of strings.
 
-``python -m ddsp_zoo.measuring.onsets --data recipes/data/rendered_strings.yaml --checkpoint best.ckpt`` prints the
-table. Detectors are told f0 as the corpus has it, or as CREPE hears it in each string's own recording.
+``ddsp-zoo report onsets --data recipes/data/rendered_strings.yaml --checkpoint best.ckpt`` prints the table. Detectors
+are told f0 as the corpus has it, or as CREPE hears it in each string's own recording.
 """
 
-import sys
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ddsp_zoo.corpora.base import BatchSpec, StemDataModule, StemDataset, Track
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.measuring.tables import render_markdown, render_text
 from ddsp_zoo.pitch.onsets import Detector, Evidence, Times, make_detector, onset_frames
 from ddsp_zoo.pitch.track import PitchTrack
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ, Split
@@ -141,6 +140,20 @@ def onset_table(summary: list[Row]) -> list[list[str]]:
     return [["system", "pitch", *shares, *errors], *lines]
 
 
+def detectors(checkpoint: str | Path | None = None) -> dict[str, Detector]:
+    """Returns the detectors that are compared, with the `OnsetHead` of a checkpoint as "learned" where one is named."""
+    found = {name: make_detector(name) for name in ("gate_as_published", "gate", "flux")}
+    return found if checkpoint is None else found | {"learned": learned_detector(checkpoint)}
+
+
+def learned_detector(checkpoint: str | Path) -> Detector:
+    """Returns the detector of an `OnsetHead`, a .ckpt file or folder; `DdspZooError` where it holds something else."""
+    from ddsp_zoo import zoo
+    from ddsp_zoo.pitch.onset_head import OnsetHead
+
+    return zoo.load("onsets", checkpoint=checkpoint, kind=OnsetHead).detect
+
+
 def use_onsets(
     datamodule: StemDataModule,
     detector: Detector,
@@ -154,37 +167,3 @@ def use_onsets(
                 detector(replace(evidence, stems=None)), evidence.f0_hz, evidence.hop_seconds
             )
             datamodule.pitches[track.name] = PitchTrack(evidence.f0_hz, onset, evidence.hop_seconds)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Print the table; returns the exit status."""
-    try:
-        return _run(sys.argv[1:] if arguments is None else arguments)
-    except DdspZooError as error:
-        print(f"ddsp-zoo: {error}", file=sys.stderr)
-        return 2
-
-
-def _run(arguments: list[str]) -> int:
-    from ddsp_zoo.cli.commands import Parser
-
-    parser = Parser("python -m ddsp_zoo.measuring.onsets", description=__doc__.split("\n")[0])
-    parser.add_argument("--data", default="recipes/data/rendered_strings.yaml", help="a corpus (%(default)s)")
-    parser.add_argument("--checkpoint", help="of an OnsetHead: a .ckpt file or a folder")
-    parser.add_argument("--split", default="test", choices=("train", "validation", "test"))
-    parser.add_argument("--pitch", nargs="+", default=PITCHES, choices=PITCHES, help="(both)")
-    parser.add_argument("--limit-tracks", type=int, metavar="N", help="only the first N tracks")
-    parser.add_argument("--markdown", action="store_true", help="as a table for documents")
-    options = parser.parse_args(arguments)
-    from ddsp_zoo.corpora import make
-
-    names = ["gate_as_published", "gate", "flux", *(["learned"] if options.checkpoint else [])]
-    detectors = {name: make_detector(name, options.checkpoint) for name in names}
-    rows = evaluate_onsets(make(options.data), detectors, options.split, options.pitch, options.limit_tracks)
-    cells = onset_table(summarise_onsets(rows))
-    print((render_markdown if options.markdown else render_text)(cells))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

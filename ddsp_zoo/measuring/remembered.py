@@ -22,11 +22,11 @@ def find_checkpoints(
     With neither, all released models whose sources fit. Own ones are called by their folder, a .ckpt file of a training
     run by its run; "_2" and so on tell apart what would be called the same, or by a name that is reserved.
     """
-    from ddsp_zoo.zoo import hub
+    from ddsp_zoo import zoo
 
     if not names and not paths:
-        names = [name for name in hub.list_models() if fits(tuple(hub.info(name)["sources"]))]
-    found = {name: hub.find(name) for name in names}
+        names = [name for name in zoo.list_models() if fits(tuple(zoo.info(name)["sources"]))]
+    found = {name: zoo.find(name) for name in names}
     for path in map(Path, paths):
         whole = path.expanduser().resolve()
         place = (

@@ -4,11 +4,11 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import lightning as L
 import torch
 from torch import Tensor, nn
 
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.learning.learner import Learner
 from ddsp_zoo.learning.losses import error_db
 from ddsp_zoo.learning.optimiser import decaying_adam
 from ddsp_zoo.pitch.multipitch import MultiPitch
@@ -34,7 +34,7 @@ class Rendered(NamedTuple):
     tonal: Tensor
 
 
-class Separator(L.LightningModule):
+class Separator(Learner):
     """A mixture in, synthesised sources out; works with a Trainer and without.
 
     A subclass sets ``synth`` and ``loss``, writes `raw_controls` and saves its hyper-parameters, from which a

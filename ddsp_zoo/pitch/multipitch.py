@@ -10,7 +10,6 @@ Sources: harmonic stacking after Bittner et al. 2017 (Deep Salience); one output
 
 from typing import Any
 
-import lightning as L
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, r
 from ddsp_zoo.dsp.harmonic_ls import HarmonicFit, fit_windows
 from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.learning.learner import Learner
 from ddsp_zoo.learning.optimiser import decaying_adam
 from ddsp_zoo.pitch.assignment import follow_pitch
 from ddsp_zoo.sources import QUARTET
@@ -31,7 +31,7 @@ REFINEMENTS, FITTED = 2, 20  # fits that move f0 to where the first partials rea
 CHUNK_SECONDS, MARGIN_SECONDS = 30.0, 2.0  # of a recording that is tracked piece by piece
 
 
-class MultiPitch(L.LightningModule):
+class MultiPitch(Learner):
     """The f0 of two to ``len(sources)`` voices of a choir, from the mixture; 0.6 million parameters.
 
     Trained on quartets, of which each batch leaves out some voices, transposed at random. It gives a frame

@@ -37,7 +37,7 @@ def run(
 
     name = name or (model if isinstance(model, str) else type(model).__name__)
     if isinstance(model, str):
-        from ddsp_zoo.zoo.hub import load
+        from ddsp_zoo.zoo import load
 
         model = load(model)
     tracked = (

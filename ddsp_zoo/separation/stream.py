@@ -106,7 +106,7 @@ def separate(
         DdspZooError: audio that cannot be used (empty, not finite, too many channels, no rate), pitch missing.
     """
     if isinstance(model, str):
-        from ddsp_zoo.zoo.hub import load
+        from ddsp_zoo.zoo import load
 
         model = load(model)
     if isinstance(audio, (str, Path)):

@@ -11,11 +11,12 @@ from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelChec
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from ddsp_zoo import zoo
 from ddsp_zoo.corpora.base import StemDataModule
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.learning.learner import Learner
 from ddsp_zoo.training.loggers import LogConfigCallback, make_loggers
 from ddsp_zoo.training.media import LogMedia
-from ddsp_zoo.zoo import hub
 
 
 class ZooCLI(LightningCLI):
@@ -45,7 +46,7 @@ class ZooCLI(LightningCLI):
                 "start_from begins a new run and ckpt_path goes on with one: give one of them."
             )
         path = Path(start)
-        hub.copy_weights(hub.load(start, checkpoint=path if path.exists() else None), self.model, start)
+        zoo.copy_weights(zoo.load(start, checkpoint=path if path.exists() else None), self.model, start)
 
     before_validate = before_test = before_predict = before_fit
 
@@ -97,7 +98,7 @@ def run_trainer(arguments: list[str]) -> None:
     """Run LightningCLI; recipes and options that do not fit raise `DdspZooError`."""
     check_files(arguments)
     ZooCLI(
-        L.LightningModule,
+        Learner,
         StemDataModule,
         subclass_mode_model=True,
         subclass_mode_data=True,

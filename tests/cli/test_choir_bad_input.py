@@ -8,12 +8,13 @@ import pytest
 import soundfile as sf
 import yaml
 
+from ddsp_zoo import zoo
 from ddsp_zoo.cli import main
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.models import Umss
 from ddsp_zoo.pitch.track import PitchTrack, onsets_from_f0
 from ddsp_zoo.separation.stream import Separation, separate
-from ddsp_zoo.zoo import hub
+from ddsp_zoo.zoo.manifest import CONFIG, WEIGHTS
 
 RATE, HOP, FRAMES = 16000, 256, 48
 HOP_SECONDS, SAMPLES = HOP / RATE, HOP * FRAMES
@@ -24,18 +25,18 @@ HZ = np.array([440.0, 330.0, 220.0, 110.0])
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The released quartet with segments of half a second in place of four, which its weights do not mind."""
-    released, folder = hub.find("umss_4v"), tmp_path_factory.mktemp("umss") / "short"
+    released, folder = zoo.find("umss_4v"), tmp_path_factory.mktemp("umss") / "short"
     folder.mkdir()
-    config = yaml.safe_load((released / hub.CONFIG).read_text())
+    config = yaml.safe_load((released / CONFIG).read_text())
     config["init_args"]["segment_seconds"] = 0.512
-    (folder / hub.CONFIG).write_text(yaml.safe_dump(config))
-    (folder / hub.WEIGHTS).write_bytes((released / hub.WEIGHTS).read_bytes())
+    (folder / CONFIG).write_text(yaml.safe_dump(config))
+    (folder / WEIGHTS).write_bytes((released / WEIGHTS).read_bytes())
     return folder
 
 
 @pytest.fixture(scope="module")
 def model(checkpoint: Path) -> Umss:
-    return hub.load("umss_4v", checkpoint=checkpoint)
+    return zoo.load("umss_4v", checkpoint=checkpoint)
 
 
 def sing(f0_hz: np.ndarray, rate: int = RATE) -> np.ndarray:

@@ -24,18 +24,18 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_weights_and_corpora_share_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ddsp_zoo.corpora import RenderedChoir
-    from ddsp_zoo.zoo import hub
+    from ddsp_zoo.zoo import find, manifest
 
     monkeypatch.setenv("DDSP_ZOO_CACHE", "~/elsewhere")
     monkeypatch.setenv("DDSP_ZOO_HUB", "http://127.0.0.1:9")
     assert RenderedChoir().root.is_relative_to(tmp_path / "elsewhere")
-    monkeypatch.setattr(hub, "_bundle", lambda: tmp_path)
+    monkeypatch.setattr(manifest, "bundle", lambda: tmp_path)
     (tmp_path / "manifest.json").write_text(
         '{"hub": {"revision": "x", "repository": "r", "endpoint": "e", "published": true}, "models": '
         '{"m": {"files": {"model.safetensors": {"sha256": "0", "size": 1}}}}}'
     )
     with pytest.raises(Exception, match="stopped at 0 of 1"):
-        hub.find("m")
+        find("m")
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["elsewhere"]
     assert (tmp_path / "elsewhere" / "m" / "x").is_dir()
 

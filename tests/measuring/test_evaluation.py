@@ -485,7 +485,7 @@ def test_a_box_plot_of_one_frame_or_of_nothing_is_a_picture(tmp_path) -> None:
 
 def test_run_leaves_rows_summary_and_figures(tmp_path, monkeypatch) -> None:
     data = FakeData([excerpt(440, 300), excerpt(330, 200)], ["a", "b"])
-    monkeypatch.setattr("ddsp_zoo.zoo.hub.load", lambda name: FakeModel(noisy_answer))
+    monkeypatch.setattr("ddsp_zoo.zoo.load", lambda name: FakeModel(noisy_answer))
     summary = evaluation.run("fake_model", data, tmp_path / "out", progress=False, seeds=(0, 1))
     written = {path.name for path in (tmp_path / "out").iterdir()}
     metrics = {row["metric"] for row in summary["results"]}

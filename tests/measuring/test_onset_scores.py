@@ -5,13 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from tiny import save_tiny_ast
 
+from ddsp_zoo.cli import main
 from ddsp_zoo.corpora import StemFolder
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.f0_csv import write_f0_csv
 from ddsp_zoo.measuring.onsets import (
     evaluate_onsets,
-    main,
+    learned_detector,
     onset_counts,
     onset_table,
     read_evidence,
@@ -115,11 +117,20 @@ def test_tracks_that_cannot_be_measured(folder: StemFolder):
 
 
 def test_errors_end_in_a_sentence(capsys: pytest.CaptureFixture):
-    assert main(["--data", "nowhere.yaml"]) == 2
-    assert main(["--data", "StemFolder", "--checkpoint", "nowhere.ckpt"]) == 2
-    assert main(["--pitch", "guessed"]) == 2
+    assert main(["report", "onsets", "--data", "nowhere.yaml"]) == 2
+    assert (
+        main(["report", "onsets", "--data", "StemFolder", "--root", ".", "--checkpoint", "nowhere.ckpt"]) == 2
+    )
+    assert main(["report", "onsets", "--pitch", "guessed"]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3 and all(line.startswith("ddsp-zoo: ") for line in lines)
     assert (
         "nowhere.yaml" in lines[0] and "nowhere.ckpt is no checkpoint" in lines[1] and "guessed" in lines[2]
     )
+
+
+def test_a_checkpoint_that_is_no_onset_head(tmp_path: Path):
+    with pytest.raises(DdspZooError, match="nowhere.ckpt is no checkpoint"):
+        learned_detector("nowhere.ckpt")
+    with pytest.raises(DdspZooError, match="AstDdsp.* is no OnsetHead"):
+        learned_detector(save_tiny_ast(tmp_path))

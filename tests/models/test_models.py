@@ -9,9 +9,9 @@ import torch
 from tiny import tiny_ast
 from torch import Tensor
 
+from ddsp_zoo import zoo
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.models import AstDdsp, KarplusStrongStrings, Separator, Umss, umss
-from ddsp_zoo.zoo import hub
 
 SHORT_STRINGS = {"sources": ("low", "high"), "segment_seconds": 0.512, "oversampling": 1}
 
@@ -133,11 +133,11 @@ def test_the_tracker_is_not_trained_along_and_not_needed_to_start_from() -> None
     whole, plain = tiny_umss(tracks_pitch=True), tiny_umss()
     assert count(whole.tracker) + count(plain) == count(whole)
     assert not any(p.requires_grad for p in whole.tracker.parameters())
-    hub.copy_weights(whole, plain, "whole")
+    zoo.copy_weights(whole, plain, "whole")
     theirs = whole.state_dict()
     assert all(torch.equal(value, theirs[name]) for name, value in plain.state_dict().items())
     with pytest.raises(DdspZooError, match="weights of plain do not fit the Umss"):
-        hub.copy_weights(plain, whole, "plain")
+        zoo.copy_weights(plain, whole, "plain")
 
 
 def test_umss_gives_out_its_line_spectral_frequencies_in_hertz() -> None:
@@ -382,8 +382,8 @@ def test_hyper_parameters_build_the_model_again(model: Separator, tmp_path: Path
         name: list(x) if isinstance(x, tuple) else x for name, x in model.hparams.items()
     }  # as YAML has it
     config = {"class_path": f"ddsp_zoo.models.{type(model).__name__}", "init_args": plain}
-    hub.save_checkpoint(model, tmp_path, config)
-    loaded = hub.load("own", checkpoint=tmp_path)
+    zoo.save_checkpoint(model, tmp_path, config)
+    loaded = zoo.load("own", checkpoint=tmp_path)
     assert dict(loaded.hparams) == plain and loaded.sources == model.sources
     model.load_state_dict({name: value.half().float() for name, value in model.state_dict().items()})
     batch = make_batch(model)

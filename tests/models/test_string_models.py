@@ -26,10 +26,10 @@ from guitar import (
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from ddsp_zoo import zoo
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.models import Separator, modal_strings
 from ddsp_zoo.separation.stream import separate
-from ddsp_zoo.zoo import hub
 
 each_recipe = pytest.mark.parametrize("name", RECIPES)
 PARAMETERS = {
@@ -185,8 +185,8 @@ def test_the_model_that_predicts_nothing_needs_no_training_and_can_be_kept(tmp_p
     with pytest.raises(DdspZooError, match="predicts nothing.*validate"):
         model.configure_optimizers()
     config = {"class_path": "ddsp_zoo.models.KarplusStrongStrings", "init_args": RECIPES["exB0"]["init_args"]}
-    hub.save_checkpoint(model, tmp_path, config)
-    loaded = hub.load("own", checkpoint=tmp_path)
+    zoo.save_checkpoint(model, tmp_path, config)
+    loaded = zoo.load("own", checkpoint=tmp_path)
     assert torch.equal(run(loaded, batch).sources, run(model, batch).sources)
     assert loss_of(loaded, batch).isfinite()
 

@@ -402,14 +402,14 @@ def test_silence_alone_is_told(tmp_path: Path) -> None:
 
 
 def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    from ddsp_zoo.zoo import hub
+    from ddsp_zoo import zoo
 
     given: list[Any] = []
     monkeypatch.setattr(
         bands, "report", lambda *arguments: given.extend(arguments) or [Path("report.md"), Path("a.png")]
     )
     monkeypatch.setattr(bands, "find_checkpoints", lambda names, paths: dict.fromkeys(names or ["all"]))
-    monkeypatch.setattr(hub, "load", lambda name, checkpoint: name)
+    monkeypatch.setattr(zoo, "load", lambda name, checkpoint: name)
     arguments = ["--data", "StemFolder", "--root", str(tmp_path), "--songs", "songs", "--out", "there"]
     assert (
         main(["report", "bands", "--models", "m", "--estimates", "x=folder", *arguments, "--tracks", "2"])

@@ -10,6 +10,7 @@ import soundfile as sf
 import torch
 from torch import Tensor
 
+from ddsp_zoo import zoo
 from ddsp_zoo.cli import main
 from ddsp_zoo.corpora.folder import StemFolder
 from ddsp_zoo.dsp.oscillator import harmonic_bank
@@ -22,7 +23,6 @@ from ddsp_zoo.reports import figures, string_figures, strings
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 from ddsp_zoo.synths.base import Sound, Synth
 from ddsp_zoo.synths.control import Control, Controls, ControlSet
-from ddsp_zoo.zoo import hub
 
 RATE, HOP, SEGMENT = 4000, 64, 4096
 NAMES = tuple(GUITAR_STRINGS_HZ)
@@ -284,7 +284,7 @@ def test_cells_without_a_value_stay_empty(tmp_path: Path, drawn: list[Any]) -> N
 
 def test_models_by_name_and_by_path(tmp_path: Path) -> None:
     released = strings.find_checkpoints()
-    assert "exB4" in released and "ast_ddsp_bass" not in released and released["exB4"] == hub.find("exB4")
+    assert "exB4" in released and "ast_ddsp_bass" not in released and released["exB4"] == zoo.find("exB4")
     paths = [tmp_path / "own/exB4", tmp_path / "runs/long/checkpoints/best.ckpt", tmp_path / "weights.ckpt"]
     assert strings.find_checkpoints(paths=paths) == dict(zip(("exB4", "long", "weights"), paths))
     assert list(strings.find_checkpoints(["exB4"], paths[:1])) == ["exB4", "exB4_2"]

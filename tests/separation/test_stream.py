@@ -11,12 +11,12 @@ import torch
 from tiny import HOP, RATE, Mirror, music, save_tiny_ast, tiny_ast
 
 import ddsp_zoo
+from ddsp_zoo import zoo
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.audio import read_blocks
 from ddsp_zoo.models import AstDdsp
 from ddsp_zoo.pitch.track import PitchTrack
 from ddsp_zoo.separation.stream import BATCH, Separation, separate, stream
-from ddsp_zoo.zoo import hub
 
 SEGMENT = 32 * HOP
 STEP = 24 * HOP  # of segments: a quarter overlaps
@@ -149,7 +149,7 @@ def test_loading_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     save_tiny_ast(tmp_path / "my_model")
     monkeypatch.setenv("DDSP_ZOO_CHECKPOINTS", str(tmp_path))
     audio = music(6000)
-    assert_same(separate(hub.load("my_model"), audio, RATE), ddsp_zoo.separate("my_model", audio, RATE))
+    assert_same(separate(zoo.load("my_model"), audio, RATE), ddsp_zoo.separate("my_model", audio, RATE))
     with pytest.raises(DdspZooError, match="no model 'my_modell'"):
         separate("my_modell", audio, RATE)
 

@@ -14,9 +14,9 @@ import yaml
 from tiny import RATE, SMALL, music, save_tiny_ast
 
 import ddsp_zoo
+from ddsp_zoo import zoo
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.training.cli import run_trainer
-from ddsp_zoo.zoo import hub
 
 ROOT = Path(__file__).resolve().parents[2]
 QUIET = {"enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
@@ -237,7 +237,7 @@ def test_a_run_starts_from_the_weights_it_is_given(
     best = trained / "checkpoints/best.ckpt"
     own = tmp_path / "own/ast_ddsp_bass"
     config = {"class_path": "ddsp_zoo.models.AstDdsp", "init_args": dict(SMALL)}
-    hub.save_checkpoint(hub.load("tiny", checkpoint=best), own, config)
+    zoo.save_checkpoint(zoo.load("tiny", checkpoint=best), own, config)
     monkeypatch.setenv("DDSP_ZOO_CHECKPOINTS", str(own.parent))
     start = {"file": str(best), "folder": str(own), "name": own.name}[form]
     still = ("--model.learning_rate", "0", "--trainer.max_epochs", "1")

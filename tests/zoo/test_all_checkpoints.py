@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ddsp_zoo.zoo import hub
+from ddsp_zoo import zoo
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -15,13 +15,13 @@ FOLDERS = sorted(path.parent for path in (ROOT / "checkpoints").glob("*/model.sa
 
 
 def test_all_models_of_the_manifest_are_here() -> None:
-    assert [folder.name for folder in FOLDERS] == hub.list_models()
+    assert [folder.name for folder in FOLDERS] == zoo.list_models()
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_checkpoint(folder: Path) -> None:
     assert (folder / "model.safetensors").stat().st_size < 25e6
-    model, row = hub.load(folder.name), hub.info(folder.name)
+    model, row = zoo.load(folder.name), zoo.info(folder.name)
     assert not model.training
     assert list(model.sources) == row["sources"] and model.sample_rate == row["sample_rate"]
     assert all(row["licences"].values())
