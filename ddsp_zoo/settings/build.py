@@ -174,5 +174,5 @@ def _kinds(hint: Any) -> tuple[Any, ...]:
 
 def _guess(name: str, known: Collection[str]) -> str:
     """The end of a sentence about an unknown name."""
-    near = difflib.get_close_matches(name, [word for word in known if not word.startswith("_")], n=1)
+    near = difflib.get_close_matches(name, [word for word in known if not word.startswith("_")], 1, 0.5)
     return f": did you mean {near[0]!r}?" if near else "."
