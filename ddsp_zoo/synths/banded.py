@@ -75,7 +75,7 @@ class BandedSinusoids(Synth):
         power = controls["amplitude"].square().sum(-1) / 2 + noise
         return controls | {"loudness": power.sqrt()[..., None]}
 
-    def _frames(self, controls: Controls, generator: Generators | None, notes: None) -> tuple[Frames, None]:
+    def prepare(self, controls: Controls, generator: Generators | None, notes: None) -> tuple[Frames, None]:
         frequency, amplitude = controls["frequency_hz"], controls["amplitude"]
         if frequency.requires_grad and self.frequency_gradient != 1:
             frequency = frequency * self.frequency_gradient + frequency.detach() * (
@@ -85,7 +85,7 @@ class BandedSinusoids(Synth):
         response = self._response(controls["noise_magnitude"])
         return {"frequency_hz": frequency, "amplitude": amplitude, "noise": noise, "response": response}, None
 
-    def _play(self, window: Window, sound: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def play(self, window: Window, sound: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         moving = (window.moving(name) for name in ("frequency_hz", "amplitude"))
         tonal, phase = sinusoidal_bank(*moving, self.sample_rate, self.hop, sound, window.lookahead)
         return tonal + window.filtered_noise(), tonal, phase

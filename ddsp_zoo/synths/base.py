@@ -30,9 +30,9 @@ class Sound(NamedTuple):
 class Synth(ABC):
     """A differentiable synthesiser without weights.
 
-    Frames come every ``hop`` samples at ``sample_rate``; N frames render N * hop samples. A subclass says what it
-    needs of each frame (`_frames`), and how frames sound (`_play`) once the ``after`` frames that follow are known;
-    ``before`` is how many rendered frames it still needs.
+    Frames come every ``hop`` samples at ``sample_rate``; N frames render N * hop samples. A subclass writes how
+    frames sound (`play`), once the ``after`` frames that follow them are known and ``before`` frames that came before
+    are still there; what depends on the frames so far, and not on later ones, can be computed in `prepare`.
     """
 
     controls: ControlSet
@@ -72,7 +72,7 @@ class Synth(ABC):
         waiting, notes, sound = state or (None, None, None)
         if shape[2]:
             rows = {name: value.flatten(0, 1) for name, value in controls.items()}
-            frames, notes = self._frames(rows, generator, notes)
+            frames, notes = self.prepare(rows, generator, notes)
         elif waiting:
             frames = {name: x[:, :0] for name, x in waiting.frames.items()}
         else:
@@ -80,21 +80,22 @@ class Synth(ABC):
             return Sound(silence, silence)
         window = Window.over(waiting, frames, self.after, last)
         if window.count:
-            audio, tonal, sound = self._play(window, sound)
+            audio, tonal, sound = self.play(window, sound)
         else:
             audio = tonal = next(iter(controls.values())).new_zeros(shape[0] * shape[1], 0)
         state = None if last else RenderState(window.waiting(self.before), notes, sound)
         return Sound(audio.unflatten(0, shape[:2]), tonal.unflatten(0, shape[:2]), state)
 
-    @abstractmethod
-    def _frames(self, controls: Controls, generator: Generators | None, notes: Any) -> tuple[Frames, Any]:
-        """Controls (R, N, k) of new frames -> all that `_play` needs of them, noise included, and the notes' state.
+    def prepare(self, controls: Controls, generator: Generators | None, notes: Any) -> tuple[Frames, Any]:
+        """Computes what `play` needs of new frames, noise included: controls (R, N, k) -> frames, new ``notes``.
 
-        ``notes`` is what this gave back for the frames before, None at the start.
+        ``notes`` is what the synthesiser knows of the frames before (None at the start). By default the frames are
+        the controls, and nothing needs to be known.
         """
+        return controls, None
 
     @abstractmethod
-    def _play(self, window: Window, sound: Any) -> tuple[Tensor, Tensor, Any]:
+    def play(self, window: Window, sound: Any) -> tuple[Tensor, Tensor, Any]:
         """Renders the frames of a window: -> audio and tonal (R, count * hop), and the sound's state after them.
 
         ``sound`` is what this gave back before, None at the start. Where the window has no `lookahead`, the stream

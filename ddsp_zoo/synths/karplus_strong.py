@@ -157,14 +157,14 @@ class KarplusStrong(Synth):
         fixed = {name: raw.new_full((*raw.shape[:-1], 1), value) for name, value in self.fixed.items()}
         return fixed | super().constrain(raw)
 
-    def _frames(self, controls: Controls, generator: Generators | None, notes: None) -> tuple[Frames, None]:
+    def prepare(self, controls: Controls, generator: Generators | None, notes: None) -> tuple[Frames, None]:
         f0_hz = controls["f0_hz"]
         size = self.loop_hop if self.excitation == "noise" else self.burst_samples
         noise = noise_frames(f0_hz, f0_hz.shape[1], size, generator)
         names = {"f0_hz", "onset", *self.fixed, *self.known} & set(controls)
         return {name: controls[name] for name in names} | {"noise": noise}, None
 
-    def _play(self, window: Window, sound: LoopState | None) -> tuple[Tensor, Tensor, LoopState]:
+    def play(self, window: Window, sound: LoopState | None) -> tuple[Tensor, Tensor, LoopState]:
         state = sound or LoopState(*(None,) * 6)
         looped, state = self._loop(window, state)
         if self.oversampling == 1:

@@ -132,7 +132,7 @@ class ModalString(Synth):
         after = Played(*(x[..., -1] for x in (pitch, begun, since, lifted)))
         return controls | {name: x[..., None] for name, x in frames.items()}, after
 
-    def _frames(
+    def prepare(
         self, controls: Controls, generator: Generators | None, notes: Played | None
     ) -> tuple[Frames, Played]:
         controls, notes = self.timed(controls, notes)
@@ -145,7 +145,7 @@ class ModalString(Synth):
             frames["response"] = self.attack(controls)
         return frames, notes
 
-    def _play(self, window: Window, sound: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def play(self, window: Window, sound: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         moving = [window.moving(name) for name in ("f0_hz", "amplitude")]
         stiffness = window.moving("inharmonicity") if "inharmonicity" in window.frames else None
         tonal, phase = harmonic_bank(

@@ -64,7 +64,7 @@ class OneParameterString(Synth):
             cutoff = cutoff + LOWEST_CUTOFF_HZ
         return {"cutoff_hz": cutoff.mean(2, keepdim=True).expand_as(cutoff)}
 
-    def _frames(self, controls: Controls, generator: Generators | None, notes: None) -> tuple[Frames, None]:
+    def prepare(self, controls: Controls, generator: Generators | None, notes: None) -> tuple[Frames, None]:
         f0_hz = controls["f0_hz"][..., 0]
         length = min(round(self.burst_seconds * self.sample_rate), self.hop)
         if self.excitation == "reproducible":
@@ -77,7 +77,7 @@ class OneParameterString(Synth):
         smoothing = 1 / (1 + 2 * math.pi * controls["cutoff_hz"][..., 0] / self.sample_rate)
         return {"f0_hz": f0_hz, "onset": onset, "smoothing": smoothing, "burst": burst}, None
 
-    def _play(
+    def play(
         self, window: Window, sound: tuple[Tensor, StringState] | None
     ) -> tuple[Tensor, Tensor, tuple[Tensor, StringState]]:
         f0_hz, onset, smoothing = (window.moving(name) for name in ("f0_hz", "onset", "smoothing"))

@@ -109,13 +109,13 @@ class SinusoidsPlusNoise(Synth):
             controls["amplitude"] = share * controls["loudness"]
         return controls
 
-    def _frames(self, controls: Controls, generator: Generators | None, notes: None) -> tuple[Frames, None]:
+    def prepare(self, controls: Controls, generator: Generators | None, notes: None) -> tuple[Frames, None]:
         frames = {name: controls[name] for name in ("frequency_hz", "amplitude", "loudness")}
         count = frames["amplitude"].shape[1]
         noise = noise_frames(frames["amplitude"], count, self.hop, generator)
         return frames | {"noise": noise, "response": controls["noise_magnitude"]}, None
 
-    def _play(self, window: Window, sound: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def play(self, window: Window, sound: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         if self.quirks & {"sample_shares", "late_frequencies"}:
             tonal, phase = self._sample_by_sample(window, sound)
         else:

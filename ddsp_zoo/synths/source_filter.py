@@ -74,7 +74,7 @@ class SourceFilter(Synth):
             )
         )
 
-    def _frames(self, controls: Controls, generator: Generators | None, notes: None) -> tuple[Frames, None]:
+    def prepare(self, controls: Controls, generator: Generators | None, notes: None) -> tuple[Frames, None]:
         frames = {
             "f0_hz": controls["f0_hz"][..., 0],
             "amplitude": self.harmonic_amplitudes(controls),
@@ -85,7 +85,7 @@ class SourceFilter(Synth):
         }
         return frames, None
 
-    def _play(
+    def play(
         self, window: Window, sound: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
         phase, memory = sound or (None, None)

@@ -21,8 +21,9 @@ from ddsp_zoo.measuring.tables import write_bytes
 from ddsp_zoo.models.separator import Separator
 from ddsp_zoo.reports import figures, string_figures, strings
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
-from ddsp_zoo.synths.base import Sound, Synth
-from ddsp_zoo.synths.control import Control, Controls, ControlSet
+from ddsp_zoo.synths.base import Synth
+from ddsp_zoo.synths.control import Control, ControlSet
+from ddsp_zoo.synths.streaming import Window
 
 RATE, HOP, SEGMENT = 4000, 64, 4096
 NAMES = tuple(GUITAR_STRINGS_HZ)
@@ -38,11 +39,12 @@ class Tones(Synth):
         super().__init__(RATE, HOP)
         self.controls = ControlSet(controls)
 
-    def render(self, controls: Controls, generator: torch.Generator | None = None) -> Sound:
-        f0_hz = controls["f0_hz"].flatten(0, 1)[..., 0]
-        gain = controls.get("gain", torch.ones_like(controls["f0_hz"])).flatten(0, 1) * (f0_hz > 0)[..., None]
-        audio = harmonic_bank(f0_hz, gain, RATE, HOP)[0].unflatten(0, controls["f0_hz"].shape[:2])
-        return Sound(audio, audio)
+    def play(self, window: Window, sound: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        f0_hz = window.moving("f0_hz")
+        gain = window.moving("gain") if "gain" in window.frames else torch.ones_like(f0_hz)
+        bank = {"phase": sound, "lookahead": window.lookahead}
+        audio, phase = harmonic_bank(f0_hz[..., 0], gain * (f0_hz > 0), RATE, HOP, **bank)
+        return audio, audio, phase
 
 
 class Guitar(Separator):
