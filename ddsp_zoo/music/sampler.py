@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from ddsp_zoo.dsp import compiled
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.music.signals import Audio
 
+Entry = TypeVar("Entry")
 FULL_SCALE = 32767
 HIGHEST_DOUBLED_RATE_HZ = 24000
 GUARD = 4  # samples beside each recording that interpolation may touch
@@ -24,7 +26,7 @@ FIELDS = ("midi", "velocity", "reference", "variant", "first", "length", "loop",
 
 
 @dataclass(frozen=True)
-class Recording:
+class RecordedNote:
     """One recorded note before it is put in a bank.
 
     ``velocity`` (0..1) is what it was played with, ``reference`` the velocity at which it sounds as loud as recorded;
@@ -62,7 +64,7 @@ class Bank:
         return cls(**{name: np.asarray(numbers[name]) for name in FIELDS}, samples=samples)
 
 
-def for_program(table: tuple[tuple[int, tuple], ...], program: int) -> tuple:
+def for_program(table: tuple[tuple[int, Entry], ...], program: int) -> Entry:
     """What a table has for a General MIDI program: its entries hold from a program on, up to the next one's."""
     return max((entry for entry in table if entry[0] <= program), key=lambda entry: entry[0])[1]
 
@@ -72,7 +74,7 @@ def play_rate(rate_hz: int) -> int:
     return rate_hz * (2 if rate_hz <= HIGHEST_DOUBLED_RATE_HZ else 1)
 
 
-def write_bank(folder: Path, recordings: Sequence[Recording]) -> None:
+def write_bank(folder: Path, recordings: Sequence[RecordedNote]) -> None:
     """Write recordings as a bank: each at full scale, with the gain that makes it as loud as it was."""
     numbers: dict[str, list[float]] = {name: [] for name in FIELDS}
     pieces, place = [], 0

@@ -14,7 +14,7 @@ from ddsp_zoo.corpora import RenderedChoir
 from ddsp_zoo.corpora.rendered.choir import perform
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.f0_csv import read_f0_csv
-from ddsp_zoo.music.choir.scores import PARTS, RANGES, Note, compose
+from ddsp_zoo.music.choir.scores import PARTS, RANGES, SungNote, compose
 from ddsp_zoo.music.choir.voices import GRID, RATE, VOWEL_HZ, Singer, sing
 
 SECONDS = 6.0
@@ -115,7 +115,7 @@ def test_chorales_follow_the_rules(seed: int) -> None:
     assert together.shape[1] > 200 and (np.diff(together, axis=0) <= 0).mean() > 0.97  # voices rarely cross
 
 
-def pitch_at(line: tuple[Note, ...], at: np.ndarray) -> np.ndarray:
+def pitch_at(line: tuple[SungNote, ...], at: np.ndarray) -> np.ndarray:
     out = np.full(len(at), np.nan)
     for note in line:
         out[(at >= note.start_seconds) & (at < note.end_seconds)] = note.midi
@@ -148,7 +148,7 @@ def test_f0_is_what_sounds(part: str, loudest_hz: Callable[..., float]) -> None:
     low, high = RANGES[part]
     midi = (low + high) // 2
     steady = singer(part, vibrato_cents=0.0, scoop_cents=0.0)
-    audio, f0, onset = sing([(Note(0.2, 1.8, midi, "a"),)], [steady], 2.0, np.random.default_rng(0))
+    audio, f0, onset = sing([(SungNote(0.2, 1.8, midi, "a"),)], [steady], 2.0, np.random.default_rng(0))
     heard = loudest_hz(audio[0, 12800:19200], RATE, f0[0, 250] * 0.94, f0[0, 250] * 1.06)
     assert abs(1200 * math.log2(heard / np.mean(f0[0, 200:300]))) < 4
     assert abs(12 * math.log2(heard / 440) + 69 - midi) < 0.5
@@ -157,7 +157,7 @@ def test_f0_is_what_sounds(part: str, loudest_hz: Callable[..., float]) -> None:
 
 def test_f0_holds_through_vibrato_and_glides() -> None:
     """A sine that follows f0 beats with the fundamental nowhere: the phase between them only drifts slowly."""
-    notes = (Note(0.1, 1.0, 57, "a"), Note(1.0, 2.0, 62, "o", attack=False))
+    notes = (SungNote(0.1, 1.0, 57, "a"), SungNote(1.0, 2.0, 62, "o", attack=False))
     audio, f0, _ = sing([notes], [singer("tenor", vibrato_cents=60.0)], 2.2, np.random.default_rng(1))
     turns = np.cumsum(np.interp(np.arange(len(audio[0])), np.arange(len(f0[0])) * GRID, f0[0])) / RATE
     base = audio[0] * np.exp(-2j * np.pi * turns)
@@ -170,7 +170,7 @@ def test_f0_holds_through_vibrato_and_glides() -> None:
 def test_vowels_move_the_spectrum() -> None:
     def balance(vowel: str) -> float:
         voice = singer("bass", vowels=0.0, cluster=0.0, breath=0.0)
-        audio, _, _ = sing([(Note(0.1, 1.4, 48, vowel),)], [voice], 1.5, np.random.default_rng(2))
+        audio, _, _ = sing([(SungNote(0.1, 1.4, 48, vowel),)], [voice], 1.5, np.random.default_rng(2))
         power = np.abs(np.fft.rfft(audio[0, 6400:19200] * np.hanning(12800))) ** 2
         hertz = np.fft.rfftfreq(12800, 1 / RATE)
         return float(
@@ -182,10 +182,13 @@ def test_vowels_move_the_spectrum() -> None:
 
 
 def test_unvoiced_consonants_interrupt_the_voice() -> None:
-    notes = (Note(0.1, 1.0, 60, "a"), Note(1.0, 2.0, 60, "a", "fricative"))
+    notes = (SungNote(0.1, 1.0, 60, "a"), SungNote(1.0, 2.0, 60, "a", "fricative"))
     sung = {
         kind: sing(
-            [(notes[0], Note(1.0, 2.0, 60, "a", kind))], [singer(clarity=1.0)], 2.1, np.random.default_rng(3)
+            [(notes[0], SungNote(1.0, 2.0, 60, "a", kind))],
+            [singer(clarity=1.0)],
+            2.1,
+            np.random.default_rng(3),
         )
         for kind in ("fricative", "")
     }
@@ -194,7 +197,7 @@ def test_unvoiced_consonants_interrupt_the_voice() -> None:
 
 
 def test_a_voice_that_rests_is_silent() -> None:
-    lines = [(Note(0.2, 0.8, 60, "a"),), ()]
+    lines = [(SungNote(0.2, 0.8, 60, "a"),), ()]
     audio, f0, onset = sing(lines, [singer(), singer("bass")], 1.0, np.random.default_rng(0))
     assert np.abs(audio[0]).max() > 0.01 and not audio[1].any() and not f0[1].any() and not onset[1].any()
 

@@ -12,7 +12,7 @@ from ddsp_zoo.music.band import banks as band_banks
 from ddsp_zoo.music.band.banks import Source, loop_smoothly, open_bank
 from ddsp_zoo.music.band.scores import Note, Part
 from ddsp_zoo.music.band.sounds import drum_events, pitched_events
-from ddsp_zoo.music.sampler import Bank, Events, Recording, play, play_rate, write_bank
+from ddsp_zoo.music.sampler import Bank, Events, RecordedNote, play, play_rate, write_bank
 from ddsp_zoo.music.signals import Audio
 
 RATE = 8000
@@ -23,7 +23,7 @@ def sine(hz: float, seconds: float, rate: int = 2 * RATE) -> Audio:
     return np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)
 
 
-def bank_of(folder: Path, *recordings: Recording) -> Bank:
+def bank_of(folder: Path, *recordings: RecordedNote) -> Bank:
     folder.mkdir(parents=True)
     write_bank(folder, recordings)
     return Bank.read(folder)
@@ -56,19 +56,19 @@ def write_kit(folder: Path, names: tuple[str, ...], layers: int = 1) -> Path:
 
 def test_a_recording_is_read_faster_and_nothing_folds_back(tmp_path: Path, loudest_hz) -> None:
     assert play_rate(RATE) == 2 * RATE and play_rate(44100) == 44100
-    low = bank_of(tmp_path / "low", Recording(57, 1.0, sine(220, 2)))
+    low = bank_of(tmp_path / "low", RecordedNote(57, 1.0, sine(220, 2)))
     audio = play(low, one(1.5), 1.0, RATE)
     assert audio.shape == (RATE,) and not audio[: RATE // 10 - 40].any()
     assert loudest_hz(audio[1000:], RATE, 100, 1000) == pytest.approx(330, abs=0.5)
     spectrum = np.abs(np.fft.rfft(audio[2000:7000] * np.blackman(5000)))
     far = np.abs(np.fft.rfftfreq(5000, 1 / RATE) - 330) > 30
     assert spectrum[far].max() < 1e-3 * spectrum.max()
-    high = bank_of(tmp_path / "high", Recording(57, 1.0, sine(3600, 2)))
+    high = bank_of(tmp_path / "high", RecordedNote(57, 1.0, sine(3600, 2)))
     assert np.abs(play(high, one(1.25), 1.0, RATE)[2000:]).max() < 0.12  # 4500 Hz are beyond the rate
 
 
 def test_notes_are_held_damped_and_let_go(tmp_path: Path) -> None:
-    bank = bank_of(tmp_path / "bank", Recording(57, 1.0, sine(1000, 4)))
+    bank = bank_of(tmp_path / "bank", RecordedNote(57, 1.0, sine(1000, 4)))
 
     def level_db(audio: Audio, at: float) -> float:
         place = round((0.1 + at) * RATE)
@@ -85,7 +85,7 @@ def test_a_steady_tone_goes_on_without_a_seam(tmp_path: Path) -> None:
     tone = sine(221.3, 3.9) + 0.3 * sine(442.6, 3.9)
     looped, start = loop_smoothly(tone, 2 * RATE)
     assert len(looped) <= len(tone) + 3 and 0 < start < len(looped) // 2
-    audio = play(bank_of(tmp_path / "b", Recording(57, 1.0, looped, loop=start)), one(), 12.0, RATE)[RATE:]
+    audio = play(bank_of(tmp_path / "b", RecordedNote(57, 1.0, looped, loop=start)), one(), 12.0, RATE)[RATE:]
     levels = np.sqrt(np.mean(np.square(audio.reshape(-1, RATE // 4)), axis=1))
     assert levels.max() / levels.min() < 1.03
     assert np.abs(np.diff(audio, 2)).max() < 1.1 * np.abs(np.diff(audio[: 2 * RATE], 2)).max()
@@ -94,7 +94,7 @@ def test_a_steady_tone_goes_on_without_a_seam(tmp_path: Path) -> None:
 def test_banks_keep_levels_and_sixteen_bits(tmp_path: Path) -> None:
     quiet, loud = 0.01 * sine(300, 0.5), 0.8 * sine(300, 0.5)
     bank = bank_of(
-        tmp_path / "bank", Recording(60.3, 0.4, quiet, 0.4), Recording(60, 0.9, loud, variant=1, loop=7)
+        tmp_path / "bank", RecordedNote(60.3, 0.4, quiet, 0.4), RecordedNote(60, 0.9, loud, variant=1, loop=7)
     )
     for row, audio in enumerate((quiet, loud)):
         kept = bank.samples[bank.first[row] :][: bank.length[row]] * bank.gain[row]
@@ -107,7 +107,7 @@ def test_banks_keep_levels_and_sixteen_bits(tmp_path: Path) -> None:
 
 
 def test_near_recordings_play_in_tune_and_a_bass_plays_one_note_at_a_time(tmp_path: Path) -> None:
-    recordings = [Recording(midi + 0.2, v, sine(100, 0.1)) for midi in (30, 36, 42) for v in (0.3, 0.9)]
+    recordings = [RecordedNote(midi + 0.2, v, sine(100, 0.1)) for midi in (30, 36, 42) for v in (0.3, 0.9)]
     bank = bank_of(tmp_path / "bank", *recordings)
     notes = tuple(
         Note(start, 2.0, midi, v) for start, midi, v in ((0, 31, 0.9), (0.5, 41, 0.9), (1.0, 41, 0.2))
@@ -125,7 +125,7 @@ def test_near_recordings_play_in_tune_and_a_bass_plays_one_note_at_a_time(tmp_pa
 
 def test_a_kit_lends_what_it_lacks_and_hats_end_each_other(tmp_path: Path) -> None:
     kinds = [(midi, v, k) for midi in (36, 38, 42, 46, 45) for v in (0.3, 1.0) for k in (0, 1)]
-    kit = bank_of(tmp_path / "kit", *(Recording(midi, v, sine(9, 0.1), variant=k) for midi, v, k in kinds))
+    kit = bank_of(tmp_path / "kit", *(RecordedNote(midi, v, sine(9, 0.1), variant=k) for midi, v, k in kinds))
     drums = (35, 46, 42, 57, 41, 81)  # the crash becomes an open hat, the triangle stays silent
     part = Part("drums", 0, tuple(Note(0.3 * place, 0.1, drum, 0.95) for place, drum in enumerate(drums)))
     events = drum_events(part, kit, 1.3, np.random.default_rng(0))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ddsp_zoo.music.strings.notes import Guitar
-from ddsp_zoo.music.strings.playing import OPEN_HZ, RATE, Note
+from ddsp_zoo.music.strings.playing import OPEN_HZ, RATE, GuitarNote
 from ddsp_zoo.music.strings.recordings import measure_f0
 
 BENT = tuple(200.0 * np.clip(np.arange(200) / 100, 0, 1))
@@ -14,7 +14,7 @@ def pluck(
     seed: int = 0, material: tuple[float, float] = (0.0, 1.0), **settings
 ) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
-    note = Note(
+    note = GuitarNote(
         **({"string": 3, "start_seconds": 0, "end_seconds": 1, "fret": 2, "velocity": 0.8} | settings)
     )
     return Guitar.random(rng, material).pluck(note, OPEN_HZ[note.string], rng)

@@ -7,7 +7,7 @@ import pytest
 
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.music.strings.jams import read_contours, read_notes
-from ddsp_zoo.music.strings.playing import LAST_FRET, Note, compose, one_note_a_string, performance
+from ddsp_zoo.music.strings.playing import LAST_FRET, GuitarNote, compose, one_note_a_string, performance
 
 EMPTY = {"note_midi": [], "pitch_contour": {"time": [], "duration": [], "value": []}}
 
@@ -51,10 +51,10 @@ def test_all_touches_and_moving_pitch_occur():
 
 def test_a_note_ends_where_the_next_on_its_string_begins():
     notes = [
-        Note(2, 0.0, 1.0, 3, 0.5),
-        Note(2, 0.5, 0.9, 5, 0.5),
-        Note(3, 0.2, 0.7, 1, 0.5),
-        Note(2, 0.52, 2, 7, 1),
+        GuitarNote(2, 0.0, 1.0, 3, 0.5),
+        GuitarNote(2, 0.5, 0.9, 5, 0.5),
+        GuitarNote(3, 0.2, 0.7, 1, 0.5),
+        GuitarNote(2, 0.52, 2, 7, 1),
     ]
     kept = one_note_a_string(notes)
     assert [(n.string, n.start_seconds, n.end_seconds) for n in kept] == [
@@ -65,7 +65,7 @@ def test_a_note_ends_where_the_next_on_its_string_begins():
 
 
 def test_the_pitch_of_a_note_follows_its_cents():
-    note = Note(0, 0.0, 1.0, 12, 0.5, cents=(0.0, 50.0, 1200.0))
+    note = GuitarNote(0, 0.0, 1.0, 12, 0.5, cents=(0.0, 50.0, 1200.0))
     assert note.pitch_hz(100.0, 5) == pytest.approx([200, 200 * 2 ** (50 / 1200), 400, 400, 400])
 
 

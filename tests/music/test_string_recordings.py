@@ -9,7 +9,7 @@ import pytest
 import soundfile as sf
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.music.strings.playing import OPEN_HZ, RATE, Note
+from ddsp_zoo.music.strings.playing import OPEN_HZ, RATE, GuitarNote
 from ddsp_zoo.music.strings.recordings import FOLDERS, RecordedGuitar, measure_f0, read_recordings
 
 BENT = tuple(150.0 * np.clip(np.arange(150) / 80, 0, 1))
@@ -21,7 +21,7 @@ def steel(note_folders) -> RecordedGuitar:
 
 
 def pluck(guitar: RecordedGuitar, seed: int = 0, **settings) -> tuple[np.ndarray, np.ndarray]:
-    note = Note(
+    note = GuitarNote(
         **({"string": 3, "start_seconds": 0, "end_seconds": 0.8, "fret": 4, "velocity": 0.9} | settings)
     )
     return guitar.pluck(note, OPEN_HZ[note.string], np.random.default_rng(seed))
@@ -78,11 +78,11 @@ def test_softer_and_muted_notes(steel):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda folder: shutil.rmtree(folder), "holds no recorded guitar notes"),
+        (lambda folder: shutil.rmtree(folder), "holds no recorded notes"),
         (lambda folder: (folder / "A2.wav").write_text("no audio"), "A2.wav cannot be read"),
         (
             lambda folder: sf.write(folder / "A2.wav", np.zeros(44100), 44100),
-            "A2.wav is shorter .* or silent",
+            "A2.wav is silent",
         ),
         (lambda folder: sf.write(folder / "A2.wav", np.ones(4410), 44100), "A2.wav is shorter .* or silent"),
     ],

@@ -71,7 +71,7 @@ MIXTURE_NAMES = {"soprano": "Sno_", "alto": "Alt_", "tenor": "t", "bass": "Bos_"
 
 
 @dataclass(frozen=True)
-class Recording:
+class SingerTake:
     """One singer's file of one song."""
 
     song: str
@@ -177,7 +177,7 @@ class ChoralSingingDataset(ChoirDataModule):
             )
         return Path(self.root)
 
-    def _recordings(self) -> list[Recording]:
+    def _recordings(self) -> list[SingerTake]:
         """All singers of all songs in the folder, sorted."""
         found = {(r.song, r.part, r.singer): r for r in _find(self._folder())}
         if not found:
@@ -187,7 +187,7 @@ class ChoralSingingDataset(ChoirDataModule):
             )
         return [found[key] for key in sorted(found)]
 
-    def _chosen(self, choice: Choice) -> list[Recording]:
+    def _chosen(self, choice: Choice) -> list[SingerTake]:
         """The recordings of a choice; an error where one is missing."""
         found = {(r.song, r.part, r.singer): r for r in self._recordings()}
         wanted = [
@@ -211,7 +211,7 @@ class ChoralSingingDataset(ChoirDataModule):
 
     # ---- pitch
 
-    def _given(self, recording: Recording) -> Path | None:
+    def _given(self, recording: SingerTake) -> Path | None:
         """The corpus's own f0 file of a recording, if it is to be used and there is one that fits."""
         path = recording.path
         places = (path.with_suffix(".f0"), path.parent.parent / "f0_crepe" / f"{path.stem}.f0.csv")
@@ -219,7 +219,7 @@ class ChoralSingingDataset(ChoirDataModule):
             return None
         return next((place for place in places if place.exists()), None)
 
-    def _crepe(self, recording: Recording) -> Path:
+    def _crepe(self, recording: SingerTake) -> Path:
         """The cache folder of a recording's tracked pitch."""
         made_of = fingerprint(
             file=recording.path.name, bytes=recording.path.stat().st_size, model=self.crepe_model
@@ -230,7 +230,7 @@ class ChoralSingingDataset(ChoirDataModule):
         f0 = track_f0(read_mono(recording, RATE), HOP, CONFIDENCE, self.crepe_model)
         write_f0_csv(folder / "f0.csv", np.arange(len(f0)) * HOP_SECONDS, f0[None], (COLUMN,))
 
-    def _curve(self, recording: Recording, count: int) -> np.ndarray:
+    def _curve(self, recording: SingerTake, count: int) -> np.ndarray:
         """f0_hz (count,) of a whole recording every 16 ms."""
         if given := self._given(recording):
             time, f0 = _read_given(given)
@@ -240,7 +240,7 @@ class ChoralSingingDataset(ChoirDataModule):
 
     # ---- voices and groups
 
-    def _cut(self, recording: Recording, choice: Choice) -> Path:
+    def _cut(self, recording: SingerTake, choice: Choice) -> Path:
         made_of = fingerprint(
             root=str(self._folder().resolve()),
             f0=self.f0_source,
@@ -249,7 +249,7 @@ class ChoralSingingDataset(ChoirDataModule):
         )
         return cache_root() / "choral_singing" / made_of / recording.name
 
-    def _write_cut(self, folder: Path, job: tuple[Recording, tuple[float, float]]) -> None:
+    def _write_cut(self, folder: Path, job: tuple[SingerTake, tuple[float, float]]) -> None:
         """Write ``voice.flac`` and, unless the mixture gives it, ``f0.csv`` of one stretch of one recording."""
         recording, (start, end) = job
         audio = read_mono(recording.path, RATE, start, end - start)
@@ -261,7 +261,7 @@ class ChoralSingingDataset(ChoirDataModule):
         f0 = mend_octaves(np.stack([self._curve(r, last) for r in section]))[section.index(recording), first:]
         write_f0_csv(folder / "f0.csv", np.arange(len(f0)) * HOP_SECONDS, f0[None], (COLUMN,))
 
-    def _voice(self, recording: Recording, folder: Path) -> Voice:
+    def _voice(self, recording: SingerTake, folder: Path) -> Voice:
         return Voice(recording.name, recording.part, folder / "voice.flac", folder / "f0.csv", COLUMN)
 
     def _group(self, members: tuple[Voice, ...], choice: Choice) -> Group:
@@ -298,14 +298,14 @@ class MixtureGroup(Group):
 _INSTEAD = "to train on rendered choirs instead, add --config recipes/data/rendered_choir.yaml"
 
 
-def _find(folder: Path) -> Iterator[Recording]:
+def _find(folder: Path) -> Iterator[SingerTake]:
     for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
         if path.suffix.lower() not in (".wav", ".flac"):
             continue
         if match := PUBLISHED.match(path.stem):
-            yield Recording(match["song"], match["part"], int(match["singer"]), path)
+            yield SingerTake(match["song"], match["part"], int(match["singer"]), path)
         elif match := EXCERPT.match(path.stem):
-            yield Recording("ND", EXCERPT_PARTS[match["part"]], int(match["singer"]), path)
+            yield SingerTake("ND", EXCERPT_PARTS[match["part"]], int(match["singer"]), path)
 
 
 def _mixture_name(path: Path) -> str:

@@ -16,7 +16,7 @@ from ddsp_zoo.corpora.guitarset.files import (
     NOTE_HOP_SECONDS,
     RATE,
     STRINGS,
-    Recording,
+    GuitarTake,
     annotated_f0,
     crepe_f0,
     find_recordings,
@@ -40,12 +40,12 @@ class Choice:
     players: tuple[str, ...] = PLAYERS
     places: range | None = None
 
-    def of(self, recordings: list[Recording]) -> list[Recording]:
+    def of(self, recordings: list[GuitarTake]) -> list[GuitarTake]:
         """The chosen ones, as far as they are there."""
         mine = [r for r in recordings if r.player in self.players]
         return mine if self.places is None else [mine[place] for place in self.places if place < len(mine)]
 
-    def is_complete(self, chosen: list[Recording]) -> bool:
+    def is_complete(self, chosen: list[GuitarTake]) -> bool:
         """Whether that is all of them."""
         return len(chosen) >= (1 if self.places is None else len(self.places))
 
@@ -162,7 +162,7 @@ class GuitarSet(StemDataModule):
             raise DdspZooError(f"GuitarSet needs its folder: set data.root or GUITARSET_ROOT; {_INSTEAD}.")
         return Path(self.root)
 
-    def _recordings(self) -> list[Recording]:
+    def _recordings(self) -> list[GuitarTake]:
         """Those of the style and the playing asked for."""
         root = self._folder()
         if not ((root / AUDIO).is_dir() and (root / ANNOTATION).is_dir()):
@@ -182,7 +182,7 @@ class GuitarSet(StemDataModule):
             )
         return found
 
-    def _chosen(self) -> dict[Split, list[Recording]]:
+    def _chosen(self) -> dict[Split, list[GuitarTake]]:
         """The recordings of every split."""
         found, choices = self._recordings(), SPLITS[self.splits]
         chosen = {split: choice.of(found) for split, choice in choices.items()}
@@ -198,7 +198,7 @@ class GuitarSet(StemDataModule):
     def _kind(self) -> str:
         return f"style {self.style or 'any'}, {self.playing or 'comp or solo'}"
 
-    def _spread(self, recordings: list[Recording], split: Split) -> list[Recording]:
+    def _spread(self, recordings: list[GuitarTake], split: Split) -> list[GuitarTake]:
         """As many as asked for, at even distances."""
         most = self.most[split] or len(recordings)
         if not 0 < most <= len(recordings):
@@ -210,18 +210,18 @@ class GuitarSet(StemDataModule):
 
     # ---- the cache
 
-    def _cache(self, what: str, recording: Recording) -> Path:
+    def _cache(self, what: str, recording: GuitarTake) -> Path:
         made_of = fingerprint(root=str(recording.root.resolve()))
         return cache_root() / "guitarset" / made_of / what / recording.name
 
-    def _strings(self, recording: Recording) -> Path:
+    def _strings(self, recording: GuitarTake) -> Path:
         return self._cache("strings", recording)
 
-    def _pitch(self, recording: Recording) -> Path:
+    def _pitch(self, recording: GuitarTake) -> Path:
         crepe = f"crepe_{self.crepe_model}"
         return self._cache(crepe if self.f0_source == "crepe" else self.f0_source, recording)
 
-    def _write_pitch(self, folder: Path, recording: Recording) -> None:
+    def _write_pitch(self, folder: Path, recording: GuitarTake) -> None:
         """Write ``f0.csv`` of one recording, with onsets where they are annotated."""
         strings, onset, hop_seconds = self._strings(recording), None, NOTE_HOP_SECONDS
         if self.f0_source == "crepe":

@@ -24,7 +24,7 @@ NAME = re.compile(r"(?P<player>\d\d)_(?P<style>[A-Za-z]+)\d-\d+-[A-G][#b]?_(?P<p
 
 
 @dataclass(frozen=True)
-class Recording:
+class GuitarTake:
     """One take: who plays (00-05), which style (BN, Funk, Jazz, Rock, SS), comp or solo, and its files."""
 
     name: str
@@ -44,11 +44,11 @@ class Recording:
         return self.root / AUDIO / f"{self.name}_hex_cln.wav"
 
 
-def find_recordings(root: Path) -> list[Recording]:
+def find_recordings(root: Path) -> list[GuitarTake]:
     """All annotated recordings of a corpus, sorted by name."""
     paths = sorted((root / ANNOTATION).glob("*.jams"))
     matches = [match for path in paths if (match := NAME.match(path.stem))]
-    return [Recording(match.string, **match.groupdict(), root=root) for match in matches]
+    return [GuitarTake(match.string, **match.groupdict(), root=root) for match in matches]
 
 
 # Audio ----------------------------------------------------------------------------------------------
@@ -59,7 +59,7 @@ def string_file(folder: Path, string: str) -> Path:
     return folder / f"{string}.flac"
 
 
-def write_strings(folder: Path, recording: Recording) -> None:
+def write_strings(folder: Path, recording: GuitarTake) -> None:
     """Write one recording as six mono files at 16 kHz."""
     for string, audio in zip(STRINGS, _read_six(recording.audio), strict=True):
         sf.write(string_file(folder, string), audio, RATE, subtype="PCM_24")
@@ -88,7 +88,7 @@ def crepe_f0(strings: Path, model: str) -> np.ndarray:
     return np.stack([track_f0(line, CREPE_HOP, CONFIDENCE, model) for line in audio])
 
 
-def annotated_f0(recording: Recording, strings: Path, contours: bool) -> tuple[np.ndarray, np.ndarray]:
+def annotated_f0(recording: GuitarTake, strings: Path, contours: bool) -> tuple[np.ndarray, np.ndarray]:
     """f0_hz and onset (6, N) every 4 ms, from the notes, or with ``contours`` from the pitch within them.
 
     Raises `DdspZooError` where the annotation does not fit a guitar or the recording.

@@ -14,7 +14,15 @@ from ddsp_zoo.files.cache import fingerprint, folder_or_cache
 from ddsp_zoo.files.f0_csv import write_f0_csv
 from ddsp_zoo.files.rendered import render_folders
 from ddsp_zoo.music.strings.notes import Guitar
-from ddsp_zoo.music.strings.playing import GRID_SECONDS, OPEN_HZ, RATE, STYLES, Note, compose, performance
+from ddsp_zoo.music.strings.playing import (
+    GRID_SECONDS,
+    OPEN_HZ,
+    RATE,
+    STYLES,
+    GuitarNote,
+    compose,
+    performance,
+)
 from ddsp_zoo.music.strings.recordings import FOLDERS, RecordedGuitar, read_recordings
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ, Split
 
@@ -27,7 +35,9 @@ INAUDIBLE_DB = -50.0
 class Instrument(Protocol):
     """Something with six strings."""
 
-    def pluck(self, note: Note, open_hz: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def pluck(
+        self, note: GuitarNote, open_hz: float, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Sound of a note (T,) and its f0 (M,) in Hz every 4 ms."""
 
     def resonate(self, strings: np.ndarray) -> np.ndarray:
@@ -44,7 +54,11 @@ def perform(
 
 
 def play(
-    notes: list[Note], seconds: float, instrument: Instrument, open_hz: np.ndarray, rng: np.random.Generator
+    notes: list[GuitarNote],
+    seconds: float,
+    instrument: Instrument,
+    open_hz: np.ndarray,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Notes on an instrument with strings tuned to ``open_hz`` (6,): strings, f0_hz and onset as from `perform`.
 

@@ -8,7 +8,7 @@ from typing import Literal
 from ddsp_zoo.corpora.base import StemDataModule, Track
 from ddsp_zoo.corpora.download import fetch_archive
 from ddsp_zoo.corpora.slakh.files import find_tracks, read_track
-from ddsp_zoo.corpora.slakh.splits import read_splits, split_of
+from ddsp_zoo.corpora.slakh.splits import find_splits
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.cache import cache_root
 from ddsp_zoo.sources import SPLITS, Split
@@ -114,10 +114,7 @@ class Slakh2100(StemDataModule):
                 f"validation and test (zenodo.org/records/{ARCHIVES['redux'][0]}, or data.download: redux or baby); "
                 f"{_INSTEAD}."
             )
-        if self.splits in NAMED_SPLITS:
-            places = {folder.name: split_of(folder, self.splits) for folder in folders}
-        else:
-            places = read_splits(Path(self.splits))
+        places = find_splits(folders, self.splits)
         return {split: [f for f in folders if places.get(f.name) == split] for split in SPLITS}
 
     def _folder(self) -> Path:

@@ -1,11 +1,9 @@
 """Banks of notes for rendered bands, made once: from soundfonts, folders of recorded notes, and drum kits."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile as sf
 import soxr
 from filelock import FileLock
 
@@ -17,7 +15,8 @@ from ddsp_zoo.music import soundfonts
 from ddsp_zoo.music.band.scores import Note, Part
 from ddsp_zoo.music.drum_kits import read_kit
 from ddsp_zoo.music.midi import DRUM_CHANNEL
-from ddsp_zoo.music.sampler import Bank, Recording, for_program, play_rate, write_bank
+from ddsp_zoo.music.recorded_notes import find_notes, read_sound
+from ddsp_zoo.music.sampler import Bank, RecordedNote, for_program, play_rate, write_bank
 from ddsp_zoo.music.signals import Audio, fade
 
 VERSION = 1  # to be raised whenever a change below changes the recordings
@@ -29,10 +28,6 @@ VELOCITIES, DRUM_VELOCITIES = (0.45, 0.92), (0.3, 0.65, 0.97)
 RANGES = ((0, (33, 97, 4)), (24, (37, 86, 3)), (32, (25, 61, 3)), (40, (33, 97, 4)))
 DRUMS = range(35, 82)
 SOFTEST = 10 ** (-60 / 20)  # relative to a recording's peak: what is softer at its ends is cut off
-SEMITONES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
-NOTE_NAME = re.compile(r"([a-g])([#b]?)(-?\d)(?:_.*)?", re.IGNORECASE)
-LAYER = re.compile(r"_vl?(\d+)", re.IGNORECASE)
-SFZ_REGION = re.compile(r"<region>([^<]*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -75,7 +70,7 @@ def open_bank(source: Source, root: Path, rate_hz: int) -> Bank:
 # ---- soundfonts
 
 
-def record_preset(source: Source, rate_hz: int) -> list[Recording]:
+def record_preset(source: Source, rate_hz: int) -> list[RecordedNote]:
     """Let fluidsynth play a preset once through: some notes of its range or all drums, soft and loud."""
     drums = source.bank == soundfonts.DRUM_BANK
     numbers = DRUMS if drums else range(*for_program(RANGES, source.program))
@@ -98,7 +93,7 @@ def record_preset(source: Source, rate_hz: int) -> list[Recording]:
     return recordings
 
 
-def _looped(midi: int, velocity: float, audio: Audio, rate_hz: int, may_loop: bool) -> Recording:
+def _looped(midi: int, velocity: float, audio: Audio, rate_hz: int, may_loop: bool) -> RecordedNote:
     """A recording that goes on for ever, if its tone is a steady one, else one that ends when it has died away."""
     audio = _trimmed(audio.copy(), rate_hz)
     half = rate_hz // 2
@@ -108,9 +103,9 @@ def _looped(midi: int, velocity: float, audio: Audio, rate_hz: int, may_loop: bo
         )
         if late > 0.75 * early:
             audio, loop = loop_smoothly(audio, rate_hz)
-            return Recording(midi, velocity, audio, velocity, loop=loop)
+            return RecordedNote(midi, velocity, audio, velocity, loop=loop)
     cut_off = np.abs(audio[-half // 10 :]).max() > 10 ** (-50 / 20) * np.abs(audio).max()
-    return Recording(midi, velocity, fade(audio, 0, END_SECONDS if cut_off else 0.02, rate_hz), velocity)
+    return RecordedNote(midi, velocity, fade(audio, 0, END_SECONDS if cut_off else 0.02, rate_hz), velocity)
 
 
 def loop_smoothly(audio: Audio, rate_hz: int) -> tuple[Audio, int]:
@@ -138,62 +133,15 @@ def _trimmed(audio: Audio, rate_hz: int, lead_seconds: float = 0.002) -> Audio:
 # ---- recorded notes
 
 
-def read_notes(source: Source, rate_hz: int) -> list[Recording]:
+def read_notes(source: Source, rate_hz: int) -> list[RecordedNote]:
     """Notes of a folder, placed by its .sfz file or named by pitch (a4_vl3.flac, A#3.wav; A4 is 440 Hz)."""
-    named = _sfz_notes(source.path) or _named_notes(source.path)
-    if not named:
-        raise DdspZooError(
-            f"{source.path} holds no recorded notes: it needs an .sfz file or WAV or FLAC files named by pitch, "
-            "as A#3.flac."
-        )
     recordings = []
-    for path, midi, velocity in named:
-        audio = _trimmed(read_audio(path, rate_hz)[: round(6 * rate_hz)], rate_hz)
+    for note in find_notes(source.path):
+        audio = _trimmed(read_sound(note.path, rate_hz)[: round(6 * rate_hz)], rate_hz)
         level = np.sqrt(np.mean(np.square(audio[: round(0.3 * rate_hz)])))
         audio = fade(audio / max(level, 1e-6) * 0.1, 0, END_SECONDS, rate_hz)
-        recordings.append(Recording(sounding_midi(audio, midi, rate_hz), velocity, audio))
+        recordings.append(RecordedNote(sounding_midi(audio, note.midi, rate_hz), note.velocity, audio))
     return recordings
-
-
-def _sfz_notes(folder: Path) -> list[tuple[Path, int, float]]:
-    """Files, pitches and velocities of the first .sfz file whose samples are there."""
-    for sfz in sorted(folder.glob("*.sfz")):
-        found = {}
-        for region in SFZ_REGION.findall(sfz.read_text(errors="replace")):
-            values = dict(re.findall(r"(\w+)=(.+?)(?=\s+\w+=|\s*$)", region, re.MULTILINE))
-            key = values.get("pitch_keycenter", values.get("key", ""))
-            name = values.get("sample", "").replace("\\", "/")
-            path = next((p for p in (folder / name, folder / Path(name).name) if name and p.is_file()), None)
-            if path and key.isdigit():
-                found.setdefault(path, (path, int(key), int(values.get("hivel", 127)) / 127))
-        if found:
-            return list(found.values())
-    return []
-
-
-def _named_notes(folder: Path) -> list[tuple[Path, int, float]]:
-    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in (".flac", ".wav", ".aiff")]
-    named = [(path, found) for path in paths if (found := NOTE_NAME.fullmatch(path.stem))]
-    layer_of = {path: int(layer[1]) if (layer := LAYER.search(path.stem)) else 0 for path, _ in named}
-    layers = sorted(set(layer_of.values()))
-    velocities = np.linspace(0.5, 1.0, len(layers)).tolist() if len(layers) > 1 else [0.8]
-    notes = []
-    for path, found in named:
-        semitone = SEMITONES[found[1].lower()] + {"#": 1, "b": -1, "": 0}[found[2]]
-        velocity = velocities[layers.index(layer_of[path])]
-        notes.append((path, semitone + 12 * (int(found[3]) + 1), velocity))
-    return notes
-
-
-def read_audio(path: Path, rate_hz: int) -> Audio:
-    """A file, mono, at another rate; `DdspZooError` where it cannot be read or is silent."""
-    try:
-        audio, rate = sf.read(path, dtype="float64", always_2d=True)
-    except (sf.LibsndfileError, OSError) as error:
-        raise DdspZooError(f"{path} cannot be read ({error}): mend or remove it.") from error
-    if not len(audio) or not np.abs(audio).max() > 1e-5:
-        raise DdspZooError(f"{path} is silent: remove it.")
-    return soxr.resample(audio.mean(1), rate, rate_hz)
 
 
 def sounding_midi(audio: Audio, midi: float, rate_hz: int) -> float:
@@ -209,12 +157,12 @@ def sounding_midi(audio: Audio, midi: float, rate_hz: int) -> float:
 # ---- drum kits
 
 
-def read_drums(source: Source, rate_hz: int) -> list[Recording]:
+def read_drums(source: Source, rate_hz: int) -> list[RecordedNote]:
     """Hits of a Hydrogen drum kit under their General MIDI numbers."""
     recordings = []
     for hit in read_kit(source.path):
-        audio = _trimmed(read_audio(hit.path, rate_hz)[: round(DRUM_SECONDS * rate_hz)], rate_hz)
+        audio = _trimmed(read_sound(hit.path, rate_hz)[: round(DRUM_SECONDS * rate_hz)], rate_hz)
         whole = len(audio) < (DRUM_SECONDS - 0.1) * rate_hz
         audio = fade(audio * hit.gain, 0, 0.02 if whole else END_SECONDS, rate_hz)
-        recordings.append(Recording(hit.midi, hit.velocity, audio, variant=hit.variant))
+        recordings.append(RecordedNote(hit.midi, hit.velocity, audio, variant=hit.variant))
     return recordings

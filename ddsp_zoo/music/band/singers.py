@@ -9,7 +9,7 @@ import soxr
 
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.music.band.scores import Part
-from ddsp_zoo.music.choir.scores import CONSONANTS, VOWELS, Note
+from ddsp_zoo.music.choir.scores import CONSONANTS, VOWELS, SungNote
 from ddsp_zoo.music.choir.voices import RATE, Singer, microphone, sing
 from ddsp_zoo.music.effects import compress
 from ddsp_zoo.music.signals import Audio, fade, log_uniform
@@ -48,7 +48,7 @@ def _pop_singer(rng: np.random.Generator, kind: str) -> Singer:
     )
 
 
-def _with_words(part: Part, rng: np.random.Generator) -> tuple[Note, ...]:
+def _with_words(part: Part, rng: np.random.Generator) -> tuple[SungNote, ...]:
     """Syllables for a line; a note that follows at once is at times bound to the one before."""
     notes, end, vowel = [], -1.0, "a"
     for note in part.notes:
@@ -56,7 +56,7 @@ def _with_words(part: Part, rng: np.random.Generator) -> tuple[Note, ...]:
         vowel = vowel if bound else str(rng.choice(VOWELS))
         consonant = "" if bound else str(rng.choice(CONSONANTS))
         start, end = note.start_seconds, note.start_seconds + note.length_seconds
-        notes.append(Note(start, end, note.midi, vowel, consonant, not bound))
+        notes.append(SungNote(start, end, note.midi, vowel, consonant, not bound))
     return tuple(notes)
 
 

@@ -28,7 +28,7 @@ CONSONANTS = ("", "nasal", "liquid", "stop", "fricative")
 
 
 @dataclass(frozen=True)
-class Note:
+class SungNote:
     """One sung note. Without an attack it is bound to the note before and goes on with its syllable."""
 
     start_seconds: float
@@ -50,11 +50,11 @@ class Chord:
     consonant: str
 
 
-def compose(rng: np.random.Generator, seconds: float) -> dict[str, tuple[Note, ...]]:
+def compose(rng: np.random.Generator, seconds: float) -> dict[str, tuple[SungNote, ...]]:
     """A piece for four voices, as long as asked for: the notes of each part, in order and one at a time."""
     beat = 60 / rng.uniform(58, 120)
     tonic, minor, lively = int(rng.integers(12)), bool(rng.random() < 0.4), rng.uniform(0.1, 0.6)
-    lines: dict[str, list[Note]] = {part: [] for part in PARTS}
+    lines: dict[str, list[SungNote]] = {part: [] for part in PARTS}
     time, pitches = rng.uniform(0.2, 1.0), None
     while time < seconds - 3 * beat:
         chords = _phrase(rng, tonic, minor, pitches)
@@ -201,7 +201,7 @@ def _clock(rng: np.random.Generator, chords: list[Chord], beat: float) -> Callab
 
 def _timed(
     rng: np.random.Generator, tones: list[_Tone], clock: Callable[[float], float], offset: float
-) -> list[Note]:
+) -> list[SungNote]:
     """Seconds with a singer's small deviations; breaths shorten a note here and there and the last one."""
     edges = [offset + clock(tone.start) + rng.normal(0, 0.025) for tone in tones]
     notes = []
@@ -211,14 +211,14 @@ def _timed(
         breath = rng.uniform(0.05, 0.35) if last or (tones[place + 1].attack and rng.random() < 0.07) else 0.0
         end -= min(breath, 0.4 * (end - start))
         if end - start > 0.06:
-            notes.append(Note(start, end, tone.midi, tone.vowel, tone.consonant, tone.attack))
+            notes.append(SungNote(start, end, tone.midi, tone.vowel, tone.consonant, tone.attack))
     return notes
 
 
-def _within(line: list[Note], seconds: float) -> tuple[Note, ...]:
+def _within(line: list[SungNote], seconds: float) -> tuple[SungNote, ...]:
     """The notes that sound before the end, the last one cut where it is over."""
     return tuple(
-        Note(n.start_seconds, min(n.end_seconds, seconds - 0.05), n.midi, n.vowel, n.consonant, n.attack)
+        SungNote(n.start_seconds, min(n.end_seconds, seconds - 0.05), n.midi, n.vowel, n.consonant, n.attack)
         for n in line
         if n.start_seconds < seconds - 0.3
     )

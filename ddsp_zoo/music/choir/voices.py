@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from ddsp_zoo.dsp.allpole import allpole
 from ddsp_zoo.dsp.lsf import coefficients_to_reflection
 from ddsp_zoo.dsp.scale import midi_to_hz
-from ddsp_zoo.music.choir.scores import Note
+from ddsp_zoo.music.choir.scores import SungNote
 from ddsp_zoo.music.signals import log_uniform, peak_filter, tilt
 
 RATE = 16000
@@ -110,7 +110,7 @@ class Curves:
 
 
 def sing(
-    lines: list[tuple[Note, ...]], singers: list[Singer], seconds: float, rng: np.random.Generator
+    lines: list[tuple[SungNote, ...]], singers: list[Singer], seconds: float, rng: np.random.Generator
 ) -> tuple[NDArray, NDArray, NDArray]:
     """One part a singer, dry: audio (S, T) at 16 kHz, f0_hz (S, M) and onset (S, M) every 4 ms.
 
@@ -151,7 +151,7 @@ def _drift(rng: np.random.Generator, count: int, seconds: float) -> NDArray:
 # ---- from notes to curves
 
 
-def _perform(notes: tuple[Note, ...], singer: Singer, count: int, rng: np.random.Generator) -> Curves:
+def _perform(notes: tuple[SungNote, ...], singer: Singer, count: int, rng: np.random.Generator) -> Curves:
     if not notes:
         still, tract = np.zeros((3, count)), np.tile(_vowel(singer, "a"), (count, 1))
         return Curves(
@@ -172,7 +172,7 @@ def _perform(notes: tuple[Note, ...], singer: Singer, count: int, rng: np.random
     return Curves(f0, voicing, effort, breath, formants, bandwidths, frication)
 
 
-def _melody(notes: tuple[Note, ...], singer: Singer, count: int, rng: np.random.Generator) -> NDArray:
+def _melody(notes: tuple[SungNote, ...], singer: Singer, count: int, rng: np.random.Generator) -> NDArray:
     """f0 (M,) in Hz, rests included: glides between notes, scoops into phrases, vibrato, drift and flutter."""
     midi, glide = np.full(count, float(notes[0].midi)), np.full(count, 0.5)
     bend, vibrato = np.zeros(count), np.zeros(count)
@@ -204,7 +204,7 @@ def _melody(notes: tuple[Note, ...], singer: Singer, count: int, rng: np.random.
 
 
 def _loudness(
-    notes: tuple[Note, ...], singer: Singer, count: int, rng: np.random.Generator
+    notes: tuple[SungNote, ...], singer: Singer, count: int, rng: np.random.Generator
 ) -> tuple[NDArray, NDArray, NDArray]:
     """Level of the pulses, effort from 0 to 1, and level of the breath, each (M,)."""
     gate, level, air = np.zeros(count), np.zeros(count), np.zeros(count)
@@ -232,7 +232,7 @@ def _loudness(
 
 
 def _articulate(
-    notes: tuple[Note, ...], singer: Singer, count: int, rng: np.random.Generator
+    notes: tuple[SungNote, ...], singer: Singer, count: int, rng: np.random.Generator
 ) -> tuple[NDArray, NDArray, NDArray, NDArray]:
     """Formants and bandwidths (M, 8), frication (M, 3), and how far the voice passes (M,)."""
     formants, frication = (

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.signal import oaconvolve
 
 from ddsp_zoo.music.signals import log_uniform
-from ddsp_zoo.music.strings.playing import GRID_SECONDS, RATE, Note
+from ddsp_zoo.music.strings.playing import GRID_SECONDS, RATE, GuitarNote
 
 TAIL_SECONDS = 0.2  # longest release
 BLOCK = 512  # samples after which inaudible partials are dropped
@@ -63,7 +63,9 @@ class Guitar:
             body=_body(rng),
         )
 
-    def pluck(self, note: Note, open_hz: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def pluck(
+        self, note: GuitarNote, open_hz: float, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Sound of a note (T,), its release included, and its f0 (M,) in Hz every 4 ms, as long as it is held.
 
         Partial k lies at k f0 sqrt((1 + B k^2) / (1 + B)), so that f0 is exactly that of the first. Two
@@ -89,7 +91,7 @@ class Guitar:
         return oaconvolve(strings, self.body[None], axes=1)[:, : strings.shape[1]]
 
     def _partials(
-        self, note: Note, highest_hz: float, rng: np.random.Generator
+        self, note: GuitarNote, highest_hz: float, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Frequency over f0, level, decay rate in 1/s and phase in cycles of the partials of both polarisations."""
         shorter = 2 ** (note.fret / 12)

@@ -71,7 +71,7 @@ SCALES = (
 
 
 @dataclass(frozen=True)
-class Note:
+class GuitarNote:
     """A note on one string: when, which fret, how hard (0-1), and when the finger lifts.
 
     ``touch``: pluck, mute (damped by the hand) or hammer (sounded by the fretting hand). ``cents``: how far the
@@ -99,11 +99,11 @@ class Note:
         return open_hz * 2 ** (self.fret / 12 + cents / 1200)
 
 
-def compose(rng: np.random.Generator, seconds: float, style: str = "comp") -> list[Note]:
+def compose(rng: np.random.Generator, seconds: float, style: str = "comp") -> list[GuitarNote]:
     """Invented playing, one note a string at a time: chords in patterns ("comp") or a line ("solo")."""
     beat = 60 / rng.uniform(65, 160)
     bars = _chord_bars(rng, beat) if style == "comp" else _solo_bars(rng, beat)
-    notes: list[Note] = []
+    notes: list[GuitarNote] = []
     time, quiet = rng.uniform(0.05, 0.5), rng.uniform(0.5, 1.0)
     while time < seconds - 0.15:
         for note in next(bars):
@@ -116,7 +116,7 @@ def compose(rng: np.random.Generator, seconds: float, style: str = "comp") -> li
     return one_note_a_string(notes)
 
 
-def one_note_a_string(notes: list[Note]) -> list[Note]:
+def one_note_a_string(notes: list[GuitarNote]) -> list[GuitarNote]:
     """End each note where the next on its string begins; too short ones go."""
     out = []
     for string in range(len(OPEN_HZ)):
@@ -128,7 +128,7 @@ def one_note_a_string(notes: list[Note]) -> list[Note]:
     return out
 
 
-def _chord_bars(rng: np.random.Generator, beat: float) -> Iterator[list[Note]]:
+def _chord_bars(rng: np.random.Generator, beat: float) -> Iterator[list[GuitarNote]]:
     """Bars over four chords that return, in one or two patterns."""
     chords = [
         (SHAPES[rng.integers(len(SHAPES))], int(rng.choice([0, 0, 1, 2, 3, 4, 5, 7]))) for _ in range(4)
@@ -152,7 +152,7 @@ def _chord(
     start: float,
     length: float,
     spread: float,
-) -> Iterator[Note]:
+) -> Iterator[GuitarNote]:
     """The notes of one letter of a pattern."""
     chosen = {"B": strings[:1], "P": strings[:1], "C": strings[1:], "U": strings[:0:-1][:4]}.get(
         kind, strings
@@ -167,12 +167,12 @@ def _chord(
     force = rng.uniform(0.5, 1.0) * (0.8 if kind in "UMC" else 1.0)
     for position, (string, fret) in enumerate(chosen):
         begin = start + position * spread * rng.uniform(0.6, 1.4)
-        yield Note(
+        yield GuitarNote(
             string, begin, begin + length * rng.uniform(0.9, 1.1), fret, force * rng.uniform(0.75, 1), touch
         )
 
 
-def _solo_bars(rng: np.random.Generator, beat: float) -> Iterator[list[Note]]:
+def _solo_bars(rng: np.random.Generator, beat: float) -> Iterator[list[GuitarNote]]:
     """Bars of a line that walks through a scale within five frets, ornamented; now and then two strings at once."""
     scale, key = SCALES[rng.integers(len(SCALES))], int(rng.integers(12))
     legato, vibrato = rng.uniform(0.6, 1.05), rng.uniform(5, 40)
@@ -213,11 +213,11 @@ def _ornamented(
     start: float,
     length: float,
     vibrato: float,
-    before: list[Note],
-) -> list[Note]:
+    before: list[GuitarNote],
+) -> list[GuitarNote]:
     """A note of a line, perhaps hammered, slid to, bent or shaken, perhaps with a second string."""
     string, fret = places[at]
-    note = Note(string, start, start + length, fret, rng.uniform(0.45, 1.0))
+    note = GuitarNote(string, start, start + length, fret, rng.uniform(0.45, 1.0))
     choice, last = rng.random(), before[-1] if before else None
     if last and last.string == string and last.fret != fret and choice < 0.45:
         if choice < 0.3:
@@ -254,7 +254,7 @@ def _vibrato(rng: np.random.Generator, seconds: float, cents: float) -> tuple[fl
     return tuple(depth * np.sin(2 * np.pi * rng.uniform(4.5, 6.5) * time))
 
 
-def performance(path: Path, rng: np.random.Generator) -> list[Note]:
+def performance(path: Path, rng: np.random.Generator) -> list[GuitarNote]:
     """The notes of a GuitarSet annotation with their measured timing and pitch; how hard each was is invented.
 
     Raises `DdspZooError` for what is no GuitarSet annotation.
@@ -266,7 +266,7 @@ def performance(path: Path, rng: np.random.Generator) -> list[Note]:
             fret = midi - hz_to_midi(OPEN_HZ[string])
             cents = _contour(times[inside] - start, hz[inside], OPEN_HZ[string] * 2 ** (fret / 12), duration)
             notes.append(
-                Note(string, start, start + duration, float(fret), rng.uniform(0.4, 1.0), cents=cents)
+                GuitarNote(string, start, start + duration, float(fret), rng.uniform(0.4, 1.0), cents=cents)
             )
     if not notes:
         raise DdspZooError(f"{path} has no notes to play.")

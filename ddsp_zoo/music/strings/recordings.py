@@ -1,30 +1,28 @@
 """Guitars played from recordings of single notes, moved to the pitch that is wanted."""
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import soundfile as sf
 import soxr
 from scipy.ndimage import map_coordinates, spline_filter1d
 from scipy.signal import firwin2, lfilter, minimum_phase, oaconvolve
 
+from ddsp_zoo.dsp.scale import midi_to_hz
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.music.recorded_notes import NoteFile, find_notes, read_sound
 from ddsp_zoo.music.strings.notes import TAIL_SECONDS, release
-from ddsp_zoo.music.strings.playing import GRID_SECONDS, RATE, Note
+from ddsp_zoo.music.strings.playing import GRID_SECONDS, RATE, GuitarNote
 
 FOLDERS = {"steel": "shinyguitar_acoustic", "nylon": "spanish_classical"}
 OVERSAMPLING = 3  # recordings are kept at this many times the rate, so that reading between samples is exact
 LONGEST_SECONDS = 6.0
-SEMITONES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
-NAME = re.compile(r"([a-g])([#b]?)(\d)(?:_vl(\d+).*)?", re.IGNORECASE)
 LEVEL_SECONDS = 0.15  # the part of a note that is brought to one level
 
 
 @dataclass(frozen=True)
-class Recording:
+class RecordedPluck:
     """A note from the pluck on: spline coefficients of its samples (T,), f0 (M,) in Hz every 4 ms, how hard (0-1)."""
 
     samples: np.ndarray
@@ -41,7 +39,7 @@ class Recording:
 class RecordedGuitar:
     """Recordings of one instrument; ``tone`` (taps) is the equaliser that a piece is heard through."""
 
-    recordings: tuple[Recording, ...]
+    recordings: tuple[RecordedPluck, ...]
     tone: np.ndarray
 
     @classmethod
@@ -51,7 +49,9 @@ class RecordedGuitar:
         squared_gain = 10 ** (rng.uniform(-4, 4, len(hertz)) / 10)  # `minimum_phase` takes the root
         return cls(read_recordings(folder), minimum_phase(firwin2(255, hertz, squared_gain, fs=RATE)))
 
-    def pluck(self, note: Note, open_hz: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def pluck(
+        self, note: GuitarNote, open_hz: float, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Sound of a note (T,), its release included, and its f0 (M,) in Hz every 4 ms, as long as it is held."""
         time = np.arange(round((note.held_seconds + TAIL_SECONDS) * RATE)) / RATE
         grid = np.arange(round(note.held_seconds / GRID_SECONDS)) * GRID_SECONDS
@@ -75,7 +75,7 @@ class RecordedGuitar:
         """The strings (6, T) through the equaliser; the body is in the recordings."""
         return oaconvolve(strings, self.tone[None], axes=1)[:, : strings.shape[1]]
 
-    def _choose(self, hz: float, velocity: float, rng: np.random.Generator) -> Recording:
+    def _choose(self, hz: float, velocity: float, rng: np.random.Generator) -> RecordedPluck:
         """One of the nearest two pitches, if within two semitones, in the layer nearest in force, mostly."""
         distance = np.array([abs(12 * np.log2(hz / r.hz)) for r in self.recordings])
         distance = distance + rng.uniform(0, 1.0, len(distance)) * (distance < 2)
@@ -84,7 +84,7 @@ class RecordedGuitar:
 
 
 def _touched(
-    sound: np.ndarray, time: np.ndarray, note: Note, force: float, rng: np.random.Generator
+    sound: np.ndarray, time: np.ndarray, note: GuitarNote, force: float, rng: np.random.Generator
 ) -> np.ndarray:
     """Darker where played softer than recorded, or hammered; damped where muted."""
     softer = max(force - note.velocity, 0) + {"hammer": 0.4, "mute": 0.5}.get(note.touch, 0.0)
@@ -98,43 +98,30 @@ def _touched(
 
 
 @lru_cache(maxsize=4)
-def read_recordings(folder: Path) -> tuple[Recording, ...]:
+def read_recordings(folder: Path) -> tuple[RecordedPluck, ...]:
     """All notes of a folder, named by pitch (a4_vl3.flac, A#3.wav; A4 is 440 Hz; vl: velocity layer).
 
     Raises `DdspZooError` where there are none or one cannot be read.
     """
-    paths = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in (".flac", ".wav")]
-    named = [(path, found) for path in paths if (found := NAME.fullmatch(path.stem))]
-    if not named:
-        raise DdspZooError(
-            f"{folder} holds no recorded guitar notes: it needs WAV or FLAC files named by pitch, as A#3.flac."
-        )
-    layers = sorted({int(found[4] or 0) for _, found in named})
-    forces = dict(zip(layers, np.linspace(0.5, 1.0, len(layers)) if len(layers) > 1 else [0.8], strict=True))
-    return tuple(_read(path, _named_hz(found), float(forces[int(found[4] or 0)])) for path, found in named)
+    return tuple(_read(note) for note in find_notes(folder))
 
 
-def _named_hz(found: re.Match[str]) -> float:
-    semitone = SEMITONES[found[1].lower()] + {"#": 1, "b": -1, "": 0}[found[2]]
-    return 440 * 2 ** ((semitone - 9) / 12 + int(found[3]) - 4)
-
-
-def _read(path: Path, named_hz: float, force: float) -> Recording:
+def _read(note: NoteFile) -> RecordedPluck:
     """A recording from its pluck on, at one level, with its measured pitch."""
-    try:
-        audio, rate = sf.read(path, dtype="float64", always_2d=True)
-    except sf.LibsndfileError as error:
-        raise DdspZooError(f"The guitar note {path} cannot be read: {error}") from error
-    audio = soxr.resample(audio.mean(1), rate, RATE)
+    audio = read_sound(note.path, RATE)
     if len(audio) < RATE // 4 or not np.abs(audio).max() > 1e-4:
-        raise DdspZooError(f"The guitar note {path} is shorter than a quarter of a second, or silent.")
+        raise DdspZooError(f"The guitar note {note.path} is shorter than a quarter of a second, or silent.")
     onset = int(np.argmax(np.abs(audio) > 0.1 * np.abs(audio).max()))
     audio = audio[max(onset - round(0.002 * RATE), 0) :][: round(LONGEST_SECONDS * RATE)]
     audio /= np.sqrt(np.mean(np.square(audio[: round(LEVEL_SECONDS * RATE)])))
     edges = np.arange(len(audio)) / RATE
     audio *= np.clip(edges / 0.001, 0, 1) * np.clip((edges[-1] - edges) / 0.05, 0, 1)
     finer = soxr.resample(audio, RATE, OVERSAMPLING * RATE)
-    return Recording(spline_filter1d(finer, order=3).astype(np.float32), measure_f0(audio, named_hz), force)
+    return RecordedPluck(
+        spline_filter1d(finer, order=3).astype(np.float32),
+        measure_f0(audio, midi_to_hz(note.midi)),
+        note.velocity,
+    )
 
 
 def measure_f0(audio: np.ndarray, near_hz: float) -> np.ndarray:
