@@ -1,1 +1,1 @@
-"""Files: audio in and out, folders and files that appear when complete, the cache, downloads."""
+"""Reads and writes files: audio, pitch curves, downloads, the cache, files and folders that appear when complete."""

@@ -1,4 +1,4 @@
-"""Reading and writing audio files, with errors that say which file and why."""
+"""Reads audio files, with errors that say which file is at fault and why."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ LOUDEST = 1e6  # samples of floating-point files that hold 16-bit numbers pass
 
 
 def open_audio(path: str | Path) -> sf.SoundFile:
-    """Open a file that holds mono or stereo audio, else raise `DdspZooError`."""
+    """Opens a file that holds mono or stereo audio; raises `DdspZooError` where it is missing or something else."""
     path = Path(path)
     if path.is_dir():
         raise DdspZooError(f"{path} is a folder: pass the audio files in it.")
@@ -40,7 +40,7 @@ def open_audio(path: str | Path) -> sf.SoundFile:
 
 
 def check_finite(audio: np.ndarray, name: str | Path) -> None:
-    """Raise `DdspZooError` where a sample is NaN, infinite or beyond all use."""
+    """Raises `DdspZooError` where a sample is NaN, infinite or so large that it cannot be audio."""
     if not np.isfinite(audio).all():
         raise DdspZooError(f"{name} contains samples that are not finite numbers (NaN or infinity).")
     if (peak := np.abs(audio).max(initial=0)) > LOUDEST:
@@ -48,7 +48,10 @@ def check_finite(audio: np.ndarray, name: str | Path) -> None:
 
 
 def read_blocks(path: str | Path, block_frames: int = 1 << 18) -> Iterator[np.ndarray]:
-    """The file as float32 blocks (C, n), together as long as its header says; `DdspZooError` where it breaks off."""
+    """Reads a file as float32 blocks (C, n), which together are as long as its header says.
+
+    Raises `DdspZooError` where the file breaks off.
+    """
     with open_audio(path) as file:
         left = file.frames
         while left > 0:
@@ -62,7 +65,7 @@ def read_blocks(path: str | Path, block_frames: int = 1 << 18) -> Iterator[np.nd
 
 
 def _read(file: sf.SoundFile, frames: int, path: str | Path) -> np.ndarray:
-    """Up to ``frames`` samples (n, C), all of them finite."""
+    """Reads up to ``frames`` samples (n, C), all of them finite."""
     try:
         block = file.read(frames, dtype="float32", always_2d=True)
     except sf.LibsndfileError as error:
@@ -74,7 +77,7 @@ def _read(file: sf.SoundFile, frames: int, path: str | Path) -> np.ndarray:
 def read_mono(
     path: str | Path, sample_rate: int, start_seconds: float = 0.0, seconds: float = -1
 ) -> np.ndarray:
-    """Mono excerpt (T,) float32 at ``sample_rate``; the whole file where ``seconds`` is negative."""
+    """Reads a mono excerpt (T,) float32 at ``sample_rate``; the whole file where ``seconds`` is negative."""
     with open_audio(path) as file:
         file.seek(min(round(start_seconds * file.samplerate), file.frames))
         frames = -1 if seconds < 0 else round(seconds * file.samplerate)
@@ -85,6 +88,6 @@ def read_mono(
 
 
 def duration_seconds(path: str | Path) -> float:
-    """Length of a file, from its header."""
+    """Returns the length of a file, from its header."""
     with open_audio(path) as file:
         return file.frames / file.samplerate

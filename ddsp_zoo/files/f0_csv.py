@@ -1,4 +1,4 @@
-"""Pitch curves as CSV files, which people draw by hand and other programs read."""
+"""Reads and writes pitch curves as CSV files, which people draw by hand and other programs read."""
 
 import csv
 import math
@@ -82,7 +82,7 @@ def read_f0_csv(path: str | Path, sources: Sequence[str]) -> tuple[np.ndarray, n
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """(line number from 1, cells) of every line that is not blank; a byte order mark is dropped."""
+    """Yields (line number from 1, cells) of every line that is not blank; a byte order mark is dropped."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
