@@ -1,1 +1,1 @@
-"""Music that the package invents and renders: signals, effects, instruments, scores."""
+"""Invents music and renders it: signals, effects, instruments, scores."""

@@ -1,4 +1,4 @@
-"""Drum kits of the drum machine Hydrogen: folders of hits and a ``drumkit.xml`` that names them."""
+"""Reads drum kits of the drum machine Hydrogen: folders of hits and a ``drumkit.xml`` that names them."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -55,7 +55,7 @@ INSTEAD = {
 
 @dataclass(frozen=True)
 class Hit:
-    """One recorded hit: its General MIDI drum, which of the kit's drums of that kind, loudest velocity it is for."""
+    """Holds one recorded hit: its General MIDI drum, which drum of that kind, and the loudest velocity it is for."""
 
     path: Path
     midi: int
@@ -65,12 +65,12 @@ class Hit:
 
 
 def drum_of(name: str) -> int | None:
-    """General MIDI number of a drum by its name, None for what is no part of a drum set."""
+    """Returns the General MIDI number of a drum by its name, None for what is no part of a drum set."""
     return next((midi for pattern, midi in NAMES if re.search(pattern, name.lower())), None)
 
 
 def read_kit(folder: Path) -> list[Hit]:
-    """All hits of a kit; `DdspZooError` where the folder holds none or no kick, snare and hi-hat."""
+    """Reads all hits of a kit; raises `DdspZooError` where there are none, or no kick, snare or hi-hat."""
     try:
         text = (folder / "drumkit.xml").read_text(errors="replace")
         root = ElementTree.fromstring(re.sub(r'\sxmlns="[^"]+"', "", text))
@@ -94,7 +94,7 @@ def read_kit(folder: Path) -> list[Hit]:
 
 
 def _layers(folder: Path, instrument: ElementTree.Element) -> list[tuple[Path, float, float]]:
-    """Files of an instrument, each with the loudest velocity that it is for, and its gain."""
+    """Returns the files of an instrument, each with the loudest velocity that it is for, and its gain."""
     layers = list(instrument.iter("layer"))
     if layers:
         found = [

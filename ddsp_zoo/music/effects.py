@@ -1,4 +1,4 @@
-"""What recorded stems go through: amplifiers, chorus, equaliser, compressor, rooms. Arrays (T,), one stem at a time."""
+"""Applies effects to stems: amplifier, chorus, equaliser, compressor, rooms. Arrays (T,), one stem at a time."""
 
 import numpy as np
 from scipy import signal
@@ -9,9 +9,10 @@ FRAME_SECONDS = 0.002
 
 
 def amplifier(audio: Audio, rng: np.random.Generator, rate_hz: int) -> Audio:
-    """A guitar amplifier turned up, computed at four times the rate, and its loudspeaker.
+    """Applies a guitar amplifier and its loudspeaker, computed at four times the rate.
 
-    What goes in is thinned below, so that chords do not turn to mud; two stages clip it, the first one-sidedly.
+    Low frequencies are reduced first, or chords would become unclear; two stages clip the sound, the first of them more
+    on one side.
     """
     level = max(playing_level(audio, rate_hz), 1e-6)
     thin = band(audio, log_uniform(rng, 60, 280), None, rate_hz, order=1) / level
@@ -24,7 +25,7 @@ def amplifier(audio: Audio, rng: np.random.Generator, rate_hz: int) -> Audio:
 
 
 def loudspeaker(audio: Audio, rng: np.random.Generator, rate_hz: int) -> Audio:
-    """A guitar cabinet: nothing below its resonance or above some kilohertz, and presence between."""
+    """Applies a guitar cabinet: little below its resonance and above some kilohertz, and more in between."""
     audio = peak_filter(audio, log_uniform(rng, 90, 160), rng.uniform(0, 6), 1.5, rate_hz)
     audio = peak_filter(audio, log_uniform(rng, 350, 900), rng.uniform(-7, 1), 1.0, rate_hz)
     audio = peak_filter(audio, log_uniform(rng, 1600, 3200), rng.uniform(0, 8), 1.0, rate_hz)
@@ -32,7 +33,7 @@ def loudspeaker(audio: Audio, rng: np.random.Generator, rate_hz: int) -> Audio:
 
 
 def chorus(audio: Audio, rng: np.random.Generator, rate_hz: int) -> Audio:
-    """The sound and one or two copies whose delay swings slowly."""
+    """Adds one or two copies whose delay varies slowly."""
     places = np.arange(len(audio), dtype=float)
     wet = np.zeros_like(audio)
     for _ in range(int(rng.integers(1, 3))):
@@ -43,7 +44,7 @@ def chorus(audio: Audio, rng: np.random.Generator, rate_hz: int) -> Audio:
 
 
 def compress(audio: Audio, threshold_db: float, ratio: float, seconds: float, rate_hz: int) -> Audio:
-    """Turn down what is above a threshold (dB above the playing level); the level is followed within ``seconds``."""
+    """Turns down what is above a threshold (dB above the playing level); follows the level within ``seconds``."""
     frame = max(int(FRAME_SECONDS * rate_hz), 1)
     power = np.mean(np.square(np.pad(audio, (0, -len(audio) % frame)).reshape(-1, frame)), axis=1)
     pole = np.exp(-frame / (seconds * rate_hz))
@@ -58,14 +59,14 @@ def compress(audio: Audio, threshold_db: float, ratio: float, seconds: float, ra
 def shelves(
     audio: Audio, low_db: float, high_db: float, low_hz: float, high_hz: float, rate_hz: int
 ) -> Audio:
-    """Raise or lower everything below one frequency and everything above another, gently."""
+    """Raises or lowers everything below one frequency and everything above another."""
     low = band(audio, None, low_hz, rate_hz, order=1)
     high = audio - band(audio, None, min(high_hz, 0.45 * rate_hz), rate_hz, order=1)
     return audio + (10 ** (low_db / 20) - 1) * low + (10 ** (high_db / 20) - 1) * high
 
 
 def equalise(audio: Audio, rng: np.random.Generator, rate_hz: int) -> Audio:
-    """The knobs of a channel: shelves, and two or three bands anywhere, up to 8 dB each."""
+    """Sets the equaliser of a channel at random: shelves, and two or three bands anywhere, up to 8 dB each."""
     audio = shelves(
         audio, *rng.uniform(-6, 6, 2), log_uniform(rng, 60, 300), log_uniform(rng, 1500, 8000), rate_hz
     )
@@ -76,7 +77,7 @@ def equalise(audio: Audio, rng: np.random.Generator, rate_hz: int) -> Audio:
 
 
 def room_microphones(audio: Audio, rng: np.random.Generator, rate_hz: int) -> Audio:
-    """Drums and, squeezed flat, what microphones further off hear of them."""
+    """Adds to drums what microphones further away hear of them, strongly compressed."""
     far = reverb(audio, log_uniform(rng, 0.2, 0.9), 1.0, rng, rate_hz) - audio
     far = compress(far, rng.uniform(-12, -2), rng.uniform(3, 10), log_uniform(rng, 0.01, 0.06), rate_hz)
     loud = (
@@ -86,7 +87,7 @@ def room_microphones(audio: Audio, rng: np.random.Generator, rate_hz: int) -> Au
 
 
 def desk(audio: Audio, stem: str, rng: np.random.Generator, rate_hz: int) -> Audio:
-    """What happens to a stem at the mixing desk; each device is used on some stems only."""
+    """Mixes a stem as at a mixing desk; each effect is used on some stems only."""
     if rng.random() < 0.7:
         audio = equalise(audio, rng, rate_hz)
     else:

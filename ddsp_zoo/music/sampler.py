@@ -1,7 +1,7 @@
-"""A sampler: banks of recorded notes, and parts played from them by reading the recordings at other speeds.
+"""Plays recorded notes: keeps them in banks and reads them at other speeds.
 
-Banks are kept at twice the rate of the rendered audio, where that is low: what interpolation folds or mirrors then
-lies above the band that remains.
+Where the rate of the rendered audio is low, banks are kept at twice that rate, so that the errors of interpolation lie
+above the band that remains.
 """
 
 import json
@@ -27,7 +27,7 @@ FIELDS = ("midi", "velocity", "reference", "variant", "first", "length", "loop",
 
 @dataclass(frozen=True)
 class RecordedNote:
-    """One recorded note before it is put in a bank.
+    """Holds one recorded note before it is put in a bank.
 
     ``velocity`` (0..1) is what it was played with, ``reference`` the velocity at which it sounds as loud as recorded;
     ``midi`` may lie between semitones; recordings of one ``variant`` belong together (one of several snares, say);
@@ -44,7 +44,7 @@ class RecordedNote:
 
 @dataclass(frozen=True)
 class Bank:
-    """N recordings: (N,) numbers each, and their samples one after another (K,), as 16-bit integers."""
+    """Holds N recordings: (N,) numbers each, and their samples one after another (K,), as 16-bit integers."""
 
     midi: NDArray
     velocity: NDArray
@@ -58,24 +58,24 @@ class Bank:
 
     @classmethod
     def read(cls, folder: Path) -> "Bank":
-        """Open a bank; the samples stay on disk until they are played, and processes share them."""
+        """Opens a bank; the samples stay on disk until they are played, and processes share them."""
         numbers = json.loads((folder / "notes.json").read_text())
         samples = np.load(folder / "samples.npy", mmap_mode="r")
         return cls(**{name: np.asarray(numbers[name]) for name in FIELDS}, samples=samples)
 
 
 def for_program(table: tuple[tuple[int, Entry], ...], program: int) -> Entry:
-    """What a table has for a General MIDI program: its entries hold from a program on, up to the next one's."""
+    """Looks up a General MIDI program in a table whose entries hold from a program on, up to the next entry."""
     return max((entry for entry in table if entry[0] <= program), key=lambda entry: entry[0])[1]
 
 
 def play_rate(rate_hz: int) -> int:
-    """Rate of the recordings of a bank that is played at ``rate_hz``."""
+    """Returns the rate of the recordings of a bank that is played at ``rate_hz``."""
     return rate_hz * (2 if rate_hz <= HIGHEST_DOUBLED_RATE_HZ else 1)
 
 
 def write_bank(folder: Path, recordings: Sequence[RecordedNote]) -> None:
-    """Write recordings as a bank: each at full scale, with the gain that makes it as loud as it was."""
+    """Writes recordings as a bank: each at full scale, with the gain that makes it as loud as it was."""
     numbers: dict[str, list[float]] = {name: [] for name in FIELDS}
     pieces, place = [], 0
     for recording in recordings:
@@ -94,7 +94,7 @@ def write_bank(folder: Path, recordings: Sequence[RecordedNote]) -> None:
 
 @dataclass(frozen=True)
 class Events:
-    """N notes to play, (N,) each: which recording, when (s), how fast it is read, how loud, and how it ends.
+    """Holds N notes to play, (N,) each: which recording, when (s), at which speed, how loud, and how it ends.
 
     A note is held for ``hold_seconds``; its level falls by 60 dB in ``damp_seconds`` while held and in
     ``release_seconds`` afterwards.
@@ -110,7 +110,10 @@ class Events:
 
 
 def play(bank: Bank, events: Events, seconds: float, rate_hz: int) -> Audio:
-    """Play notes of a bank -> (seconds * rate,); `DdspZooError` without numba, for nothing else is fast enough."""
+    """Plays notes of a bank -> (seconds * rate,).
+
+    Raises `DdspZooError` where numba is missing, because nothing else is fast enough.
+    """
     if not compiled.AVAILABLE:
         raise DdspZooError("Recorded sounds are played by numba: install numba, or render with engine 'own'.")
     from ddsp_zoo.music.sampler_kernel import add_notes

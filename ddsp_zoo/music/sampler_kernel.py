@@ -1,4 +1,4 @@
-"""Serial kernel of the sampler: recordings read at any speed and added up."""
+"""Reads recordings at any speed and adds them up, sample by sample."""
 
 from ddsp_zoo.dsp.compiled import kernel
 
@@ -7,7 +7,7 @@ INAUDIBLE = 1e-3  # of a note's own level: where its release ends
 
 @kernel
 def add_notes(audio, samples, first, length, loop, start, speed, gain, hold, damp, release):
-    """Add N notes to audio (T,), each a stretch of ``samples`` (K,) read from ``first`` on by cubic interpolation.
+    """Adds N notes to audio (T,), each a stretch of ``samples`` (K,) read from ``first`` on by cubic interpolation.
 
     A recording of ``length`` samples with ``loop`` >= 0 goes from its end back to that sample. From ``start`` on (in
     samples of audio) the level falls by the factor ``damp`` a sample, after ``hold`` samples by ``release``.

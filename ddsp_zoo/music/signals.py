@@ -1,4 +1,4 @@
-"""Signals and effects that the rendered band is made of: numpy arrays (T,), one sound at a time."""
+"""Makes and filters the signals that rendered music consists of: numpy arrays (T,), one sound at a time."""
 
 from functools import partial
 
@@ -12,14 +12,14 @@ TABLE_LENGTH = 2048
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    """A random number between two positive bounds, every octave as likely as another."""
+    """Draws a random number between two positive bounds; every octave is equally likely."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
 def decaying_partials(
     frequency_hz: Audio, amplitude: Audio, t60_seconds: Audio, phase: Audio, samples: int, rate_hz: int
 ) -> Audio:
-    """Sum of K exponentially dying sinusoids, each given by (K,) numbers -> (samples,).
+    """Adds K exponentially dying sinusoids, each given by (K,) numbers -> (samples,).
 
     A dying sinusoid is a geometric series z^n, and z^(a+b) = z^a z^b: with n split in blocks the whole sum is
     one product of a (blocks, K) and a (K, 64) matrix instead of K * samples sines.
@@ -32,7 +32,7 @@ def decaying_partials(
 
 
 def read_table(harmonics: Audio, turns: Audio) -> Audio:
-    """A periodic wave from the amplitudes of its harmonics 1..K, read at phases in turns."""
+    """Returns a periodic wave with the amplitudes of harmonics 1..K, read at phases in turns."""
     spectrum = np.zeros(TABLE_LENGTH // 2 + 1, complex)
     spectrum[1 : len(harmonics) + 1] = -0.5j * TABLE_LENGTH * harmonics
     table = np.fft.irfft(spectrum, TABLE_LENGTH)
@@ -43,12 +43,12 @@ def read_table(harmonics: Audio, turns: Audio) -> Audio:
 
 
 def decay(t60_seconds: float, samples: int, rate_hz: int) -> Audio:
-    """An envelope from 1 that has fallen by 60 dB after ``t60_seconds``."""
+    """Returns an envelope from 1 that has fallen by 60 dB after ``t60_seconds``."""
     return np.exp(np.arange(samples) * (-np.log(1000) / (t60_seconds * rate_hz)))
 
 
 def fade(audio: Audio, attack_seconds: float, release_seconds: float, rate_hz: int) -> Audio:
-    """The sound with raised-cosine ends, in place: no clicks."""
+    """Gives a sound raised-cosine ends, in place, so that it does not click."""
     for seconds, ends in ((attack_seconds, audio), (release_seconds, audio[::-1])):
         count = min(int(seconds * rate_hz), len(audio))
         ends[:count] *= 0.5 - 0.5 * np.cos(np.pi * np.arange(count) / max(count, 1))
@@ -56,14 +56,14 @@ def fade(audio: Audio, attack_seconds: float, release_seconds: float, rate_hz: i
 
 
 def sweep(start_hz: float, end_hz: float, fall_seconds: float, samples: int, rate_hz: int) -> Audio:
-    """A sine whose frequency falls exponentially from one value to another."""
+    """Returns a sine whose frequency falls exponentially from one value to another."""
     time = np.arange(samples) / rate_hz
     turns = end_hz * time + (start_hz - end_hz) * fall_seconds * (1 - np.exp(-time / fall_seconds))
     return np.sin(2 * np.pi * turns)
 
 
 def band(audio: Audio, low_hz: float | None, high_hz: float | None, rate_hz: int, order: int = 2) -> Audio:
-    """Butterworth band, low or high pass; a bound that the rate cannot carry is left out."""
+    """Applies a Butterworth band, low or high pass; a bound that the rate cannot carry is left out."""
     ceiling = 0.47 * rate_hz
     high_hz = high_hz if high_hz and high_hz < ceiling else None
     low_hz = min(low_hz, 0.8 * ceiling) if low_hz else None
@@ -79,7 +79,7 @@ def band(audio: Audio, low_hz: float | None, high_hz: float | None, rate_hz: int
 
 
 def peak_filter(audio: Audio, centre_hz: float, gain_db: float, quality: float, rate_hz: int) -> Audio:
-    """Raise or lower a band around a frequency (the peaking filter of the well-known biquad recipes)."""
+    """Raises or lowers a band around a frequency (the peaking filter of the well-known biquad recipes)."""
     if centre_hz >= 0.45 * rate_hz:
         return audio
     turn = 2 * np.pi * centre_hz / rate_hz
@@ -90,21 +90,21 @@ def peak_filter(audio: Audio, centre_hz: float, gain_db: float, quality: float, 
 
 
 def tilt(audio: Audio, gain_db: float, rate_hz: int, centre_hz: float = 800.0) -> Audio:
-    """Turn the spectrum around ``centre_hz``: ``gain_db`` more above it, ``gain_db`` less below."""
+    """Tilts the spectrum around ``centre_hz``: ``gain_db`` more above it, ``gain_db`` less below."""
     low = band(audio, None, centre_hz, rate_hz, order=1)
     high = audio - low
     return low * 10 ** (-gain_db / 20) + high * 10 ** (gain_db / 20)
 
 
 def drive(audio: Audio, amount: float) -> Audio:
-    """Soft clipping at twice the rate; ``amount`` times the loud parts of the signal reach the bend."""
+    """Clips softly at twice the rate; a larger ``amount`` clips more of the signal."""
     level = np.sqrt(np.mean(np.square(audio))) * 3 + 1e-9
     double = signal.resample_poly(audio, 2, 1)
     return signal.resample_poly(np.tanh(double * (amount / level)), 1, 2) * level
 
 
 def reverb(audio: Audio, t60_seconds: float, wet: float, rng: np.random.Generator, rate_hz: int) -> Audio:
-    """A room: dying noise, high frequencies first, that begins some milliseconds after the sound."""
+    """Adds a room: dying noise, high frequencies first, that begins some milliseconds after the sound."""
     samples = int(t60_seconds * rate_hz)
     shape = partial(decay, samples=samples, rate_hz=rate_hz)
     noise = rng.standard_normal(samples)
@@ -116,7 +116,7 @@ def reverb(audio: Audio, t60_seconds: float, wet: float, rng: np.random.Generato
 
 
 def playing_level(audio: Audio, rate_hz: int) -> float:
-    """RMS of the stretches in which something sounds: those within 40 dB of the loudest 50 ms."""
+    """Returns the RMS of the stretches in which something sounds: those within 40 dB of the loudest 50 ms."""
     frame = rate_hz // 20
     power = np.mean(np.square(audio[: len(audio) // frame * frame].reshape(-1, frame)), axis=1)
     playing = power[power > power.max() * 1e-4]

@@ -1,4 +1,4 @@
-"""Soundfonts, played by the program ``fluidsynth``, and the MIDI files that it reads."""
+"""Plays soundfonts by the program ``fluidsynth``, and writes the MIDI files that it reads."""
 
 import shutil
 import struct
@@ -23,28 +23,28 @@ KITS = range(0, 48)  # kits above are orchestral and marching percussion
 
 @dataclass(frozen=True)
 class Soundfont:
-    """A soundfont file and the (bank, program) pairs that it has sounds for."""
+    """Holds the path of a soundfont and the (bank, program) pairs that it has sounds for."""
 
     path: Path
     presets: tuple[tuple[int, int], ...]
 
     @property
     def single_kit(self) -> bool:
-        """Whether the file is one drum kit under program 0, as drummers' soundfonts are."""
+        """Tells whether the file is one drum kit under program 0, as the soundfonts of drummers are."""
         return self.presets == ((0, 0),)
 
     def kits(self) -> list[int]:
-        """Programs of its drum kits."""
+        """Returns the programs of its drum kits."""
         found = [program for bank, program in self.presets if bank == DRUM_BANK and program in KITS]
         return [0] if self.single_kit else found
 
     def programs(self) -> set[int]:
-        """General MIDI programs that it can play."""
+        """Returns the General MIDI programs that it can play."""
         return set() if self.single_kit else {program for bank, program in self.presets if bank == 0}
 
 
 def read_soundfont(path: str | Path) -> Soundfont:
-    """Open a ``.sf2`` or ``.sf3`` file; `DdspZooError` where it is missing or something else."""
+    """Opens a ``.sf2`` or ``.sf3`` file; raises `DdspZooError` where it is missing or something else."""
     path = Path(path)
     if not path.is_file():
         raise DdspZooError(f"There is no soundfont {path}: give the path of an .sf2 or .sf3 file.")
@@ -62,13 +62,13 @@ def read_soundfont(path: str | Path) -> Soundfont:
 
 
 def _presets(headers: bytes) -> tuple[tuple[int, int], ...]:
-    """Bank and program of each preset header: 20 bytes of name, program, bank; the last one ends the list."""
+    """Returns bank and program of each preset header: 20 bytes of name, program, bank; the last one ends the list."""
     starts = range(0, len(headers) - PRESET_BYTES, PRESET_BYTES)
     return tuple(sorted(struct.unpack("<HH", headers[i + 20 : i + 24])[::-1] for i in starts))
 
 
 def fluidsynth_program() -> str:
-    """Path of the fluidsynth program; `DdspZooError` where it is not installed."""
+    """Returns the path of the fluidsynth program; raises `DdspZooError` where it is not installed."""
     program = shutil.which("fluidsynth")
     if program is None:
         raise DdspZooError(
@@ -101,7 +101,7 @@ def write_midi(parts: tuple[Part, ...], path: str | Path, drum_channel: int = DR
 def play(
     parts: tuple[Part, ...], soundfont: Path, seconds: float, drum_channel: int = DRUM_CHANNEL
 ) -> NDArray:
-    """Let fluidsynth play parts, dry and mono -> (seconds * 44100,); `DdspZooError` where it fails."""
+    """Plays parts by fluidsynth, dry and mono -> (seconds * 44100,); raises `DdspZooError` where it fails."""
     import soundfile
 
     with tempfile.TemporaryDirectory() as folder:

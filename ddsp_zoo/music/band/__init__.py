@@ -1,1 +1,1 @@
-"""Bands: scores, sounds and the renderer of bass, drums, guitar and others."""
+"""Invents and renders bands of bass, drums, guitar and other instruments."""

@@ -1,4 +1,4 @@
-"""Banks of notes for rendered bands, made once: from soundfonts, folders of recorded notes, and drum kits."""
+"""Makes banks of recorded notes, once each: from soundfonts, folders of recorded notes, and drum kits."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ SOFTEST = 10 ** (-60 / 20)  # relative to a recording's peak: what is softer at 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a bank comes from: a preset of a soundfont (MIDI bank 128: drums), a folder of notes, a drum kit."""
+    """Says where a bank comes from: a preset of a soundfont (MIDI bank 128: drums), a folder of notes, a drum kit."""
 
     kind: str  # "preset", "notes" or "kit"
     path: Path
@@ -40,7 +40,7 @@ class Source:
     program: int = 0
 
     def name(self, rate_hz: int) -> str:
-        """Name of its bank: the same sounds at the same rate have the same name wherever they lie."""
+        """Returns the name of the bank: it depends on the sounds and the rate, not on the folder they lie in."""
         files = sorted(self.path.rglob("*")) if self.path.is_dir() else [self.path]
         sizes = [(file.name, file.stat().st_size) for file in files if file.is_file()]
         return fingerprint(
@@ -55,7 +55,7 @@ class Source:
 
 
 def open_bank(source: Source, root: Path, rate_hz: int) -> Bank:
-    """The bank of a source for audio at ``rate_hz``, made and kept below ``root`` when it is first wanted."""
+    """Opens the bank of a source for audio at ``rate_hz``; makes it below ``root`` when it is first needed."""
     folder = root / source.name(rate_hz)
     if not folder.exists():
         root.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ def open_bank(source: Source, root: Path, rate_hz: int) -> Bank:
 
 
 def record_preset(source: Source, rate_hz: int) -> list[RecordedNote]:
-    """Let fluidsynth play a preset once through: some notes of its range or all drums, soft and loud."""
+    """Records a preset through fluidsynth: some notes of its range, or all its drums, soft and loud."""
     drums = source.bank == soundfonts.DRUM_BANK
     numbers = DRUMS if drums else range(*for_program(RANGES, source.program))
     held = DRUM_SECONDS if drums else HOLD_SECONDS
@@ -94,7 +94,7 @@ def record_preset(source: Source, rate_hz: int) -> list[RecordedNote]:
 
 
 def _looped(midi: int, velocity: float, audio: Audio, rate_hz: int, may_loop: bool) -> RecordedNote:
-    """A recording that goes on for ever, if its tone is a steady one, else one that ends when it has died away."""
+    """Returns a recording with a loop if its tone is steady, else one that ends when it has died away."""
     audio = _trimmed(audio.copy(), rate_hz)
     half = rate_hz // 2
     if may_loop and len(audio) > 6 * half:
@@ -109,9 +109,10 @@ def _looped(midi: int, velocity: float, audio: Audio, rate_hz: int, may_loop: bo
 
 
 def loop_smoothly(audio: Audio, rate_hz: int) -> tuple[Audio, int]:
-    """Blend the end of a steady tone (T,) into an earlier stretch that it resembles -> (T' <= T,), and where that was.
+    """Blends the end of a steady tone (T,) into an earlier stretch that is like it.
 
-    From the end of what is returned one may go on at that sample: the last 3 samples are those that follow it.
+    Returns the tone (T' <= T,) and the sample to go back to from its end; its last 3 samples are those that follow
+    that sample.
     """
     cross, search, start = round(0.12 * rate_hz), round(0.05 * rate_hz), round(1.2 * rate_hz)
     goal, window = audio[start - cross : start], audio[-(cross + search) :]
@@ -124,7 +125,7 @@ def loop_smoothly(audio: Audio, rate_hz: int) -> tuple[Audio, int]:
 
 
 def _trimmed(audio: Audio, rate_hz: int, lead_seconds: float = 0.002) -> Audio:
-    """A recording without the silence before and after it."""
+    """Returns a recording without the silence before and after it."""
     loud = np.flatnonzero(np.abs(audio) > SOFTEST * np.abs(audio).max())
     first = max(int(loud[0]) - round(lead_seconds * rate_hz), 0)
     return fade(audio[first : loud[-1] + 1], 0.0005, 0, rate_hz)
@@ -134,7 +135,7 @@ def _trimmed(audio: Audio, rate_hz: int, lead_seconds: float = 0.002) -> Audio:
 
 
 def read_notes(source: Source, rate_hz: int) -> list[RecordedNote]:
-    """Notes of a folder, placed by its .sfz file or named by pitch (a4_vl3.flac, A#3.wav; A4 is 440 Hz)."""
+    """Reads the notes of a folder, see `find_notes`, at one level and with the pitch that they really have."""
     recordings = []
     for note in find_notes(source.path):
         audio = _trimmed(read_sound(note.path, rate_hz)[: round(6 * rate_hz)], rate_hz)
@@ -145,7 +146,7 @@ def read_notes(source: Source, rate_hz: int) -> list[RecordedNote]:
 
 
 def sounding_midi(audio: Audio, midi: float, rate_hz: int) -> float:
-    """The pitch within 70 cents of ``midi`` at which the first six partials of a note are strongest together."""
+    """Returns the pitch within 70 cents of ``midi`` where the first six partials of a note are strongest together."""
     part = audio[round(0.05 * rate_hz) : round(1.5 * rate_hz)]
     size = 1 << 18
     spectrum = np.log(np.abs(np.fft.rfft(part * np.hanning(len(part)), size)) + 1e-9)
@@ -158,7 +159,7 @@ def sounding_midi(audio: Audio, midi: float, rate_hz: int) -> float:
 
 
 def read_drums(source: Source, rate_hz: int) -> list[RecordedNote]:
-    """Hits of a Hydrogen drum kit under their General MIDI numbers."""
+    """Reads the hits of a Hydrogen drum kit under their General MIDI numbers."""
     recordings = []
     for hit in read_kit(source.path):
         audio = _trimmed(read_sound(hit.path, rate_hz)[: round(DRUM_SECONDS * rate_hz)], rate_hz)

@@ -1,4 +1,4 @@
-"""Own drums for rendered bands: kits of synthesised hits, no samples."""
+"""Renders drum kits of synthesised hits, without samples."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ HATS = (42, 44, 46)
 
 
 class DrumKit:
-    """One kit: its parameters are drawn once, from ``rng``; hits are made when they are first needed."""
+    """Renders one kit: its parameters are drawn once from ``rng``, its hits are made when they are first needed."""
 
     def __init__(self, rng: np.random.Generator, rate_hz: int) -> None:
         self.rng, self.rate_hz = rng, rate_hz
@@ -35,7 +35,7 @@ class DrumKit:
         self.hits: dict[tuple[int, int], tuple[Audio, Audio]] = {}
 
     def render(self, notes: tuple[Note, ...], seconds: float) -> Audio:
-        """Play hits (General MIDI drum numbers) -> (seconds * rate,); a closing hi-hat ends the open one."""
+        """Plays hits (General MIDI drum numbers) -> (seconds * rate,); a closing hi-hat ends an open one."""
         audio = np.zeros(round(seconds * self.rate_hz))
         hats = sorted(note.start_seconds for note in notes if note.midi in HATS)
         for note in notes:
@@ -51,7 +51,7 @@ class DrumKit:
         return drive(audio, self.amount)
 
     def hit(self, note: Note) -> Audio:
-        """One hit: a soft one is not only quieter but duller too."""
+        """Returns one hit; a soft one is not only quieter but also duller."""
         key = note.midi, int(self.rng.integers(VARIANTS))
         if key not in self.hits:
             bright = self.strike(note.midi) * self.gain[note.midi]
@@ -60,7 +60,7 @@ class DrumKit:
         return note.velocity**1.3 * (note.velocity * bright + (1 - note.velocity) * dull)
 
     def strike(self, midi: int) -> Audio:
-        """A full-velocity hit of the drum that General MIDI has under this number."""
+        """Returns a hit at full velocity of the drum that has this number in General MIDI."""
         if midi in (35, 36):
             return self.kick()
         if midi in (38, 40):
@@ -86,10 +86,11 @@ class DrumKit:
         return self.stick(log_uniform(self.rng, 600, 1500))
 
     def noise(self, seconds: float) -> Audio:
+        """Returns white noise of a length in seconds."""
         return self.rng.standard_normal(int(seconds * self.rate_hz))
 
     def kick(self) -> Audio:
-        """A sine that falls to its pitch, and the beater's click."""
+        """Returns a kick: a sine that falls to its pitch, and the click of the beater."""
         samples = int((self.kick_t60 + 0.05) * self.rate_hz)
         body = sweep(self.kick_hz * 4, self.kick_hz, 0.018, samples, self.rate_hz)
         body *= decay(self.kick_t60, samples, self.rate_hz)
@@ -100,7 +101,7 @@ class DrumKit:
         return fade(body, 0.0005, 0.02, self.rate_hz) * 1.4
 
     def snare(self) -> Audio:
-        """Two modes of the drum head and the noise of the wires."""
+        """Returns a snare: two modes of the drum head and the noise of the wires."""
         samples = int((self.snare_t60 + 0.1) * self.rate_hz)
         head = sweep(self.snare_hz * 1.3, self.snare_hz, 0.01, samples, self.rate_hz)
         head += 0.5 * sweep(self.snare_hz * 2, self.snare_hz * 1.62, 0.01, samples, self.rate_hz)
@@ -110,7 +111,7 @@ class DrumKit:
         return fade(0.5 * head + self.snare_wires * wires, 0.0003, 0.02, self.rate_hz)
 
     def tom(self, frequency_hz: float) -> Audio:
-        """A head whose pitch sinks a little."""
+        """Returns a tom: a drum head whose pitch sinks a little."""
         t60 = self.tom_t60 * (self.tom_hz / frequency_hz) ** 0.5
         samples = int((t60 + 0.05) * self.rate_hz)
         body = sweep(frequency_hz * 1.35, frequency_hz, 0.03, samples, self.rate_hz)
@@ -121,7 +122,7 @@ class DrumKit:
         return fade(body * decay(t60, samples, self.rate_hz) + 0.3 * skin, 0.0005, 0.02, self.rate_hz)
 
     def cymbal(self, t60_seconds: float, hiss: float) -> Audio:
-        """Many partials of no common pitch, and hiss that dies sooner."""
+        """Returns a cymbal: many partials that are no multiples of one pitch, and noise that dies sooner."""
         samples = int(min(t60_seconds * 1.1, 3.0) * self.rate_hz)
         frequency = self.metal_hz * self.metal_ratios
         frequency = frequency[frequency < 0.47 * self.rate_hz]
@@ -137,7 +138,7 @@ class DrumKit:
         )
 
     def ride(self, bell: bool) -> Audio:
-        """A ping over a quiet, long wash; the bell has more ping."""
+        """Returns a ride cymbal: a short tone over a long, quiet cymbal; for the bell the tone is louder."""
         wash = self.cymbal(self.crash_t60, 0.5) * (0.12 if bell else 0.22)
         frequency = self.metal_hz * np.array(
             (2.0, 3.1, 4.7, 6.3, 8.9) if bell else (4.7, 6.3, 7.7, 9.1, 10.3)
@@ -153,7 +154,7 @@ class DrumKit:
         return wash + fade(ping, 0.0005, 0.02, self.rate_hz)
 
     def clap(self) -> Audio:
-        """Three quick bursts and a longer one."""
+        """Returns a clap: three short bursts of noise and a longer one."""
         samples = int(0.3 * self.rate_hz)
         audio = np.zeros(samples)
         for index, start in enumerate((0.0, 0.011, 0.021, 0.03)):
@@ -163,7 +164,7 @@ class DrumKit:
         return fade(band(audio, 800, 3200, self.rate_hz), 0.0003, 0.02, self.rate_hz) * 1.5
 
     def stick(self, frequency_hz: float) -> Audio:
-        """Wood on wood or on the rim: short high modes."""
+        """Returns a stick on wood or on the rim: short, high modes."""
         samples = int(0.12 * self.rate_hz)
         frequency = frequency_hz * np.array((1.0, 2.7, 4.1))
         t60 = np.array((0.09, 0.06, 0.04))
@@ -172,14 +173,14 @@ class DrumKit:
         )
 
     def cowbell(self, frequency_hz: float) -> Audio:
-        """Two clashing rows of odd partials."""
+        """Returns a cowbell: two series of odd partials that do not fit each other."""
         samples = int(0.4 * self.rate_hz)
         frequency = frequency_hz * np.outer((1.0, 1.48), (1, 3, 5)).reshape(-1)
         loud = np.tile((0.3, 0.1, 0.05), 2) * (frequency < 0.47 * self.rate_hz)
         return decaying_partials(frequency, loud, np.full(6, 0.35), np.zeros(6), samples, self.rate_hz)
 
     def shaker(self) -> Audio:
-        """Grains of high noise that swell for a moment."""
+        """Returns a shaker: high noise that swells for a moment."""
         samples = int(0.15 * self.rate_hz)
         noise = band(self.noise(0.16)[:samples], 3000, None, self.rate_hz) * decay(
             0.12, samples, self.rate_hz

@@ -8,7 +8,7 @@ FILL = (SNARE, 50, 48, 47, 45, 43, 41)  # the snare, then the toms from high to 
 
 @dataclass(frozen=True)
 class Groove:
-    """A drum style: tempo and swing ranges and one or more bars of steps for each drum.
+    """Holds a drum style: its ranges of tempo and swing, and for each drum one or more bars of steps.
 
     In a bar ``X`` is an accent, ``x`` a hit, ``o`` a ghost note, ``.`` a rest. ``swing`` is where the second
     half of a beat falls: 0.5 straight, 0.67 triplets.

@@ -33,12 +33,12 @@ FAMILIES: tuple[tuple[int, type[Instrument]], ...] = (
 
 
 def own_instrument(program: int) -> type[Instrument]:
-    """The class that plays a General MIDI program (0..127)."""
+    """Returns the class that plays a General MIDI program (0..127)."""
     return for_program(FAMILIES, program)
 
 
 def render_part(part: Part, seconds: float, rng: np.random.Generator, rate_hz: int) -> Audio:
-    """Render a part with the own instrument of its program, or a drum kit -> (seconds * rate,)."""
+    """Renders a part with the own instrument of its program, or a drum kit -> (seconds * rate,)."""
     if part.stem == "drums":
         return DrumKit(rng, rate_hz).render(part.notes, seconds)
     return own_instrument(part.program)(rng, part.program, rate_hz).render(part.notes, seconds)

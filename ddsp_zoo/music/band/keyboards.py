@@ -15,7 +15,7 @@ from ddsp_zoo.music.signals import (
 
 
 class Bars(Instrument):
-    """Struck bars and bells: few partials, far apart."""
+    """Renders struck bars and bells: a few partials, far apart."""
 
     def __init__(self, rng: np.random.Generator, program: int, rate_hz: int) -> None:
         super().__init__(rng, program, rate_hz)
@@ -26,6 +26,7 @@ class Bars(Instrument):
         self.ring_seconds = log_uniform(rng, 0.4, 4)
 
     def note(self, frequency_hz: float, velocity: float, seconds: float) -> Audio:
+        """Returns one dry note, its release included."""
         samples = int((seconds + 0.3) * self.rate_hz)
         partial_hz = frequency_hz * self.ratios
         loud = self.loud * (velocity ** np.arange(3)) * (partial_hz < 0.47 * self.rate_hz)
@@ -35,7 +36,7 @@ class Bars(Instrument):
 
 
 class ElectricPiano(Instrument):
-    """Tines by frequency modulation; harder strokes are brighter (Chowning 1973)."""
+    """Renders an electric piano by frequency modulation; harder strokes are brighter (Chowning 1973)."""
 
     def __init__(self, rng: np.random.Generator, program: int, rate_hz: int) -> None:
         super().__init__(rng, program, rate_hz)
@@ -46,6 +47,7 @@ class ElectricPiano(Instrument):
         self.tremolo = float(rng.uniform(0, 0.5)), float(rng.uniform(3, 7))
 
     def note(self, frequency_hz: float, velocity: float, seconds: float) -> Audio:
+        """Returns one dry note, its release included."""
         samples = int((seconds + 0.1) * self.rate_hz)
         turn = 2 * np.pi * frequency_hz * np.arange(samples) / self.rate_hz
         # Carson's rule: side bands reach about (index + 1) * ratio * f0 above the carrier.
@@ -59,6 +61,7 @@ class ElectricPiano(Instrument):
         return fade(audio, 0.002, 0.1, self.rate_hz)
 
     def finish(self, audio: Audio) -> Audio:
+        """Applies the tremolo."""
         depth, rate_hz = self.tremolo
         return audio * (
             1 - depth * (0.5 + 0.5 * np.sin(2 * np.pi * rate_hz * np.arange(len(audio)) / self.rate_hz))
@@ -66,7 +69,7 @@ class ElectricPiano(Instrument):
 
 
 class Organ(Instrument):
-    """Drawbars: nine sine waves per key, and a rotating speaker or a pipe's steadiness."""
+    """Renders an organ: nine sine waves a key, and a rotating speaker or the steady tone of a pipe."""
 
     feet = np.array((1, 2, 3, 4, 6, 8, 10, 12, 16))  # harmonics of the sub-octave
 
@@ -78,6 +81,7 @@ class Organ(Instrument):
         self.amount = float(rng.choice((0.05, 1.0, 2.5)))
 
     def note(self, frequency_hz: float, velocity: float, seconds: float) -> Audio:
+        """Returns one dry note, its release included."""
         samples = int((seconds + 0.04) * self.rate_hz)
         time = np.arange(samples) / self.rate_hz
         harmonics = np.zeros(16)
@@ -87,5 +91,6 @@ class Organ(Instrument):
         return fade(audio / max(velocity, 0.2) ** 0.8, 0.006, 0.03, self.rate_hz)  # keys hardly feel velocity
 
     def finish(self, audio: Audio) -> Audio:
+        """Applies the amplifier and the rotating speaker."""
         time = np.arange(len(audio)) / self.rate_hz
         return drive(audio, self.amount) * (1 + 0.2 * np.sin(2 * np.pi * self.rotor_hz * time))

@@ -1,4 +1,4 @@
-"""Scores made up from a seed: a band that plays grooves and chords in a key, a tempo and a style.
+"""Invents scores from a seed: a band that plays in a style, a key and a tempo.
 
 Drummers, bassists, guitarists and keyboard players are functions that play one bar at a time, in steps of
 sixteenths, sixteen to a bar. Timing is human, and whole sections of a part rest.
@@ -23,7 +23,7 @@ PROGRESSIONS = {
 
 @dataclass(frozen=True)
 class Song:
-    """What the players of an invented score agree on; ``habit`` picks the pattern that a player keeps to."""
+    """Holds what all players of an invented score share; ``habit`` picks the pattern that a player keeps to."""
 
     bar_seconds: float
     swing: float
@@ -34,12 +34,12 @@ class Song:
     habit: int
 
     def chord(self, bar: int, tones: int = 3) -> list[int]:
-        """Pitch classes above C, not wrapped, of the chord of a bar: every other degree of the scale."""
+        """Returns the chord of a bar as semitones above C, not wrapped: every other degree of the scale."""
         degrees = (self.chords[bar % len(self.chords)] + 2 * np.arange(tones)).tolist()
         return [self.tonic + self.scale[degree % 7] + 12 * (degree // 7) for degree in degrees]
 
     def seconds(self, bar: int, step: float) -> float:
-        """Time of a step: the second half of each beat is late by the swing."""
+        """Returns the time of a step; the second half of each beat is late by the swing."""
         beat, phase = divmod(step / 4, 1)
         phase = phase * 2 * self.swing if phase < 0.5 else self.swing + (phase - 0.5) * 2 * (1 - self.swing)
         return (bar + (beat + phase) / 4) * self.bar_seconds
@@ -50,12 +50,12 @@ Player = Callable[[Song, int, np.random.Generator], list[Event]]
 
 
 def fold(midi: int, low: int) -> int:
-    """The same pitch class in the octave that starts at ``low``."""
+    """Moves a pitch by octaves into the octave that starts at ``low``."""
     return low + (midi - low) % 12
 
 
 def walking_bass(song: Song, bar: int, rng: np.random.Generator) -> list[Event]:
-    """Four quarter notes: root, chord tones, and a semitone beside the next root to lead into it."""
+    """Plays four quarter notes: the root, chord tones, and a semitone beside the next root."""
     tones, target = song.chord(bar, 4), fold(song.chord(bar + 1)[0], 28)
     middle = [fold(int(tone), 31) for tone in rng.choice(tones, 2)]
     line = [fold(tones[0], 28), *middle, target + int(rng.choice((-1, 1)))]
@@ -63,19 +63,19 @@ def walking_bass(song: Song, bar: int, rng: np.random.Generator) -> list[Event]:
 
 
 def driving_bass(song: Song, bar: int, rng: np.random.Generator) -> list[Event]:
-    """Eighths on the root, now and then the fifth."""
+    """Plays eighths on the root, at times on the fifth."""
     root, _, fifth = (fold(tone, 28) for tone in song.chord(bar))
     return [(step, 1.8, fifth if step > 11 and rng.random() < 0.3 else root, 0.8) for step in range(0, 16, 2)]
 
 
 def octave_bass(song: Song, bar: int, rng: np.random.Generator) -> list[Event]:
-    """Root and octave in turn, as disco has it."""
+    """Plays the root and its octave in turn, as in disco."""
     root = fold(song.chord(bar)[0], 28)
     return [(step, 1.5, root + 12 * (step // 2 % 2), 0.8) for step in range(0, 16, 2)]
 
 
 def syncopated_bass(song: Song, bar: int, rng: np.random.Generator) -> list[Event]:
-    """The one, then off-beat sixteenths of chord tones and octaves with gaps between them."""
+    """Plays the first beat, then off-beat sixteenths of chord tones and octaves with gaps between them."""
     steps = [0, *sorted(rng.choice(np.arange(3, 16), size=int(rng.integers(2, 7)), replace=False).tolist())]
     tones = [fold(tone, 28) for tone in song.chord(bar, 4)]
     tones = [tones[0], *(int(rng.choice([tones[0], tones[0] + 12, tones[2], tones[3]])) for _ in steps[1:])]
@@ -86,7 +86,7 @@ def syncopated_bass(song: Song, bar: int, rng: np.random.Generator) -> list[Even
 
 
 def held_bass(song: Song, bar: int, rng: np.random.Generator) -> list[Event]:
-    """Long roots, with a pick-up before the next bar."""
+    """Plays long roots, at times with a fifth before the next bar."""
     root, _, fifth = (fold(tone, 26) for tone in song.chord(bar))
     if rng.random() < 0.5:
         return [(0, 15.5, root, 0.75)]
@@ -94,7 +94,7 @@ def held_bass(song: Song, bar: int, rng: np.random.Generator) -> list[Event]:
 
 
 def dub_bass(song: Song, bar: int, rng: np.random.Generator) -> list[Event]:
-    """A short melody of chord tones that leaves the first beat open every other bar."""
+    """Plays a short melody of chord tones; every other bar its first beat is empty."""
     tones = [fold(tone, 26) for tone in song.chord(bar)]
     steps = (0, 3, 6, 8, 10) if bar % 2 else (4, 6, 8, 11, 14)
     return [(step, 1.8, tones[index % 3], 0.8) for index, step in enumerate(steps)]
@@ -109,7 +109,7 @@ def _voicing(song: Song, bar: int, low: int, tones: int) -> list[int]:
 
 
 def strummed_guitar(song: Song, bar: int, rng: np.random.Generator) -> list[Event]:
-    """Chords of five strings in a strumming pattern; a strum takes some tens of milliseconds."""
+    """Plays chords of five strings in a strumming pattern; a strum takes some tens of milliseconds."""
     steps = ((0, 4, 6, 8, 12, 14), (0, 4, 8, 12), (0, 3, 6, 8, 10, 14), (2, 6, 10, 14))[song.habit % 4]
     voicing = _voicing(song, bar, 45, 5)
     events = []
@@ -121,14 +121,14 @@ def strummed_guitar(song: Song, bar: int, rng: np.random.Generator) -> list[Even
 
 
 def arpeggiated_guitar(song: Song, bar: int, rng: np.random.Generator) -> list[Event]:
-    """One string after another in eighths, each ringing on."""
+    """Plays one string after another in eighths; each rings on."""
     voicing = _voicing(song, bar, 45, 4)
     order = (0, 1, 2, 3, 2, 1, 3, 2) if song.habit % 2 else (0, 2, 1, 3, 2, 3, 1, 2)
     return [(2 * index, min(8, 16 - 2 * index), voicing[tone], 0.65) for index, tone in enumerate(order)]
 
 
 def power_guitar(song: Song, bar: int, rng: np.random.Generator) -> list[Event]:
-    """Root, fifth and octave, held or chugging."""
+    """Plays root, fifth and octave, held or short."""
     root = fold(song.chord(bar)[0], 40)
     steps = ((0, 6, 12), (0, 2, 4, 6, 8, 10, 12, 14), (0, 3, 6, 8, 11, 14), (0,))[(song.habit + bar // 2) % 4]
     return [
@@ -139,7 +139,7 @@ def power_guitar(song: Song, bar: int, rng: np.random.Generator) -> list[Event]:
 
 
 def muted_guitar(song: Song, bar: int, rng: np.random.Generator) -> list[Event]:
-    """Short sixteenths on two chord tones, with gaps."""
+    """Plays short sixteenths on two chord tones, with gaps."""
     low, high = _voicing(song, bar, 50, 2)
     return [
         (step, 0.8, high if step % 6 > 3 else low, 0.8 if step % 4 == 0 else 0.55)
@@ -149,13 +149,13 @@ def muted_guitar(song: Song, bar: int, rng: np.random.Generator) -> list[Event]:
 
 
 def offbeat_guitar(song: Song, bar: int, rng: np.random.Generator) -> list[Event]:
-    """Short high chords on the second and fourth beat, sometimes echoed: the reggae skank."""
+    """Plays short high chords on the second and fourth beat, at times repeated, as in reggae."""
     steps = [step for step in (4, 6, 12, 14) if step % 8 == 4 or rng.random() < 0.4]
     return [(step, 1.2, midi, 0.65) for step in steps for midi in _voicing(song, bar, 55, 3)]
 
 
 def solo_line(song: Song, bar: int, rng: np.random.Generator) -> list[Event]:
-    """A walk over the pentatonic scale with long and short notes and breaths."""
+    """Plays a line on the pentatonic scale, with long and short notes and gaps."""
     ladder = [song.tonic + 60 + step + octave for octave in (-12, 0, 12) for step in PENTATONIC[song.scale]]
     place, step, events = int(rng.integers(4, 11)), 0.0, []
     while step < BAR_STEPS:
@@ -169,12 +169,12 @@ def solo_line(song: Song, bar: int, rng: np.random.Generator) -> list[Event]:
 
 
 def held_keys(song: Song, bar: int, rng: np.random.Generator) -> list[Event]:
-    """One chord a bar."""
+    """Plays one chord a bar."""
     return [(0, 15.6, midi, 0.6) for midi in _voicing(song, bar, 52, 4)]
 
 
 def comped_keys(song: Song, bar: int, rng: np.random.Generator) -> list[Event]:
-    """Chords in a syncopated rhythm over a low note."""
+    """Plays chords in a syncopated rhythm over a low note."""
     steps = sorted(rng.choice(np.arange(16), size=int(rng.integers(2, 5)), replace=False).tolist())
     chords = [
         (step, min(after - step, 3.0), midi, float(rng.uniform(0.55, 0.8)))
@@ -185,7 +185,7 @@ def comped_keys(song: Song, bar: int, rng: np.random.Generator) -> list[Event]:
 
 
 def running_keys(song: Song, bar: int, rng: np.random.Generator) -> list[Event]:
-    """Broken chords in sixteenths or eighths."""
+    """Plays broken chords in sixteenths or eighths."""
     voicing, stride = _voicing(song, bar, 60, 4), 1 if song.habit % 3 == 0 else 2
     return [(step, stride * 0.95, voicing[(step // stride * 3) % 4], 0.6) for step in range(0, 16, stride)]
 
@@ -218,7 +218,7 @@ PLAYERS: dict[str, tuple[tuple[Player, tuple[int, ...]], ...]] = {
 
 
 def invent(rng: np.random.Generator, seconds: float, bar_seconds: float | None = None) -> tuple[Part, ...]:
-    """Make up a score for all four stems; ``bar_seconds`` sets the tempo where it is known already."""
+    """Invents a score for all four stems; ``bar_seconds`` sets the tempo where it is known already."""
     groove = GROOVES[str(rng.choice(sorted(GROOVES)))]
     scale = (MAJOR, MINOR)[int(rng.integers(2))]
     progression = PROGRESSIONS[scale][int(rng.integers(len(PROGRESSIONS[scale])))]
@@ -241,7 +241,7 @@ def invent(rng: np.random.Generator, seconds: float, bar_seconds: float | None =
 
 
 def drummer(groove: Groove, rng: np.random.Generator) -> Player:
-    """A player of one groove: the same bar again and again, fills every few bars, a crash after each fill."""
+    """Returns a player of one groove: the same bar each time, with a fill every few bars and often a crash after it."""
     rows = {drum: str(rng.choice(bars)) for drum, bars in groove.bars.items()}
     every = int(rng.choice((2, 4, 8)))
 
@@ -265,7 +265,7 @@ def drummer(groove: Groove, rng: np.random.Generator) -> Player:
 
 
 def _play(song: Song, player: Player, part: Part, bars: int, rng: np.random.Generator) -> Part:
-    """Let a player go through all bars: whole sections of rest, human timing and loudness."""
+    """Lets a player go through all bars, with whole sections of rest and human timing and loudness."""
     notes, section, resting = [], int(rng.choice((2, 4))), False
     for bar in range(bars):
         if bar % section == 0:

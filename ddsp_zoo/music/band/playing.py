@@ -1,4 +1,4 @@
-"""How scores are played: the small unevenness of hands, strums, power chords, muted strings, a singer's melody."""
+"""Plays scores as people do: uneven timing, strums, power chords, muted strings, the melody of a singer."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ VOICE_PROGRAM = 53
 
 
 def humanise(part: Part, rng: np.random.Generator) -> Part:
-    """A part of a MIDI file as a person plays it: early or late by some milliseconds, louder or softer by a little."""
+    """Moves the notes of a MIDI part by some milliseconds and changes their loudness a little."""
     spread, loose = rng.uniform(0.002, 0.009), rng.uniform(0.02, 0.12)
     lag = rng.normal(0, 0.005) if part.stem != "drums" else 0.0
     level = rng.uniform(0.75, 1.1)
@@ -27,7 +27,7 @@ def humanise(part: Part, rng: np.random.Generator) -> Part:
 
 
 def play_guitar(part: Part, rng: np.random.Generator) -> Part:
-    """Turn chords into power chords for driven guitars at times, strum them, and damp some with the palm."""
+    """Turns chords into power chords for driven guitars at times, strums them, and mutes some with the palm."""
     chords = _chords(part.notes)
     if part.program in DRIVEN and rng.random() < 0.6:
         octave, single = bool(rng.random() < 0.6), bool(rng.random() < 0.5)
@@ -46,7 +46,7 @@ def play_guitar(part: Part, rng: np.random.Generator) -> Part:
 
 
 def _chords(notes: tuple[Note, ...]) -> list[list[Note]]:
-    """Notes that begin together, each group from low to high."""
+    """Groups notes that begin together, each group from low to high."""
     chords: list[list[Note]] = []
     for note in sorted(notes, key=lambda note: note.start_seconds):
         if chords and note.start_seconds - chords[-1][0].start_seconds < TOGETHER_SECONDS:
@@ -57,7 +57,7 @@ def _chords(notes: tuple[Note, ...]) -> list[list[Note]]:
 
 
 def _power_chord(chord: list[Note], octave: bool) -> list[Note]:
-    """Root, fifth and perhaps octave over the lowest note of a low chord; a melody stays as it is."""
+    """Returns root, fifth and perhaps octave on the lowest note of a low chord; a high chord stays as it is."""
     root = chord[0]
     if root.midi > 57:
         return chord
@@ -65,7 +65,7 @@ def _power_chord(chord: list[Note], octave: bool) -> list[Note]:
 
 
 def second_take(part: Part, rng: np.random.Generator) -> Part:
-    """The same part played once more, as guitars are doubled: never quite together."""
+    """Returns the same part played once more, never quite together with the first: guitars are often doubled."""
     notes = []
     for note in part.notes:
         start = max(note.start_seconds + rng.normal(0, 0.008), 0.0)
@@ -74,7 +74,10 @@ def second_take(part: Part, rng: np.random.Generator) -> Part:
 
 
 def sung_melody(parts: tuple[Part, ...], rng: np.random.Generator, seconds: float) -> Part | None:
-    """A singer's line: the top of some other part, moved into a voice's range, in phrases with rests between them."""
+    """Returns the line of a singer, None where no part has enough notes.
+
+    It is the top of some other part, moved into the range of a voice, in phrases with rests between them.
+    """
     able = [part for part in parts if part.stem in ("other", "guitar") and len(part.notes) > 8]
     if not able:
         return None
@@ -96,7 +99,7 @@ def sung_melody(parts: tuple[Part, ...], rng: np.random.Generator, seconds: floa
 
 
 def _phrases(rng: np.random.Generator, seconds: float) -> list[tuple[float, float]]:
-    """When somebody sings, in seconds."""
+    """Returns when somebody sings: (start, end) in seconds."""
     phrases, time = [], rng.uniform(-6, 6)
     while time < seconds:
         phrases.append((time, time + rng.uniform(2.5, 9)))
@@ -105,5 +108,5 @@ def _phrases(rng: np.random.Generator, seconds: float) -> list[tuple[float, floa
 
 
 def _into(midi: int, low: int, high: int) -> int:
-    """The note moved by octaves into a range of more than one."""
+    """Moves a note by octaves into a range that is wider than one."""
     return midi + 12 * max(-((midi - low) // 12), 0) - 12 * max(-((high - midi) // 12), 0)

@@ -15,7 +15,7 @@ from ddsp_zoo.music.signals import (
 
 
 class String(Instrument):
-    """Plucked or struck string: dying, slightly inharmonic partials shaped by where it is plucked and heard.
+    """Renders a plucked or struck string: dying, slightly inharmonic partials, shaped by where it is plucked and heard.
 
     The amplitude of partial k is sin(pi k p) / k^s at pluck position p, seen by a pickup at q through
     sin(pi k q); s is 2 for a string's displacement, near 0 for its velocity and a hard pick (Fletcher and
@@ -44,6 +44,7 @@ class String(Instrument):
         self.scrape = float(rng.uniform(*self.noise))
 
     def note(self, frequency_hz: float, velocity: float, seconds: float) -> Audio:
+        """Returns one dry note, its release included."""
         samples = int((seconds + self.release) * self.rate_hz)
         k = np.arange(1, int(min(0.47 * self.rate_hz, 6 * self.bright_up_to_hz) / frequency_hz) + 1)
         partial_hz = frequency_hz * k * np.sqrt(1 + self.bend * k**2)
@@ -65,7 +66,7 @@ class String(Instrument):
 
 
 class Bass(String):
-    """Electric or upright bass: finger, pick, fretless, slapped, or damped with the palm."""
+    """Renders an electric or upright bass: finger, pick, fretless, slapped, or muted with the palm."""
 
     pluck, pickup, slope = (0.1, 0.3), (0.08, 0.25), (0.6, 1.1)
     bright_hz, damping_hz = (400.0, 2200.0), (500.0, 3000.0)
@@ -84,17 +85,19 @@ class Bass(String):
             self.scrape = float(rng.uniform(0.1, 0.4))
 
     def note(self, frequency_hz: float, velocity: float, seconds: float) -> Audio:
+        """Returns one dry note, its release included."""
         audio = super().note(frequency_hz, velocity, seconds)
         if self.fretless:
             audio = fade(self.vibrato(audio, 5.0, 12), 0.02, 0, self.rate_hz)
         return audio
 
     def finish(self, audio: Audio) -> Audio:
+        """Applies the amplifier."""
         return band(drive(audio, self.amount * (2 if self.slapped else 1)), 30, self.tone_hz, self.rate_hz)
 
 
 class Guitar(String):
-    """Nylon and steel strings on a body, clean and palm-damped electric ones, overdrive and distortion."""
+    """Renders nylon and steel strings on a body, and electric guitars: clean, muted with the palm, distorted."""
 
     t60 = (1.5, 5.0)
 
@@ -119,10 +122,12 @@ class Guitar(String):
         self.vibrato_cents = float(rng.uniform(0, 25)) if self.driven or rng.random() < 0.2 else 0.0
 
     def note(self, frequency_hz: float, velocity: float, seconds: float) -> Audio:
+        """Returns one dry note, its release included."""
         audio = super().note(frequency_hz, velocity, seconds)
         return self.vibrato(audio, 5.2, self.vibrato_cents) if self.vibrato_cents and seconds > 0.3 else audio
 
     def finish(self, audio: Audio) -> Audio:
+        """Applies the body, or the amplifier and its loudspeaker."""
         if self.acoustic:
             for centre_hz in self.body_hz:
                 audio = peak_filter(audio, float(centre_hz), 5, 3, self.rate_hz)
@@ -133,7 +138,7 @@ class Guitar(String):
 
 
 class Piano(String):
-    """Struck strings, without pedal: pianos, harpsichord, harp and the plucked strings of the world."""
+    """Renders struck strings without pedal: pianos, harpsichords, harps and other plucked strings."""
 
     pluck, slope, stiffness, t60 = (0.1, 0.14), (0.7, 1.2), (1e-4, 6e-4), (3.0, 9.0)
     damping_hz, bright_hz, release = (700.0, 2000.0), (1000.0, 3500.0), 0.12

@@ -1,4 +1,4 @@
-"""The renderer of a band: a score, sounds for its parts, and the mixing desk, for one track at a time."""
+"""Renders the tracks of a band: a score, sounds for its parts, and the mixing desk."""
 
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -30,13 +30,13 @@ BAR_RANGE_SECONDS = (240 / 170, 240 / 70)
 
 @lru_cache(maxsize=512)
 def read_piece(path: Path) -> Piece:
-    """A MIDI file; the process keeps the last ones, for reading them takes longer than playing."""
+    """Reads a MIDI file; the process keeps the last ones, because reading takes longer than playing."""
     return band_scores.read_midi(path)
 
 
 @dataclass(frozen=True)
 class Band:
-    """What the tracks of a corpus are made of; a track follows from this, its split and its number alone."""
+    """Renders the tracks of a corpus; a track follows from these settings, its split and its number alone."""
 
     seed: int
     track_seconds: float
@@ -51,7 +51,7 @@ class Band:
     banks: Path
 
     def fingerprint(self) -> str:
-        """Name of the corpus: like its content, it depends on file names and settings, not on folders."""
+        """Returns the name of the corpus, which depends on file names and settings, not on folders."""
         names = [
             {split: [path.name for path in paths] for split, paths in files.items()}
             for files in (self.pieces, self.performances)
@@ -61,21 +61,21 @@ class Band:
         return fingerprint(version=VERSION, sounds=sounds, names=names, **settings)
 
     def render(self, folder: Path, track: tuple[Split, int]) -> None:
-        """Write one track: ``<stem>.flac`` (mono, 16 bit), silent ones too, and its notes, ``score.mid``."""
+        """Writes one track: ``<stem>.flac`` (mono, 16 bit), silent ones too, and its notes, ``score.mid``."""
         parts = self.score(*track)
         for stem, audio in self.stems(parts, *track).items():
             sf.write(folder / f"{stem}.flac", audio, self.rate_hz, subtype="PCM_16")
         soundfonts.write_midi(parts, folder / "score.mid")
 
     def rng(self, split: Split, index: int, stream: str) -> np.random.Generator:
-        """Random numbers of one aspect of one track, whatever else is rendered, where and in which order."""
+        """Returns the random numbers of one aspect of one track; they do not depend on what else is rendered."""
         streams = ("score", "mix", *STEMS)
         return np.random.default_rng([self.seed, SPLITS.index(split), index, streams.index(stream)])
 
     # ---- notes
 
     def score(self, split: Split, index: int) -> tuple[Part, ...]:
-        """Notes of a track: an excerpt of a MIDI piece or invented ones, its drums perhaps a performance."""
+        """Returns the notes of a track: an excerpt of a MIDI piece or invented ones, at times with performed drums."""
         rng = self.rng(split, index, "score")
         from_midi = bool(self.pieces[split]) and rng.random() < self.midi_share
         performed = bool(self.performances[split]) and rng.random() < self.drum_midi_share
@@ -96,7 +96,7 @@ class Band:
     def _without_some(
         self, parts: tuple[Part, ...], split: Split, rng: np.random.Generator
     ) -> tuple[Part, ...]:
-        """In training some stems stay out of a track altogether, but two always play."""
+        """Leaves some stems out of a training track altogether; two always play."""
         if split != "train":
             return parts
         absent = [stem for stem in STEMS if rng.random() < ABSENT_SHARE][:2]
@@ -144,7 +144,7 @@ class Band:
     # ---- sound
 
     def stems(self, parts: tuple[Part, ...], split: Split, index: int) -> dict[str, Audio]:
-        """Audio of all stems (T,), levelled: playing ones within 6 dB (training: 12), the sum's peak at most 0.9."""
+        """Returns all stems (T,): playing ones within 6 dB (training: 12), the peak of the sum at most 0.9."""
         rng = self.rng(split, index, "mix")
         spread_db = LEVEL_SPREAD_DB[split]
         stems = {stem: self._stem(stem, parts, split, index) for stem in STEMS}
@@ -170,7 +170,7 @@ class Band:
         return desk(audio, stem, rng, self.rate_hz) if played else audio
 
     def _part(self, part: Part, split: Split, rng: np.random.Generator) -> Audio:
-        """One part, with what its player brings along: a second take, an amplifier."""
+        """Renders one part, with what its player adds: a second take, an amplifier."""
         if part.sung:
             return voice_chain(render_voice(part, self.track_seconds, rng, self.rate_hz), rng, self.rate_hz)
         if rng.random() < self.own_share:
@@ -192,7 +192,7 @@ class Band:
 
 
 def _with_guitar(parts: tuple[Part, ...], rng: np.random.Generator) -> tuple[Part, ...]:
-    """Give a guitarist the busiest of several other parts, in half of the pieces that have no guitar."""
+    """Gives the busiest of several other parts to a guitarist, in half of the pieces that have no guitar."""
     others = [part for part in parts if part.stem == "other"]
     if len(others) < 2 or any(part.stem == "guitar" for part in parts) or rng.random() < 0.5:
         return parts
@@ -202,7 +202,7 @@ def _with_guitar(parts: tuple[Part, ...], rng: np.random.Generator) -> tuple[Par
 
 
 def _recast(part: Part, rng: np.random.Generator) -> Part:
-    """Give half of the parts another instrument of their stem, of their family in "other"."""
+    """Gives half of the parts another instrument of their stem, in "other" one of their family."""
     if part.stem == "drums" or rng.random() < 0.5:
         return part
     first = {"bass": 32, "guitar": 24}.get(part.stem, part.program // 8 * 8)
@@ -210,12 +210,12 @@ def _recast(part: Part, rng: np.random.Generator) -> Part:
 
 
 def _thinned(parts: tuple[Part, ...], rng: np.random.Generator) -> tuple[Part, ...]:
-    """Leave the singer alone in the stem "other" on some tracks, as in a band without keyboards."""
+    """Leaves the singer alone in the stem "other" on some tracks, as in a band without keyboards."""
     return tuple(part for part in parts if part.stem != "other") if rng.random() < 0.35 else parts
 
 
 def _playable_bar(seconds: float) -> float:
-    """Halve or double the length of a bar until its tempo is one that a band would count in."""
+    """Halves or doubles the length of a bar until its tempo is a usual one."""
     low, high = BAR_RANGE_SECONDS
     while seconds < low:
         seconds *= 2

@@ -1,6 +1,6 @@
-"""Scores for rendered bands: notes, the parts that they make up, and excerpts of General MIDI files.
+"""Holds the scores of bands: notes, the parts that they make up, and excerpts of General MIDI files.
 
-A score is notes alone, in seconds; what they sound like is decided by ``band_instruments`` or ``soundfonts``.
+A score has notes alone, in seconds; instruments and sounds are chosen later.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ KIT_TO_GENERAL_MIDI = {22: 42, 26: 46, 58: 43}
 
 @dataclass(frozen=True)
 class Note:
-    """One note: onset and length in seconds, MIDI number (or drum), velocity in 0..1."""
+    """Holds one note: start and length in seconds, MIDI number (or drum), velocity in 0..1."""
 
     start_seconds: float
     length_seconds: float
@@ -30,7 +30,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Part:
-    """The notes of one player: stem, General MIDI program (0..127; a kit for drums), and whether they are sung."""
+    """Holds the notes of one player: stem, General MIDI program (0..127; a kit for drums), whether they are sung."""
 
     stem: str
     program: int
@@ -40,7 +40,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Piece:
-    """A MIDI file read whole: parts, meter, and the time of each bar line in seconds (a bar: four beats)."""
+    """Holds a whole MIDI file: parts, meter, and the time of each bar line in seconds (a bar: four beats)."""
 
     parts: tuple[Part, ...]
     bar_seconds: np.ndarray
@@ -48,25 +48,25 @@ class Piece:
 
     @property
     def first_bar_seconds(self) -> float:
-        """Length of the first bar."""
+        """Returns the length of the first bar."""
         return float(self.bar_seconds[1] - self.bar_seconds[0])
 
 
 def stem_of(channel: int, program: int) -> str:
-    """Stem of a General MIDI channel: channel 10 drums, programs 32-39 bass, 24-31 guitar, others other."""
+    """Returns the stem of a General MIDI channel: channel 10 drums, programs 32-39 bass, 24-31 guitar, else other."""
     if channel == DRUM_CHANNEL:
         return "drums"
     return {3: "guitar", 4: "bass"}.get(program // 8, "other")
 
 
 def split_of(path: Path) -> str:
-    """Split of a piece by the hash of its file name (no suffix): 80 % train, 10 % validation, 10 % test."""
+    """Returns the split of a piece by the hash of its file name (no suffix): 80 % train, 10 % validation, 10 % test."""
     digit = int(hashlib.sha256(path.stem.encode()).hexdigest(), 16) % 10
     return {8: "validation", 9: "test"}.get(digit, "train")
 
 
 def midi_files(folder: str | Path) -> list[Path]:
-    """All MIDI files below ``folder``, sorted; copies of one piece under a second name are dropped."""
+    """Returns all MIDI files below ``folder``, sorted; of copies under several names only the first."""
     files = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in (".mid", ".midi"))
     if not files:
         raise DdspZooError(f"There are no .mid files below {folder}: name a folder that holds some.")
@@ -77,7 +77,7 @@ def midi_files(folder: str | Path) -> list[Path]:
 
 
 def read_midi(path: str | Path) -> Piece:
-    """Read a MIDI file: notes by channel and program, tempo changes applied, pitch bends ignored."""
+    """Reads a MIDI file: notes by channel and program, tempo changes applied, pitch bends ignored."""
     import mido
 
     try:
@@ -128,11 +128,12 @@ def _part(channel: int, program: int, notes: list[Note]) -> Part:
 
 
 def in_band(part: Part) -> bool:
+    """Tells whether a part is played by an instrument of a band, and is no sound effect."""
     return part.stem == "drums" or part.program < FIRST_EFFECT_PROGRAM
 
 
 def excerpt(piece: Piece, rng: np.random.Generator, seconds: float) -> tuple[tuple[Part, ...], float] | None:
-    """A stretch of a piece that begins at a bar line and in which bass, drums and something else play.
+    """Cuts a stretch from a piece that begins at a bar line and in which bass, drums and something else play.
 
     The stretch is transposed by up to four semitones and played up to 12 % slower or faster. Returns its
     parts and the length of its first bar in seconds, or None where the piece has no such stretch.
@@ -154,7 +155,7 @@ def excerpt(piece: Piece, rng: np.random.Generator, seconds: float) -> tuple[tup
 
 
 def cut(part: Part, start: float, seconds: float, pace: float, shift: int) -> Part:
-    """Notes of a part that sound in ``seconds`` from ``start``; what rings into that begins with it."""
+    """Returns the notes of a part that sound in ``seconds`` from ``start``; those that sound already begin there."""
     kept = []
     for note in part.notes:
         begin = (note.start_seconds - start) / pace
@@ -168,7 +169,7 @@ def cut(part: Part, start: float, seconds: float, pace: float, shift: int) -> Pa
 
 
 def loop_drums(piece: Piece, rng: np.random.Generator, seconds: float, bar_seconds: float) -> Part:
-    """A drum performance played round and round at the tempo of ``bar_seconds``, from one of its bars on."""
+    """Repeats a drum performance at the tempo of ``bar_seconds``, from one of its bars on."""
     own_bar = piece.first_bar_seconds
     hits = sorted((note for part in piece.parts for note in part.notes), key=lambda note: note.start_seconds)
     bars = max(round((hits[-1].start_seconds if hits else 0.0) / own_bar), 1)
@@ -184,12 +185,12 @@ def loop_drums(piece: Piece, rng: np.random.Generator, seconds: float, bar_secon
 
 
 def fitting_bar(own_bar: float, bar_seconds: float) -> float:
-    """The piece's bar length, halved or doubled until drums with bars of their own need least stretching."""
+    """Halves or doubles the length of a bar until drums with bars of their own have to be stretched least."""
     return bar_seconds * 2.0 ** round(float(np.log2(own_bar / bar_seconds)))
 
 
 def with_rest(part: Part, start: float, end: float) -> Part:
-    """The part silent between two times (seconds): notes of that stretch are gone, ringing ones end there."""
+    """Silences a part between two times (seconds): notes that begin there are left out, earlier ones end there."""
     notes = []
     for note in part.notes:
         if not start <= note.start_seconds < end:

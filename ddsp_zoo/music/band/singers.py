@@ -1,4 +1,4 @@
-"""Singing for rendered bands: the package's own voice, and stretches of recordings."""
+"""Sings in rendered bands: with a synthesised voice, or with stretches of recordings."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ SUFFIXES = (".flac", ".wav", ".aiff", ".ogg")
 
 
 def render_voice(part: Part, seconds: float, rng: np.random.Generator, rate_hz: int) -> Audio:
-    """A sung part by a made-up singer, at times doubled or with a second voice above -> (seconds * rate,)."""
+    """Renders a sung part by an invented singer, at times doubled or with a second voice above -> (seconds * rate,)."""
     middle = np.median([note.midi for note in part.notes])
     kind = next(name for name, lowest in PARTS.items() if middle >= lowest)
     notes = _with_words(part, rng)
@@ -36,7 +36,7 @@ def render_voice(part: Part, seconds: float, rng: np.random.Generator, rate_hz: 
 
 
 def _pop_singer(rng: np.random.Generator, kind: str) -> Singer:
-    """A singer at a microphone: words clearer, vibrato less, breath more than in a choir."""
+    """Draws a singer at a microphone: clearer words, less vibrato, more breath than in a choir."""
     singer = Singer.random(rng, kind)
     return replace(
         singer,
@@ -49,7 +49,7 @@ def _pop_singer(rng: np.random.Generator, kind: str) -> Singer:
 
 
 def _with_words(part: Part, rng: np.random.Generator) -> tuple[SungNote, ...]:
-    """Syllables for a line; a note that follows at once is at times bound to the one before."""
+    """Puts syllables to a line; a note that follows at once is at times bound to the one before."""
     notes, end, vowel = [], -1.0, "a"
     for note in part.notes:
         bound = note.start_seconds - end < 0.05 and rng.random() < 0.15
@@ -61,7 +61,7 @@ def _with_words(part: Part, rng: np.random.Generator) -> tuple[SungNote, ...]:
 
 
 def singing_files(paths: list[str]) -> tuple[Path, ...]:
-    """The recordings that are named or lie in the folders named; `DdspZooError` where there are none."""
+    """Returns the recordings that are named or lie in the named folders; `DdspZooError` where there are none."""
     files = []
     for path in map(Path, paths):
         found = (
@@ -78,7 +78,7 @@ def singing_files(paths: list[str]) -> tuple[Path, ...]:
 def recorded_singing(
     files: tuple[Path, ...], seconds: float, rng: np.random.Generator, rate_hz: int
 ) -> Audio:
-    """Stretches of recordings, faster or slower by up to four semitones, with rests between -> (seconds * rate,)."""
+    """Puts stretches of recordings, up to four semitones higher or lower, between rests -> (seconds * rate,)."""
     audio = np.zeros(round(seconds * rate_hz))
     path, speed = files[int(rng.integers(len(files)))], 2 ** (rng.uniform(-4, 4) / 12)
     time = rng.uniform(-5, 5)
@@ -96,7 +96,7 @@ def recorded_singing(
 
 
 def _stretch(path: Path, seconds: float, rng: np.random.Generator) -> Audio:
-    """A random stretch of a file (T,), mono, at the file's rate."""
+    """Reads a random stretch of a file (T,), mono, at the rate of the file."""
     try:
         with sf.SoundFile(path) as file:
             frames = min(round(seconds * file.samplerate), file.frames)
@@ -107,7 +107,7 @@ def _stretch(path: Path, seconds: float, rng: np.random.Generator) -> Audio:
 
 
 def voice_chain(audio: Audio, rng: np.random.Generator, rate_hz: int) -> Audio:
-    """What a voice usually goes through before all else: a compressor."""
+    """Applies what a recorded voice usually goes through first: a compressor."""
     return compress(audio, rng.uniform(-12, 0), rng.uniform(2, 6), log_uniform(rng, 0.02, 0.15), rate_hz)
 
 

@@ -1,4 +1,4 @@
-"""Which recorded sounds play a part, and how: sources drawn at random, notes turned into events of the sampler."""
+"""Plays parts with recorded sounds: draws a source at random and turns notes into events of the sampler."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ HATS = (42, 44, 46)
 
 @dataclass(frozen=True)
 class Sounds:
-    """The recorded sounds of one split: soundfonts, drum kits, folders of notes by stem, files of singing."""
+    """Holds the recorded sounds of one split: soundfonts, drum kits, folders of notes by stem, files of singing."""
 
     soundfonts: tuple[Soundfont, ...] = ()
     drum_kits: tuple[Path, ...] = ()
@@ -33,14 +33,14 @@ class Sounds:
     singing: tuple[Path, ...] = ()
 
     def names(self) -> list:
-        """What tells these sounds from others, wherever they lie on disk."""
+        """Returns what tells these sounds from others, wherever they lie on disk."""
         fonts = [(font.path.name, font.path.stat().st_size) for font in self.soundfonts]
         folders = {stem: [path.name for path in paths] for stem, paths in self.notes.items()}
         return [fonts, [path.name for path in self.drum_kits], folders, [path.name for path in self.singing]]
 
 
 def existing_folders(paths: list[str]) -> tuple[Path, ...]:
-    """Folders by name; `DdspZooError` where one is missing."""
+    """Returns folders by their paths; raises `DdspZooError` where one is missing."""
     missing = [path for path in paths if not Path(path).is_dir()]
     if missing:
         raise DdspZooError(
@@ -52,7 +52,10 @@ def existing_folders(paths: list[str]) -> tuple[Path, ...]:
 def render_sampled(
     part: Part, sounds: Sounds, banks: Path, seconds: float, rng: np.random.Generator, rate_hz: int
 ) -> Audio:
-    """Play a part with recorded sounds drawn at random -> (seconds * rate,); `DdspZooError` where none fits it."""
+    """Plays a part with recorded sounds drawn at random -> (seconds * rate,).
+
+    Raises `DdspZooError` where no sound fits the part.
+    """
     if part.stem == "drums":
         return _drums(part, sounds, banks, seconds, rng, rate_hz)
     bank = open_bank(_source(part, sounds, rng), banks, rate_hz)
@@ -73,7 +76,10 @@ def _source(part: Part, sounds: Sounds, rng: np.random.Generator) -> Source:
 
 
 def pitched_events(part: Part, bank: Bank, rng: np.random.Generator) -> Events:
-    """How a bank plays the notes of a part: from near recordings, a little out of tune, a bass one note at a time."""
+    """Chooses a near recording of a bank for each note of a part, and plays it a little out of tune.
+
+    A bass plays one note at a time.
+    """
     start, length, midi, velocity = _columns(part)
     distance = np.abs(bank.midi - midi[:, None])
     cost = distance + rng.uniform(0, 1.5, distance.shape) + 4 * np.abs(bank.velocity - velocity[:, None])
@@ -93,7 +99,7 @@ def pitched_events(part: Part, bank: Bank, rng: np.random.Generator) -> Events:
 
 
 def _columns(part: Part) -> NDArray:
-    """Start (s), length (s), MIDI number and velocity of all notes: (4, N)."""
+    """Returns start (s), length (s), MIDI number and velocity of all notes: (4, N)."""
     rows = [(note.start_seconds, note.length_seconds, note.midi, note.velocity) for note in part.notes]
     return np.array(rows, dtype=float).T
 
@@ -132,13 +138,16 @@ def _kit(source: Path | Soundfont, rng: np.random.Generator) -> Source:
 
 
 def _strength(kit: Bank) -> float:
-    """Peak of a kit's kicks and snares: what makes kits of different makers equally loud."""
+    """Returns the peak of the kicks and snares of a kit, to make kits of different makers equally loud."""
     drums = np.isin(kit.midi, (35, 36, 38, 40))
     return float(np.median(kit.gain[drums])) * 32767 if drums.any() else 1.0
 
 
 def drum_events(part: Part, kit: Bank, curve: float, rng: np.random.Generator) -> Events:
-    """How a kit plays hits: each drum tuned, damped and mixed anew, layers by velocity; hi-hats end the one before."""
+    """Chooses recordings of a kit for hits: each drum has a new tuning, damping and level, and layers by velocity.
+
+    A hi-hat ends the one before it.
+    """
     played = _replaced({note.midi for note in part.notes}, set(kit.midi.astype(int).tolist()))
     notes = tuple(note for note in part.notes if note.midi in played)
     if not notes:
@@ -163,7 +172,7 @@ def drum_events(part: Part, kit: Bank, curve: float, rng: np.random.Generator) -
 
 
 def _replaced(drums: set[int], there: set[int]) -> dict[int, int]:
-    """What a kit plays for each drum: the drum itself or what comes nearest; drums without either are left out."""
+    """Returns what a kit plays for each drum: the drum itself or the nearest one; drums without either are left out."""
     found = {
         drum: next((d for d in (drum, *drum_kits.INSTEAD.get(drum, ())) if d in there), None)
         for drum in sorted(drums)
@@ -172,7 +181,7 @@ def _replaced(drums: set[int], there: set[int]) -> dict[int, int]:
 
 
 def _layers(kit: Bank, drum: int, velocity: NDArray, rng: np.random.Generator) -> NDArray:
-    """Recordings for hits (N,) of one drum: one of its variants throughout, the layers that fit, mostly."""
+    """Chooses recordings for hits (N,) of one drum: always one of its variants, mostly the layer that fits."""
     able = np.flatnonzero(kit.midi == drum)
     able = able[kit.variant[able] == rng.choice(np.unique(kit.variant[able]))]
     cost = np.abs(kit.velocity[able] - velocity[:, None] - 0.05)

@@ -15,7 +15,7 @@ from ddsp_zoo.music.signals import (
 
 
 class Synth(Instrument):
-    """Saw, square and triangle waves through a low-pass whose envelope opens and closes.
+    """Renders saw, square and triangle waves through a low-pass filter whose envelope opens and closes.
 
     The moving filter is a crossfade between two band-limited tables, one per end of the envelope.
     """
@@ -45,7 +45,7 @@ class Synth(Instrument):
         self.ring_seconds = log_uniform(rng, *self.dying)
 
     def spectrum(self, frequency_hz: float, cutoff_hz: float) -> Audio:
-        """Harmonics of the wave behind a resonant low-pass of 24 dB per octave."""
+        """Returns the harmonics of the wave behind a resonant low-pass of 24 dB an octave."""
         k = np.arange(1, int(min(0.47 * self.rate_hz / frequency_hz, TABLE_LENGTH // 4)) + 1)
         wave = np.where(k % 2 == 0, 1 - self.odd_only, 1.0) / k**self.slope
         ratio = k * frequency_hz / cutoff_hz
@@ -53,6 +53,7 @@ class Synth(Instrument):
         return wave * bump / np.sqrt(1 + ratio**8)
 
     def note(self, frequency_hz: float, velocity: float, seconds: float) -> Audio:
+        """Returns one dry note, its release included."""
         samples = int((seconds + self.release) * self.rate_hz)
         time = np.arange(samples) / self.rate_hz
         swing = (
@@ -79,41 +80,41 @@ class Synth(Instrument):
 
 
 class SynthBass(Synth):
-    """Analogue bass: one or two voices, plucky or held."""
+    """Renders an analogue bass: one or two voices, short or held."""
 
     voices, release, cutoff_hz, opening = (1, 1, 2), 0.03, (120.0, 600.0), (1.5, 12.0)
     closing_seconds, dying = (0.05, 0.6), (1.5, 20.0)
 
 
 class Pad(Synth):
-    """Slow chords of many voices: strings, choirs, pads."""
+    """Renders slow chords of many voices: strings, choirs, pads."""
 
     voices, attack, release = (2, 3), (0.05, 0.4), 0.3
     cutoff_hz, opening, dying = (900.0, 6000.0), (1.0, 2.0), (20.0, 60.0)
 
 
 class Bowed(Synth):
-    """A single bowed string: saw with vibrato."""
+    """Renders a single bowed string: a saw wave with vibrato."""
 
     attack, cutoff_hz, opening = (0.03, 0.12), (2500.0, 8000.0), (1.0, 1.5)
     vibrato_cents, breath, dying = (8.0, 30.0), (0.0, 0.05), (20.0, 60.0)
 
 
 class Brass(Synth):
-    """Brass: brightness that follows the attack."""
+    """Renders brass: the brightness follows the attack."""
 
     voices, attack, cutoff_hz, opening = (1, 2, 3), (0.02, 0.06), (1200.0, 3500.0), (1.5, 4.0)
     vibrato_cents, dying = (0.0, 12.0), (10.0, 60.0)
 
 
 class Wind(Synth):
-    """Reeds and flutes: few harmonics, breath, vibrato."""
+    """Renders reeds and flutes: few harmonics, breath, vibrato."""
 
     attack, cutoff_hz, opening = (0.02, 0.08), (900.0, 5000.0), (1.0, 1.5)
     vibrato_cents, breath, dying = (5.0, 25.0), (0.02, 0.15), (20.0, 60.0)
 
 
 class Lead(Synth):
-    """Synthesiser lead."""
+    """Renders the lead voice of a synthesiser."""
 
     voices, cutoff_hz, vibrato_cents, dying = (1, 2), (1200.0, 7000.0), (0.0, 25.0), (3.0, 40.0)

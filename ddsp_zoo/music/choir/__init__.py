@@ -1,1 +1,1 @@
-"""Choirs: invented chorales and the singers that sing them."""
+"""Invents four-part chorales and sings them."""

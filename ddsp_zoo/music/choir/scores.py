@@ -1,4 +1,4 @@
-"""Four-part chorales: harmony, voice leading, ornaments, text and timing, invented from a random generator."""
+"""Invents four-part chorales: harmony, voice leading, ornaments, text and timing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ CONSONANTS = ("", "nasal", "liquid", "stop", "fricative")
 
 @dataclass(frozen=True)
 class SungNote:
-    """One sung note. Without an attack it is bound to the note before and goes on with its syllable."""
+    """Holds one sung note. Without an attack it is bound to the note before and keeps its syllable."""
 
     start_seconds: float
     end_seconds: float
@@ -41,7 +41,7 @@ class SungNote:
 
 @dataclass(frozen=True)
 class Chord:
-    """A place in the harmony: beats, pitches from soprano to bass, and the syllable all voices sing."""
+    """Holds a chord: when it sounds in beats, its pitches from soprano to bass, and the syllable for all voices."""
 
     start_beats: float
     beats: float
@@ -51,7 +51,7 @@ class Chord:
 
 
 def compose(rng: np.random.Generator, seconds: float) -> dict[str, tuple[SungNote, ...]]:
-    """A piece for four voices, as long as asked for: the notes of each part, in order and one at a time."""
+    """Invents a piece for four voices: the notes of each part, in order and one at a time."""
     beat = 60 / rng.uniform(58, 120)
     tonic, minor, lively = int(rng.integers(12)), bool(rng.random() < 0.4), rng.uniform(0.1, 0.6)
     lines: dict[str, list[SungNote]] = {part: [] for part in PARTS}
@@ -74,7 +74,7 @@ def _scale(tonic: int, minor: bool) -> NDArray:
 
 
 def _triad(tonic: int, minor: bool, degree: int, seventh: bool) -> list[int]:
-    """Pitch classes of a chord, root first; the dominant of a minor key has a major third."""
+    """Returns the pitch classes of a chord, root first; the dominant of a minor key has a major third."""
     scale = list(_scale(tonic, minor))
     if minor and degree in (4, 6):
         scale[6] = (scale[6] + 1) % 12
@@ -104,7 +104,7 @@ def _phrase(rng: np.random.Generator, tonic: int, minor: bool, before: tuple[int
 def _voicing(
     rng: np.random.Generator, tones: list[int], before: tuple[int, ...] | None, inverted: bool
 ) -> tuple[int, ...]:
-    """Pitches from soprano to bass: near those before, complete, in range, without crossing or parallels."""
+    """Returns pitches from soprano to bass: near those before, complete, in range, without crossing or parallels."""
     bass = tones[1 if inverted else 0]
     choices = [
         [
@@ -126,7 +126,7 @@ def _voicing(
 
 
 def _motion_cost(found: NDArray, before: NDArray) -> NDArray:
-    """How badly the voices move: far leaps, parallel fifths and octaves, a melody that stands still."""
+    """Rates how badly the voices move: wide leaps, parallel fifths and octaves, a melody that stands still."""
     steps = found - before
     cost = np.abs(steps) @ np.array((0.9, 1.0, 1.0, 0.35)) + 3.0 * (np.abs(steps[:, 0]) > 7)
     cost += 1.5 * (steps[:, 0] == 0)
@@ -139,7 +139,7 @@ def _motion_cost(found: NDArray, before: NDArray) -> NDArray:
 
 @dataclass(frozen=True)
 class _Tone:
-    """A note still counted in beats."""
+    """Holds a note that is still counted in beats."""
 
     start: float
     end: float
@@ -152,7 +152,7 @@ class _Tone:
 def _line(
     rng: np.random.Generator, chords: list[Chord], row: int, scale: NDArray, lively: float
 ) -> list[_Tone]:
-    """One part of a phrase: ties, passing and neighbour notes, suspensions, and at times a late entry."""
+    """Writes one part of a phrase: ties, passing and neighbour notes, suspensions, and at times a late entry."""
     tones: list[_Tone] = []
     late = rng.choice([0, 1, 2], p=(0.8, 0.12, 0.08))
     for place, chord in enumerate(chords[late:], late):
@@ -179,7 +179,7 @@ def _line(
 
 
 def _between(midi: int, after: int, scale: NDArray) -> int | None:
-    """The note of the scale between two that are a third apart, or one above two that are the same."""
+    """Returns the note of the scale between two that are a third apart, or one above two that are the same."""
     low, high = sorted((midi, after))
     if 3 <= high - low <= 4:
         inside = [note for note in range(low + 1, high) if note % 12 in scale]
@@ -189,7 +189,7 @@ def _between(midi: int, after: int, scale: NDArray) -> int | None:
 
 
 def _clock(rng: np.random.Generator, chords: list[Chord], beat: float) -> Callable[[float], float]:
-    """Beats -> seconds within a phrase: a tempo that breathes and slows down towards the end."""
+    """Returns a map from beats to seconds within a phrase: the tempo varies and slows down towards the end."""
     total = chords[-1].start_beats + chords[-1].beats
     grid = np.linspace(0, total, 33)
     slow = 1 + rng.uniform(0, 0.35) * np.clip(grid / total - 0.7, 0, None) / 0.3
@@ -202,7 +202,7 @@ def _clock(rng: np.random.Generator, chords: list[Chord], beat: float) -> Callab
 def _timed(
     rng: np.random.Generator, tones: list[_Tone], clock: Callable[[float], float], offset: float
 ) -> list[SungNote]:
-    """Seconds with a singer's small deviations; breaths shorten a note here and there and the last one."""
+    """Turns beats into seconds with small deviations; breaths shorten some notes, and always the last one."""
     edges = [offset + clock(tone.start) + rng.normal(0, 0.025) for tone in tones]
     notes = []
     for place, tone in enumerate(tones):
@@ -216,7 +216,7 @@ def _timed(
 
 
 def _within(line: list[SungNote], seconds: float) -> tuple[SungNote, ...]:
-    """The notes that sound before the end, the last one cut where it is over."""
+    """Returns the notes that begin before the end; the last one is cut there."""
     return tuple(
         SungNote(n.start_seconds, min(n.end_seconds, seconds - 0.05), n.midi, n.vowel, n.consonant, n.attack)
         for n in line

@@ -1,7 +1,7 @@
-"""Singers: a pulsing glottis with breath behind it, a moving vocal tract of eight formants, consonants, vibrato.
+"""Renders singers: a pulsing glottis with breath, a moving vocal tract of eight formants, consonants, vibrato.
 
-Everything a singer does is first drawn as curves over a grid of 4 ms (f0, loudness, formants, noise), then sounded
-sample by sample. The f0 curve is the sounding pitch: jitter moves the pulses around it but never away from it.
+Everything a singer does is first drawn as curves over a grid of 4 ms (f0, loudness, formants, noise), then rendered
+sample by sample. The f0 curve is the pitch that sounds: jitter moves the pulses around it but never away from it.
 """
 
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ FORMANTS = 8
 
 @dataclass(frozen=True)
 class Singer:
-    """What stays the same about one voice."""
+    """Holds what stays the same about one voice."""
 
     kind: str
     tract: float  # all formants relative to the average
@@ -72,7 +72,7 @@ class Singer:
 
     @classmethod
     def random(cls, rng: np.random.Generator, part: str) -> "Singer":
-        """A voice of a part."""
+        """Draws a voice of a part."""
         high = {"soprano": 1.02, "alto": 0.97, "tenor": 1.03, "bass": 0.97}[part]
         kind = "women" if part in ("soprano", "alto") else "men"
         return cls(
@@ -98,7 +98,7 @@ class Singer:
 
 @dataclass(frozen=True)
 class Curves:
-    """A performance on the control grid of M points; levels are linear, frequencies in Hz."""
+    """Holds a performance on the control grid of M points; levels are linear, frequencies in Hz."""
 
     f0_hz: NDArray
     voicing: NDArray
@@ -112,7 +112,7 @@ class Curves:
 def sing(
     lines: list[tuple[SungNote, ...]], singers: list[Singer], seconds: float, rng: np.random.Generator
 ) -> tuple[NDArray, NDArray, NDArray]:
-    """One part a singer, dry: audio (S, T) at 16 kHz, f0_hz (S, M) and onset (S, M) every 4 ms.
+    """Sings one part a singer, dry: audio (S, T) at 16 kHz, f0_hz (S, M) and onset (S, M) every 4 ms.
 
     f0 is 0 where the vocal folds rest; an onset is where a note begins.
     """
@@ -136,12 +136,12 @@ def _at(seconds: float) -> int:
 
 
 def _smooth(values: NDArray, seconds: float) -> NDArray:
-    """Gaussian of a standard deviation in seconds along the grid."""
+    """Smooths along the grid by a Gaussian whose standard deviation is given in seconds."""
     return gaussian_filter1d(values, seconds / GRID_SECONDS, axis=0, mode="nearest")
 
 
 def _drift(rng: np.random.Generator, count: int, seconds: float) -> NDArray:
-    """A slow random curve (count,) of unit variance that changes within about ``seconds``."""
+    """Draws a slow random curve (count,) of unit variance that changes within about ``seconds``."""
     step = max(_at(seconds), 1)
     points = rng.standard_normal(count // step + 3)
     place = np.arange(count) / step
@@ -173,7 +173,7 @@ def _perform(notes: tuple[SungNote, ...], singer: Singer, count: int, rng: np.ra
 
 
 def _melody(notes: tuple[SungNote, ...], singer: Singer, count: int, rng: np.random.Generator) -> NDArray:
-    """f0 (M,) in Hz, rests included: glides between notes, scoops into phrases, vibrato, drift and flutter."""
+    """Draws f0 (M,) in Hz, rests included: glides between notes, scoops into phrases, vibrato, drift and flutter."""
     midi, glide = np.full(count, float(notes[0].midi)), np.full(count, 0.5)
     bend, vibrato = np.zeros(count), np.zeros(count)
     for place, note in enumerate(notes):
@@ -206,7 +206,7 @@ def _melody(notes: tuple[SungNote, ...], singer: Singer, count: int, rng: np.ran
 def _loudness(
     notes: tuple[SungNote, ...], singer: Singer, count: int, rng: np.random.Generator
 ) -> tuple[NDArray, NDArray, NDArray]:
-    """Level of the pulses, effort from 0 to 1, and level of the breath, each (M,)."""
+    """Draws the level of the pulses, effort from 0 to 1, and the level of the breath, each (M,)."""
     gate, level, air = np.zeros(count), np.zeros(count), np.zeros(count)
     middle = np.median([note.midi for note in notes])
     for place, note in enumerate(notes):
@@ -234,7 +234,7 @@ def _loudness(
 def _articulate(
     notes: tuple[SungNote, ...], singer: Singer, count: int, rng: np.random.Generator
 ) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """Formants and bandwidths (M, 8), frication (M, 3), and how far the voice passes (M,)."""
+    """Draws formants and bandwidths (M, 8), frication (M, 3), and how far the voice passes (M,)."""
     formants, frication = (
         np.tile(_vowel(singer, notes[0].vowel), (count, 1)),
         np.zeros((count, len(BANDS_HZ))),
@@ -262,7 +262,7 @@ def _articulate(
 
 
 def _vowel(singer: Singer, vowel: str) -> NDArray:
-    """The eight formants of one singer's vowel."""
+    """Returns the eight formants of one singer's vowel."""
     rng = np.random.default_rng([singer.seed, "aeiou".index(vowel)])
     own = np.exp(rng.normal(0, singer.vowels, 3))
     low = np.array(VOWEL_HZ[singer.kind][vowel]) * own * singer.tract
@@ -285,7 +285,7 @@ def _consonant(
     wide: NDArray,
     passing: NDArray,
 ) -> None:
-    """Write one consonant into the curves, in place."""
+    """Writes one consonant into the curves, in place."""
     if consonant in CONSONANT_HZ:
         place = np.exp(rng.normal(0, 0.12))
         formants[span, :3] = np.array(CONSONANT_HZ[consonant]) * singer.tract * (1, place, place)
@@ -308,7 +308,7 @@ def _consonant(
 
 
 def _source(curves: Curves, singer: Singer, rng: np.random.Generator) -> NDArray:
-    """What enters the vocal tract (T,): pulses, and breath that is strongest while the glottis is open."""
+    """Renders what enters the vocal tract (T,): pulses, and breath that is strongest while the glottis is open."""
     pulses, openness = _glottis(curves, singer, rng)
     noise = rng.standard_normal(len(pulses) + 1)
     bright = noise[1:] - 0.8 * noise[:-1]  # the tilt is that of the pulses, not of the noise
@@ -316,7 +316,7 @@ def _source(curves: Curves, singer: Singer, rng: np.random.Generator) -> NDArray
 
 
 def _frication(curves: Curves, rng: np.random.Generator) -> NDArray:
-    """The noise of consonants (T,), made near the lips and so not coloured by the tract."""
+    """Renders the noise of consonants (T,), which is made near the lips and so not filtered by the tract."""
     audio = np.zeros(len(curves.f0_hz) * GRID)
     for gain, band in zip(curves.frication.T, BANDS_HZ, strict=True):
         if gain.any():
@@ -328,16 +328,16 @@ def _frication(curves: Curves, rng: np.random.Generator) -> NDArray:
 
 
 def _up(values: NDArray, hop: int) -> NDArray:
-    """Linear interpolation (M,) -> (M * hop,), the last value held."""
+    """Interpolates linearly (M,) -> (M * hop,); the last value is held."""
     step = np.diff(values, append=values[-1:]) / hop
     return (values[:, None] + step[:, None] * np.arange(hop)).reshape(-1)
 
 
 def _glottis(curves: Curves, singer: Singer, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
-    """Pulses (T,), the derivative of the flow through the glottis, and how open it is, from 0 to 1 (T,).
+    """Renders pulses (T,), the derivative of the flow through the glottis, and how open it is, from 0 to 1 (T,).
 
-    Within the open part x = 0...1 of a period the flow is x^p (1 - x): it rises gently and stops at once, where the
-    vocal tract is struck. p = 2 is the pulse of Klatt & Klatt 1990. Sounded at twice the rate against aliasing.
+    Within the open part x = 0...1 of a period the flow is x^p (1 - x): it rises slowly and stops at once, and this stop
+    excites the vocal tract. p = 2 is the pulse of Klatt & Klatt 1990. Rendered at twice the rate against aliasing.
     """
     hop = 2 * GRID
     wobble = singer.jitter * rng.standard_normal(len(curves.f0_hz) * 4)
@@ -353,7 +353,7 @@ def _glottis(curves: Curves, singer: Singer, rng: np.random.Generator) -> tuple[
 
 
 def _tract(source: NDArray, curves: list[Curves], singers: list[Singer]) -> NDArray:
-    """Sources (S, T) through the formants and spectral tilts of their singers: audio (S, T)."""
+    """Filters sources (S, T) by the formants and spectral tilts of their singers: audio (S, T)."""
     polynomials = np.stack([_polynomial(c, s) for c, s in zip(curves, singers, strict=True)])
     # Each formant passes low frequencies as they are, so that vowels are about equally loud.
     driven = source * np.stack([_up(row.sum(0), GRID) for row in polynomials])
@@ -363,7 +363,7 @@ def _tract(source: NDArray, curves: list[Curves], singers: list[Singer]) -> NDAr
 
 
 def _polynomial(curves: Curves, singer: Singer) -> NDArray:
-    """1, a_1 ... a_17 (18, M) of the filter 1 / A(z) at every point of the grid."""
+    """Returns 1, a_1 ... a_17 (18, M) of the filter 1 / A(z) at every point of the grid."""
     higher = np.maximum(curves.f0_hz / 300, 1)  # towards the head voice, whose pulses are rounder
     corner = singer.tilt_hz * np.exp(1.4 * (curves.effort - 0.7)) / higher
     pole = np.exp(-2 * np.pi * np.minimum(corner, 7000) / RATE)
@@ -378,7 +378,7 @@ def _polynomial(curves: Curves, singer: Singer) -> NDArray:
 
 
 def microphone(audio: NDArray, singer: Singer, rng: np.random.Generator) -> NDArray:
-    """A dip above the larynx that is the singer's own, and the small colouring of a microphone."""
+    """Applies a dip above the larynx that is the singer's own, and the small colouring of a microphone."""
     own = np.random.default_rng(singer.seed)
     centre, depth = own.uniform(4300, 5000) * min(singer.tract, 1.03), own.uniform(10, 24)
     audio = peak_filter(audio, centre, -depth, own.uniform(1.5, 3), RATE)

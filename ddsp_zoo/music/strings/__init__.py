@@ -1,1 +1,1 @@
-"""Guitars: what is played on six strings, and how each note sounds."""
+"""Invents what is played on six guitar strings, and renders each note."""

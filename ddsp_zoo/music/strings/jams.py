@@ -1,4 +1,4 @@
-"""Annotations of GuitarSet (Xi et al. 2018): the notes and the pitch contour of each string, from a JAMS file."""
+"""Reads the annotations of GuitarSet (Xi et al. 2018), JAMS files: notes and pitch contour of each string."""
 
 import json
 from pathlib import Path
@@ -11,9 +11,10 @@ from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 
 
 def read_notes(path: Path) -> list[list[tuple[float, float, float]]]:
-    """Notes of each of the six strings, low E first: (start in seconds, duration in seconds, MIDI pitch), by start.
+    """Reads the notes of each of the six strings, low E first, by start.
 
-    Raises `DdspZooError` for what is no GuitarSet annotation.
+    A note is (start in seconds, duration in seconds, MIDI pitch). Raises `DdspZooError` for what is no GuitarSet
+    annotation.
     """
     strings = []
     for data in _per_string(path, "note_midi"):
@@ -27,10 +28,10 @@ def read_notes(path: Path) -> list[list[tuple[float, float, float]]]:
 
 
 def read_contours(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Measured pitch of each of the six strings, low E first: times (M,) in seconds and f0 (M,) in Hz, by time.
+    """Reads the measured pitch of each of the six strings, low E first: times (M,) in seconds, f0 (M,) in Hz.
 
     The points lie 5.8 ms apart and only where a note sounds: f0 is 0 at unvoiced points, and a larger step in time
-    is a rest. Raises `DdspZooError` for what is no GuitarSet annotation.
+    means silence. Raises `DdspZooError` for what is no GuitarSet annotation.
     """
     strings = []
     for data in _per_string(path, "pitch_contour"):
@@ -46,7 +47,7 @@ def read_contours(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def _per_string(path: Path, namespace: str) -> list[Any]:
-    """The data of the annotations of one kind, sorted by string."""
+    """Returns the data of the annotations of one kind, sorted by string."""
     try:
         annotations = json.loads(Path(path).read_text(encoding="utf-8"))["annotations"]
         chosen = [a for a in annotations if a["namespace"] == namespace]
@@ -60,7 +61,7 @@ def _per_string(path: Path, namespace: str) -> list[Any]:
 
 
 def _check(path: Path, rows: list[tuple[float, ...]]) -> None:
-    """Times, durations and pitches are numbers of 0 or more."""
+    """Raises `DdspZooError` where a time, duration or pitch is no number of 0 or more."""
     if rows and not (np.isfinite(rows).all() and np.min(rows) >= 0):
         raise DdspZooError(
             f"{path} has a time, duration or pitch below 0 or not finite: mend the annotation."

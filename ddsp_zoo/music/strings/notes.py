@@ -1,4 +1,4 @@
-"""A guitar of our own: every note a sum of decaying, slightly inharmonic partials in two polarisations."""
+"""Renders guitar notes as sums of decaying, slightly inharmonic partials in two polarisations."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ LOSS = ((3.0, 3.0, 2.4, 2.0, 0.9, 0.8), (2.8, 2.8, 2.6, 2.6, 2.8, 2.6))
 
 @dataclass(frozen=True)
 class Guitar:
-    """What stays the same through a piece: strings, hand and body.
+    """Holds what stays the same through a piece, strings, hand and body, and renders notes with it.
 
     ``inharmonicity`` (of the open strings) and ``loss`` (1/s per kHz) have one value a string, low to high;
     ``sustain`` is the decay rate of low partials (1/s) and ``coupling`` how much faster the polarisation decays that
@@ -45,7 +45,7 @@ class Guitar:
 
     @classmethod
     def random(cls, rng: np.random.Generator, material: tuple[float, float] = (0.0, 1.0)) -> "Guitar":
-        """A guitar with strings from steel (0) to nylon (1), played anywhere between fingertip and plectrum."""
+        """Draws a guitar with strings from steel (0) to nylon (1), played with anything from fingertip to plectrum."""
         m = rng.uniform(*material)
         wobble = np.exp(rng.normal(0, 0.25, (2, 6)))
         return cls(
@@ -66,7 +66,7 @@ class Guitar:
     def pluck(
         self, note: GuitarNote, open_hz: float, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Sound of a note (T,), its release included, and its f0 (M,) in Hz every 4 ms, as long as it is held.
+        """Renders a note: sound (T,), its release included, and f0 (M,) in Hz every 4 ms, as long as it is held.
 
         Partial k lies at k f0 sqrt((1 + B k^2) / (1 + B)), so that f0 is exactly that of the first. Two
         polarisations, slightly detuned and decaying at different rates, give the two-stage decay and the slow
@@ -87,13 +87,13 @@ class Guitar:
         return sound.astype(np.float32), f0[: round(note.held_seconds / GRID_SECONDS)]
 
     def resonate(self, strings: np.ndarray) -> np.ndarray:
-        """The strings (6, T) as the body sounds them."""
+        """Filters the strings (6, T) by the body."""
         return oaconvolve(strings, self.body[None], axes=1)[:, : strings.shape[1]]
 
     def _partials(
         self, note: GuitarNote, highest_hz: float, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Frequency over f0, level, decay rate in 1/s and phase in cycles of the partials of both polarisations."""
+        """Returns, for the partials of both polarisations, frequency over f0, level, decay (1/s) and phase (cycles)."""
         shorter = 2 ** (note.fret / 12)
         b = self.inharmonicity[note.string] * shorter**2
         k = np.arange(1, int(0.48 * RATE / highest_hz) + 1)
@@ -120,7 +120,7 @@ class Guitar:
         )
 
     def _noise(self, time: np.ndarray, start: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
-        """A burst of noise as the pick, or the lifted finger, leaves the string."""
+        """Returns a burst of noise, for the moment when a pick or a finger leaves the string."""
         burst = np.exp(-np.clip(time - start, 0, None) / seconds) * (time >= start)
         return 6 * self.pick_noise * rng.standard_normal(len(time)) * burst
 
@@ -132,7 +132,7 @@ def _between(ends: tuple[tuple[float, ...], tuple[float, ...]], share: float) ->
 def _sum_partials(
     phase: np.ndarray, ratio: np.ndarray, level: np.ndarray, decay: np.ndarray, shift: np.ndarray
 ) -> np.ndarray:
-    """Sum of level exp(-decay t) sin(2 pi (ratio phase + shift)) in blocks, without what is below -75 dB."""
+    """Sums level exp(-decay t) sin(2 pi (ratio phase + shift)) in blocks, without what is below -75 dB."""
     out = np.zeros(len(phase))
     within = np.arange(BLOCK) / RATE
     fall = np.exp(-np.outer(decay, within)).astype(np.float32)
@@ -151,13 +151,13 @@ def _sum_partials(
 
 
 def release(time: np.ndarray, held_seconds: float, seconds: float) -> np.ndarray:
-    """1 while the note is held, then an exponential fall that ends in silence with the note's tail."""
+    """Returns 1 while the note is held, then an exponential fall that ends in silence after `TAIL_SECONDS`."""
     after = np.clip(time - held_seconds, 0, None)
     return np.exp(-after / seconds) * np.clip((TAIL_SECONDS - after) / 0.02, 0, 1)
 
 
 def _body(rng: np.random.Generator) -> np.ndarray:
-    """Impulse response of a corpus: the string itself, the air and top resonances, and many weaker modes."""
+    """Draws the impulse response of a guitar body: the string itself, the air and top resonances, many weaker modes."""
     hz = np.concatenate(
         [
             [rng.uniform(85, 115), rng.uniform(160, 230)],

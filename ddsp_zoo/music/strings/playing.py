@@ -1,4 +1,4 @@
-"""What a guitarist plays: notes with strings, frets and touch, composed or taken from an annotated performance."""
+"""Invents or reads what a guitarist plays: notes with strings, frets and touch."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -72,7 +72,7 @@ SCALES = (
 
 @dataclass(frozen=True)
 class GuitarNote:
-    """A note on one string: when, which fret, how hard (0-1), and when the finger lifts.
+    """Holds a note on one string: when, which fret, how hard (0-1), and when the finger lifts.
 
     ``touch``: pluck, mute (damped by the hand) or hammer (sounded by the fretting hand). ``cents``: how far the
     pitch is from the fret's every 4 ms from the start on; the last value stays.
@@ -88,11 +88,11 @@ class GuitarNote:
 
     @property
     def held_seconds(self) -> float:
-        """From the pluck to the lifting of the finger."""
+        """Returns the time from the pluck to the lifting of the finger."""
         return self.end_seconds - self.start_seconds
 
     def pitch_hz(self, open_hz: float, count: int) -> np.ndarray:
-        """f0 (count,) every 4 ms from the start on, of a string tuned to ``open_hz``."""
+        """Returns f0 (count,) every 4 ms from the start on, of a string tuned to ``open_hz``."""
         cents = np.zeros(count)
         if self.cents:
             cents = np.asarray(self.cents)[np.minimum(np.arange(count), len(self.cents) - 1)]
@@ -100,7 +100,7 @@ class GuitarNote:
 
 
 def compose(rng: np.random.Generator, seconds: float, style: str = "comp") -> list[GuitarNote]:
-    """Invented playing, one note a string at a time: chords in patterns ("comp") or a line ("solo")."""
+    """Invents playing, one note a string at a time: chords in patterns ("comp") or a line ("solo")."""
     beat = 60 / rng.uniform(65, 160)
     bars = _chord_bars(rng, beat) if style == "comp" else _solo_bars(rng, beat)
     notes: list[GuitarNote] = []
@@ -117,7 +117,7 @@ def compose(rng: np.random.Generator, seconds: float, style: str = "comp") -> li
 
 
 def one_note_a_string(notes: list[GuitarNote]) -> list[GuitarNote]:
-    """End each note where the next on its string begins; too short ones go."""
+    """Ends each note where the next on its string begins; notes that become too short are left out."""
     out = []
     for string in range(len(OPEN_HZ)):
         line = sorted((n for n in notes if n.string == string), key=lambda n: n.start_seconds)
@@ -129,7 +129,7 @@ def one_note_a_string(notes: list[GuitarNote]) -> list[GuitarNote]:
 
 
 def _chord_bars(rng: np.random.Generator, beat: float) -> Iterator[list[GuitarNote]]:
-    """Bars over four chords that return, in one or two patterns."""
+    """Yields bars over four chords that return, in one or two patterns."""
     chords = [
         (SHAPES[rng.integers(len(SHAPES))], int(rng.choice([0, 0, 1, 2, 3, 4, 5, 7]))) for _ in range(4)
     ]
@@ -153,7 +153,7 @@ def _chord(
     length: float,
     spread: float,
 ) -> Iterator[GuitarNote]:
-    """The notes of one letter of a pattern."""
+    """Yields the notes of one letter of a pattern."""
     chosen = {"B": strings[:1], "P": strings[:1], "C": strings[1:], "U": strings[:0:-1][:4]}.get(
         kind, strings
     )
@@ -173,7 +173,7 @@ def _chord(
 
 
 def _solo_bars(rng: np.random.Generator, beat: float) -> Iterator[list[GuitarNote]]:
-    """Bars of a line that walks through a scale within five frets, ornamented; now and then two strings at once."""
+    """Yields bars of a line that moves through a scale within five frets, with ornaments and at times two strings."""
     scale, key = SCALES[rng.integers(len(SCALES))], int(rng.integers(12))
     legato, vibrato = rng.uniform(0.6, 1.05), rng.uniform(5, 40)
     while True:
@@ -197,7 +197,7 @@ def _solo_bars(rng: np.random.Generator, beat: float) -> Iterator[list[GuitarNot
 
 
 def _places(scale: tuple[int, ...], key: int, base: int) -> list[tuple[int, int]]:
-    """(string, fret) of a scale's notes within five frets, by pitch."""
+    """Returns (string, fret) of the notes of a scale within five frets, by pitch."""
     return [
         (string, fret)
         for string, semitones in enumerate(OPEN_SEMITONES)
@@ -215,7 +215,7 @@ def _ornamented(
     vibrato: float,
     before: list[GuitarNote],
 ) -> list[GuitarNote]:
-    """A note of a line, perhaps hammered, slid to, bent or shaken, perhaps with a second string."""
+    """Returns a note of a line, perhaps hammered, slid to, bent or with vibrato, perhaps with a second string."""
     string, fret = places[at]
     note = GuitarNote(string, start, start + length, fret, rng.uniform(0.45, 1.0))
     choice, last = rng.random(), before[-1] if before else None
@@ -234,13 +234,13 @@ def _ornamented(
 
 
 def _slide(cents: float, seconds: float) -> tuple[float, ...]:
-    """From another fret to the note's own."""
+    """Returns the cents of a slide from another fret to that of the note."""
     steps = np.linspace(0, 1, max(round(seconds / GRID_SECONDS), 2))
     return tuple(np.append(cents * (0.5 + 0.5 * np.cos(np.pi * steps)), 0.0))
 
 
 def _bend(rng: np.random.Generator, seconds: float) -> tuple[float, ...]:
-    """Up by a half or a whole tone, and in half of the cases back."""
+    """Returns the cents of a bend by a half or a whole tone, which in half of the cases goes back."""
     time = np.arange(0, seconds, GRID_SECONDS) / seconds
     rise, height = rng.uniform(0.2, 0.5), rng.choice([100.0, 200.0])
     up = np.clip((time - 0.08) / rise, 0, 1)
@@ -255,7 +255,7 @@ def _vibrato(rng: np.random.Generator, seconds: float, cents: float) -> tuple[fl
 
 
 def performance(path: Path, rng: np.random.Generator) -> list[GuitarNote]:
-    """The notes of a GuitarSet annotation with their measured timing and pitch; how hard each was is invented.
+    """Reads the notes of a GuitarSet annotation with their measured timing and pitch; how hard each was is invented.
 
     Raises `DdspZooError` for what is no GuitarSet annotation.
     """
@@ -274,7 +274,7 @@ def performance(path: Path, rng: np.random.Generator) -> list[GuitarNote]:
 
 
 def _contour(times: np.ndarray, hz: np.ndarray, note_hz: float, seconds: float) -> tuple[float, ...]:
-    """A measured contour, smoothed, as cents from the note's pitch every 4 ms; none where little was measured.
+    """Returns a measured contour, smoothed, as cents from the note every 4 ms; none where little was measured.
 
     While a string is struck or being damped the tracker finds pitches that nobody played: what it says there
     is replaced by what it says next to it.

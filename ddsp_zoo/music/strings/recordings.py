@@ -1,4 +1,4 @@
-"""Guitars played from recordings of single notes, moved to the pitch that is wanted."""
+"""Plays guitars from recordings of single notes, moved to the wanted pitch."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,7 +23,11 @@ LEVEL_SECONDS = 0.15  # the part of a note that is brought to one level
 
 @dataclass(frozen=True)
 class RecordedPluck:
-    """A note from the pluck on: spline coefficients of its samples (T,), f0 (M,) in Hz every 4 ms, how hard (0-1)."""
+    """Holds a recorded note from the pluck on.
+
+    ``samples`` (T,) are spline coefficients, ``f0_hz`` (M,) is in Hz every 4 ms, ``force`` says how hard it was
+    plucked (0-1).
+    """
 
     samples: np.ndarray
     f0_hz: np.ndarray
@@ -31,20 +35,20 @@ class RecordedPluck:
 
     @property
     def hz(self) -> float:
-        """The pitch it has on average."""
+        """Returns the pitch that it has on average."""
         return float(np.median(self.f0_hz))
 
 
 @dataclass(frozen=True)
 class RecordedGuitar:
-    """Recordings of one instrument; ``tone`` (taps) is the equaliser that a piece is heard through."""
+    """Plays the recordings of one instrument; ``tone`` (taps) is the equaliser that a piece is heard through."""
 
     recordings: tuple[RecordedPluck, ...]
     tone: np.ndarray
 
     @classmethod
     def random(cls, rng: np.random.Generator, folder: Path) -> "RecordedGuitar":
-        """The guitar of a folder through a random, mild equaliser (within 4 dB, minimum phase)."""
+        """Draws a mild equaliser (within 4 dB, minimum phase) for the guitar of a folder."""
         hertz = [0, 150, 500, 1500, 4000, RATE / 2]
         squared_gain = 10 ** (rng.uniform(-4, 4, len(hertz)) / 10)  # `minimum_phase` takes the root
         return cls(read_recordings(folder), minimum_phase(firwin2(255, hertz, squared_gain, fs=RATE)))
@@ -52,7 +56,7 @@ class RecordedGuitar:
     def pluck(
         self, note: GuitarNote, open_hz: float, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Sound of a note (T,), its release included, and its f0 (M,) in Hz every 4 ms, as long as it is held."""
+        """Renders a note: sound (T,), its release included, and f0 (M,) in Hz every 4 ms, as long as it is held."""
         time = np.arange(round((note.held_seconds + TAIL_SECONDS) * RATE)) / RATE
         grid = np.arange(round(note.held_seconds / GRID_SECONDS)) * GRID_SECONDS
         wanted = note.pitch_hz(open_hz, len(grid))
@@ -72,11 +76,11 @@ class RecordedGuitar:
         return sound.astype(np.float32), wanted / recording.hz * played_hz
 
     def resonate(self, strings: np.ndarray) -> np.ndarray:
-        """The strings (6, T) through the equaliser; the body is in the recordings."""
+        """Filters the strings (6, T) by the equaliser; the body is in the recordings."""
         return oaconvolve(strings, self.tone[None], axes=1)[:, : strings.shape[1]]
 
     def _choose(self, hz: float, velocity: float, rng: np.random.Generator) -> RecordedPluck:
-        """One of the nearest two pitches, if within two semitones, in the layer nearest in force, mostly."""
+        """Chooses one of the nearest two pitches, if within two semitones, mostly in the layer nearest in force."""
         distance = np.array([abs(12 * np.log2(hz / r.hz)) for r in self.recordings])
         distance = distance + rng.uniform(0, 1.0, len(distance)) * (distance < 2)
         force = np.array([abs(velocity + rng.normal(0, 0.15) - r.force) for r in self.recordings])
@@ -86,7 +90,7 @@ class RecordedGuitar:
 def _touched(
     sound: np.ndarray, time: np.ndarray, note: GuitarNote, force: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Darker where played softer than recorded, or hammered; damped where muted."""
+    """Makes a note darker where it is softer than recorded, or hammered, and shorter where it is muted."""
     softer = max(force - note.velocity, 0) + {"hammer": 0.4, "mute": 0.5}.get(note.touch, 0.0)
     pole = np.exp(-2 * np.pi * 6000 * 4**-softer / RATE) * (softer > 0)
     sound = lfilter([1 - pole], [1, -pole], sound)
@@ -99,7 +103,7 @@ def _touched(
 
 @lru_cache(maxsize=4)
 def read_recordings(folder: Path) -> tuple[RecordedPluck, ...]:
-    """All notes of a folder, named by pitch (a4_vl3.flac, A#3.wav; A4 is 440 Hz; vl: velocity layer).
+    """Reads all notes of a folder, see `find_notes`; the process keeps the last folders.
 
     Raises `DdspZooError` where there are none or one cannot be read.
     """
@@ -107,7 +111,7 @@ def read_recordings(folder: Path) -> tuple[RecordedPluck, ...]:
 
 
 def _read(note: NoteFile) -> RecordedPluck:
-    """A recording from its pluck on, at one level, with its measured pitch."""
+    """Reads a recording from its pluck on, at one level, with its measured pitch."""
     audio = read_sound(note.path, RATE)
     if len(audio) < RATE // 4 or not np.abs(audio).max() > 1e-4:
         raise DdspZooError(f"The guitar note {note.path} is shorter than a quarter of a second, or silent.")
@@ -125,11 +129,11 @@ def _read(note: NoteFile) -> RecordedPluck:
 
 
 def measure_f0(audio: np.ndarray, near_hz: float) -> np.ndarray:
-    """f0 (M,) in Hz every 4 ms of one note (T,) at 16 kHz whose pitch is known to a semitone.
+    """Measures f0 (M,) in Hz every 4 ms of one note (T,) at 16 kHz whose pitch is known to a semitone.
 
-    The first five partials are moved to 0 Hz and smoothed over 60 ms; how fast their phases turn is what is missing
-    to the assumed pitch. Of the five answers the weighted median counts, for a partial may meet a resonance of the
-    body that pulls it; it is smoothed over 100 ms.
+    The first five partials are moved to 0 Hz and smoothed over 60 ms; the speed at which their phases still turn is the
+    difference to the assumed pitch. Of the five answers the weighted median counts, because a resonance of the body can
+    pull a partial away; it is smoothed over 100 ms.
     """
     hz = _coarse_hz(audio, near_hz)
     hop, time = round(GRID_SECONDS * RATE), np.arange(len(audio)) / RATE
@@ -148,7 +152,7 @@ def measure_f0(audio: np.ndarray, near_hz: float) -> np.ndarray:
 
 
 def _coarse_hz(audio: np.ndarray, near_hz: float) -> float:
-    """The pitch within 70 cents of a note's name at which the first four partials are strongest together."""
+    """Returns the pitch within 70 cents of the note's name where the first four partials are strongest together."""
     part = audio[round(0.05 * RATE) : round(0.8 * RATE)]
     size = 1 << 17
     spectrum = np.abs(np.fft.rfft(part * np.hanning(len(part)), size))
