@@ -16,7 +16,7 @@ import ddsp_zoo
 from ddsp_zoo.corpora import ChoralSingingDataset
 from ddsp_zoo.dsp.harmonic_ls import fit_windows, harmonic_least_squares
 from ddsp_zoo.measuring.metrics import si_sdr
-from ddsp_zoo.measuring.protocol import SILENCE_DB
+from ddsp_zoo.measuring.windows import SILENCE_DB
 from ddsp_zoo.models import Separator, Umss
 
 FLOOR_DB = -30.0

@@ -16,10 +16,9 @@ import yaml
 
 from ddsp_zoo import zoo
 from ddsp_zoo.corpora import make
-from ddsp_zoo.measuring.pitch import pitch_table
-from ddsp_zoo.measuring.tables import by_metric, by_source, render_markdown
 from ddsp_zoo.models import Separator
 from ddsp_zoo.reports import evaluation
+from ddsp_zoo.reports.tables import by_metric, by_source, pitch_table, render_markdown
 from ddsp_zoo.settings.build import build
 from ddsp_zoo.zoo.checkpoint import config_of
 
@@ -106,7 +105,7 @@ def _tables(summary: dict[str, Any]) -> str:
     spread = ", in brackets the 95 % interval over tracks" if protocol["tracks"] > 1 else ""
     seeds = f", noise with {len(protocol['seeds'])} seeds" if len(protocol["seeds"]) > 1 else ""
     return (
-        f"Mean over {protocol['frame_seconds']:g}-s frames of {tracks} of "
+        f"Mean over {protocol['frame_seconds']:g}-s windows of {tracks} of "
         f"{protocol['data']}{seeds}{spread}; sources together, the rest left "
         f"out. `metrics.json` has every source.\n\n{render_markdown(by_metric(summary['results']))}\n\n"
         "The mean SI-SDR (dB) of each source:\n\n"

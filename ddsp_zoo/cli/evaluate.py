@@ -23,9 +23,8 @@ def evaluate(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
 
     from ddsp_zoo import zoo
-    from ddsp_zoo.measuring.pitch import pitch_table
-    from ddsp_zoo.measuring.tables import by_metric, by_source, render_text
     from ddsp_zoo.reports import evaluation
+    from ddsp_zoo.reports.tables import by_metric, by_source, pitch_table, render_text
 
     zoo.info(options.model)  # an unknown name is told before any data is rendered
     data = read_data(options)

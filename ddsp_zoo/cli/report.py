@@ -132,12 +132,13 @@ def report_onsets(arguments: list[str]) -> int:
     parser.add_argument("--markdown", action="store_true", help="as a table for documents")
     options = parser.parse_args(arguments)
 
-    from ddsp_zoo.measuring.tables import render_markdown, render_text
+    from ddsp_zoo.reports.onsets import detectors
+    from ddsp_zoo.reports.tables import onset_table, render_markdown, render_text
 
-    detectors = onsets.detectors(options.checkpoint)
-    rows = onsets.evaluate_onsets(read_data(options), detectors, options.split, options.pitch, options.tracks)
-    cells = onsets.onset_table(onsets.summarise_onsets(rows))
-    print((render_markdown if options.markdown else render_text)(cells))
+    found = detectors(options.checkpoint)
+    rows = onsets.evaluate_onsets(read_data(options), found, options.split, options.pitch, options.tracks)
+    table = onset_table(onsets.summarise_onsets(rows))
+    print((render_markdown if options.markdown else render_text)(table))
     return 0
 
 

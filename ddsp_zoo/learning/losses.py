@@ -19,7 +19,7 @@ def multi_scale_spectral_distance(
     log_weight: float = 1.0,
     floor: float = 1e-5,
 ) -> Tensor:
-    """Distance of two signals over several spectral resolutions, one number a signal: (..., T) -> (...).
+    """Returns the distance of two signals over several spectral resolutions, one number a signal: (..., T) -> (...).
 
     The sum over FFT sizes of the mean absolute difference of magnitudes plus ``log_weight`` times that of
     natural log magnitudes. Magnitudes below ``floor`` count as ``floor`` under the logarithm.
@@ -43,10 +43,10 @@ def spectral_distance(
     floor: float,
     differentiate: bool,
 ) -> tuple[Tensor, Tensor]:
-    """`multi_scale_spectral_distance` of rows (R, T) -> (R,), and its gradient by the prediction (R, T).
+    """Returns `multi_scale_spectral_distance` of rows (R, T) -> (R,), and its gradient by the prediction (R, T).
 
-    The gradient is taken along with the value: so no spectrogram outlives its scale, nor, row by row on a CPU,
-    leaves the cache. Without ``differentiate`` it is empty.
+    The gradient is computed together with the value, so that no spectrogram is kept for the backward pass, and on a
+    CPU each row stays in the cache. Without ``differentiate`` it is empty.
     """
     distance = prediction.new_zeros(len(prediction))
     slope = torch.zeros_like(prediction) if differentiate else prediction.new_empty(0)
@@ -146,14 +146,14 @@ class MultiScaleSpectralLoss(nn.Module):
         self.overlap, self.log_weight, self.floor = overlap, log_weight, floor
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Scalar loss of two tensors of the same shape (..., T)."""
+        """Returns the scalar loss of two tensors of the same shape (..., T)."""
         return multi_scale_spectral_distance(
             prediction, target, self.fft_sizes, self.overlap, self.log_weight, self.floor
         ).mean()
 
 
 def error_db(estimate: Tensor, target: Tensor, mixture: Tensor, floor: float = 1e-3) -> Tensor:
-    """Level of the error under that of the target in dB, what a mask is judged by: (B, S, T) -> scalar.
+    """Returns the level of the error in dB of the target, by which masks are judged: (B, S, T) -> scalar.
 
     The negative signal-to-distortion ratio, held at ``floor`` times the energy of the mixture (B, T), -30 dB, so
     that neither a perfect nor a silent target outweighs the others. Source: Wisdom et al. 2020, eq. 4.
@@ -176,11 +176,11 @@ def mask_error_db(
     floor: float = 1e-3,
     silent_floor: float = 0.05,
 ) -> Tensor:
-    """`error_db` of a mixture (B, T) under masks (B, S, F, N) for targets (B, S, T), taken in the spectrogram.
+    """Returns `error_db` of a mixture (B, T) under masks (B, S, F, N) for targets (B, S, T), from spectrograms.
 
     |M X - S|^2 = M^2 |X|^2 - 2 M Re(X S*) + |S|^2: real products, and no audio to go back to, which is half the cost.
     Of a target that is below ``floor``, or beside which all others are, the error is held at ``silent_floor``: where an
-    instrument may rest, each decibel of silence would else be worth as much as one of separation, and a network in
+    instrument may be silent, each decibel of silence would else count as much as one of separation, and a network in
     doubt would mute it.
     """
     heard, true = stft(mixture, n_fft, hop)[:, None], stft(target, n_fft, hop)
@@ -206,7 +206,7 @@ class _SafeSpectralConvergence(nn.Module):
         self.quiet_magnitude = quiet_rms * hann_power**0.5
 
     def forward(self, predicted: Tensor, true: Tensor) -> Tensor:
-        """Scalar from two magnitude spectrograms."""
+        """Returns a scalar from two magnitude spectrograms."""
         quiet = self.quiet_magnitude * true.numel() ** 0.5
         return torch.linalg.vector_norm(true - predicted) / torch.linalg.vector_norm(true).clamp(min=quiet)
 
@@ -253,7 +253,7 @@ class MultiResolutionStftLoss(nn.Module):
         self._loss = (loss,)
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Scalar loss of two tensors of the same shape (..., T)."""
+        """Returns the scalar loss of two tensors of the same shape (..., T)."""
         return self._loss[0](self._as_channels(prediction), self._as_channels(target))
 
     def _as_channels(self, audio: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ def decaying_adam(
     weight_decay: float = 0.0,
     betas: tuple[float, float] = (0.9, 0.999),
 ) -> dict[str, Any] | torch.optim.Optimizer:
-    """Adam in the form that Lightning takes, with L2 as in the papers.
+    """Returns Adam in the form that Lightning takes, with L2 as in the papers.
 
     Its learning rate is multiplied by 0.98 every ``decay_every`` steps; 0 keeps it constant. ``betas`` are the shares
     of the past in its running means of the gradient and of its square.

@@ -1,8 +1,8 @@
-"""Distances between what a synthesiser is told, and between spectra sideways: for learning where a frequency lies.
+"""Distances of controls, and of spectra along frequency: for learning where a frequency lies.
 
 A spectral loss compares two spectra bin by bin, so a sinusoid that is far from its place learns nothing about the way
-there. What stands here knows the way: `consistency` from the true frequencies, `spectral_transport` from the spectra
-alone. All are pure functions, safe on silence: finite values, finite gradients. Sources: Engel et al. 2020b (inverse
+there. These distances tell the direction: `consistency` from the true frequencies, `spectral_transport` from the
+spectra alone. All are pure functions, safe on silence: finite values, finite gradients. Sources: Engel et al. 2020b (inverse
 synthesis) for `consistency` and the note parameters; Torres, Peeters and Richard 2024 for the transport.
 """
 
@@ -19,7 +19,7 @@ LOWEST_COMPARED_HZ = 20.0
 def line_spectrum(
     f0_hz: Tensor, amplitude: Tensor, distribution: Tensor, sample_rate: float
 ) -> tuple[Tensor, Tensor]:
-    """The partials of notes: f0_hz, amplitude (...), distribution (..., H) -> frequency_hz, amplitude (..., H).
+    """Returns the partials of notes: f0_hz, amplitude (...), distribution (..., H) -> frequency_hz, amplitude (..., H).
 
     What lies at or above the Nyquist frequency, and what has no pitch (0 Hz), is silent.
     """
@@ -37,7 +37,7 @@ def consistency(
     sigma_semitones: float = 0.1,
     level_weight: float = 1.0,
 ) -> Tensor:
-    """Distance of two line spectra, frequencies and amplitudes (..., K) and (..., L) -> (...).
+    """Returns the distance of two line spectra, frequencies and amplitudes (..., K) and (..., L) -> (...).
 
     Each spectrum is a density over pitch: a Gaussian of ``sigma_semitones`` at every line, weighted by its share of
     the amplitude. The distance is how much less likely the lines of each are under the density of the other than
@@ -68,7 +68,7 @@ def consistency(
 
 
 def spectral_transport(spectrum: Tensor, true_spectrum: Tensor, positions: Tensor) -> Tensor:
-    """How far the one spectrum must be moved to become the other: (..., F), (..., F), positions (F,) -> (...).
+    """Returns how far one spectrum must be moved to become the other: (..., F), (..., F), positions (F,) -> (...).
 
     The Wasserstein distance of first order between spectra of unit sum, in the unit of the rising ``positions``: two
     single lines are exactly as far apart as they lie. Closed form, the area between the two cumulative sums.
@@ -85,7 +85,9 @@ def spectral_transport(spectrum: Tensor, true_spectrum: Tensor, positions: Tenso
 def line_transport(
     frequency_hz: Tensor, amplitude: Tensor, true_frequency_hz: Tensor, true_amplitude: Tensor
 ) -> Tensor:
-    """`spectral_transport` in semitones of two line spectra, frequencies and amplitudes (..., K), (..., L) -> (...).
+    """Returns `spectral_transport` in semitones of two line spectra.
+
+    Frequencies and amplitudes (..., K), (..., L) -> (...).
 
     Unlike `consistency` it never sends two lines to one place and leaves another empty, so nothing holds it up far
     from the goal (`benchmarks/frequency.py`). 0 where either spectrum is silent; levels are not compared.
@@ -101,7 +103,7 @@ def line_transport(
 def transport_distance(
     audio: Tensor, true_audio: Tensor, sample_rate: float, n_fft: int = 2048, hop: int = 512
 ) -> Tensor:
-    """Mean over windows of the `spectral_transport` in semitones between power spectra: (..., T) -> (...).
+    """Returns the mean over windows of the `spectral_transport` in semitones between power spectra: (..., T) -> (...).
 
     Windows count as much as the true signal has power in them. Only those that lie inside the signal are taken, and
     power, not magnitude, is moved: the skirts that a cut or a window gives every line are wide enough in magnitude to
@@ -123,7 +125,7 @@ def note_distances(
     true_amplitude: Tensor,
     true_distribution: Tensor,
 ) -> dict[str, Tensor]:
-    """Mean absolute differences of notes, {term: scalar}; f0_hz, amplitude (...), distribution (..., H).
+    """Returns mean absolute differences of notes, {term: scalar}; f0_hz, amplitude (...), distribution (..., H).
 
     "amplitude" of all frames; "distribution" (summed over the harmonics) and "f0" (in semitones) of the frames that
     truly sound, as much as they do. Source: Engel et al. 2020b.
@@ -138,7 +140,7 @@ def note_distances(
 
 
 def noise_distance(magnitude: Tensor, true_magnitude: Tensor) -> Tensor:
-    """Mean absolute difference of noise filters of the same shape (..., F): scalar. Source: Engel et al. 2020b."""
+    """Returns the mean absolute difference of noise filters (..., F): scalar. Source: Engel et al. 2020b."""
     return (magnitude - true_magnitude).abs().mean()
 
 

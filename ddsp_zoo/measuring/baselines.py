@@ -1,4 +1,4 @@
-"""What every table is read against: nothing done, noise, f0 without learning, and the best possible mask.
+"""Baselines of every table: nothing done, noise, f0 without learning, and the best possible mask.
 
 All functions return estimates (B, S, T).
 """
@@ -16,12 +16,12 @@ from ddsp_zoo.synths.source_filter import SourceFilter
 
 
 def mixture_itself(mixture: Tensor, sources: int) -> Tensor:
-    """The mixture (B, T) as the estimate of each of ``sources`` sources."""
+    """Returns the mixture (B, T) as the estimate of each of ``sources`` sources."""
     return mixture[:, None].expand(-1, sources, -1)
 
 
 def white_noise(like: Tensor, seed: int = 0) -> Tensor:
-    """Uniform white noise in [-1, 1) of the shape (B, S, T) of ``like``; the same for the same seed."""
+    """Returns uniform white noise in [-1, 1) of the shape (B, S, T) of ``like``; the same for the same seed."""
     generator = torch.Generator().manual_seed(seed)
     return (2 * torch.rand(like.shape, generator=generator) - 1).to(like)
 
@@ -29,9 +29,9 @@ def white_noise(like: Tensor, seed: int = 0) -> Tensor:
 def irm_mixture(
     sources: Tensor, mixture: Tensor, power: float = 1.0, n_fft: int = 2048, hop: int = 256
 ) -> Tensor:
-    """Ideal ratio mask against the mixture, (|S| / (|X| + eps))^power: sources (B, S, T), mixture (B, T).
+    """Applies the ideal ratio mask against the mixture, (|S| / (|X| + eps))^power.
 
-    It passes one where sources cancel each other. Source: thesis eq. 3.4.
+    sources (B, S, T), mixture (B, T). The mask is above one where sources cancel each other. Source: thesis eq. 3.4.
     """
     ratio = stft(sources, n_fft, hop).abs() / (stft(mixture, n_fft, hop).abs()[:, None] + EPS)
     return apply_masks(mixture, ratio**power, n_fft, hop)
@@ -40,12 +40,12 @@ def irm_mixture(
 def irm_sum(
     sources: Tensor, mixture: Tensor, power: float = 1.0, n_fft: int = 2048, hop: int = 256
 ) -> Tensor:
-    """Ideal ratio mask among sources, |S_i|^power / sum_j |S_j|^power: sources (B, S, T), mixture (B, T).
+    """Applies the ideal ratio mask among sources, |S_i|^power / sum_j |S_j|^power.
 
-    What the mixture holds beside the sources takes part as one more source.
+    sources (B, S, T), mixture (B, T). What the mixture holds beside the sources takes part as one more source.
     """
-    rest = mixture[:, None] - sources.sum(dim=1, keepdim=True)
-    masks = soft_masks(torch.cat([sources, rest], dim=1), power, n_fft, hop)[:, :-1]
+    others = mixture[:, None] - sources.sum(dim=1, keepdim=True)
+    masks = soft_masks(torch.cat([sources, others], dim=1), power, n_fft, hop)[:, :-1]
     return apply_masks(mixture, masks, n_fft, hop)
 
 
@@ -58,7 +58,7 @@ def comb_mask(
     n_fft: int = 2048,
     hop: int = 256,
 ) -> Tensor:
-    """Soft masks from one fixed harmonic comb on each f0: what pitch alone achieves, without any learning.
+    """Applies soft masks from one fixed harmonic comb on each f0: what pitch alone achieves, without any learning.
 
     mixture (B, T); f0_hz (B, S, N) with S > 1, frame n at sample n * frame_hop, 0 = unvoiced.
     """
@@ -83,7 +83,7 @@ def _harmonic_comb(f0_hz: Tensor, sample_rate: int, frame_hop: int, samples: int
 def given_pitch(
     mixture: Tensor, f0_hz: Tensor, sample_rate: int, frame_hop: int, n_fft: int = 2048, hop: int = 256
 ) -> dict[str, Tensor]:
-    """Everything that needs no more than f0, by its name in tables; arguments as in `comb_mask`."""
+    """Returns all baselines that need no more than f0, by their names in tables; arguments as in `comb_mask`."""
     pitch, window = (f0_hz, sample_rate, frame_hop), {"n_fft": n_fft, "hop": hop}
     fitted = harmonic_least_squares(mixture, *pitch, windows=fit_windows(sample_rate))
     return {

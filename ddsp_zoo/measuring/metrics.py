@@ -1,11 +1,17 @@
-"""How near an estimate comes to its reference.
+"""How near an estimate comes to its reference: the functions, and the metrics that tables and figures know.
 
 Every function takes an estimate and a reference (..., T) and returns one number a signal (...). Decibel
 metrics are NaN where the reference is silent, since nothing can be said there, and +inf for a perfect
 estimate; the scale-invariant ones and SDR are -inf for a silent estimate, which has nothing of the reference.
+
+A `Metric` is one entry of a tuple. To add one, write another entry, in this file or in a package of your own, and
+pass the tuple to `ddsp_zoo.measuring.protocol.evaluate` or `ddsp_zoo.reports.evaluation.run`.
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +21,55 @@ from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.learning.losses import multi_scale_spectral_distance
 
 N_FFT, HOP = 512, 256  # of the spectral metrics in UMSS and the thesis
+LIMIT_DB = 80.0  # the published UMSS evaluation adds 1e-8 to every ratio, which is -80 dB
+
+
+class Window(NamedTuple):
+    """A stretch of sound, mostly a second, in which estimates are compared with the truth.
+
+    reference: the sources that are measured here (S, T).
+    mixture: what the model heard (T,).
+    sample_rate: in Hz.
+    """
+
+    reference: Tensor
+    mixture: Tensor
+    sample_rate: int
+
+
+@dataclass(frozen=True)
+class Metric:
+    """All that rows, summaries, tables and figures need to know of one metric.
+
+    Args:
+        name: of the column in rows, and of files.
+        unit: "dB", whose values are limited to +-`LIMIT_DB`, or another one; "" for a plain number.
+        higher_is_better: the direction in which estimates become better.
+        function: estimates (K, S, T) and the `Window` that they belong to -> (K, S). None where rows were read from a
+            file and nothing is computed.
+        label: what people call it; by default the name.
+        of_silence: it is taken where a source is silent and the mixture is not, instead of where the source sounds.
+    """
+
+    name: str
+    unit: str
+    higher_is_better: bool
+    function: Callable[[Tensor, Window], Tensor] | None = None
+    label: str = ""
+    of_silence: bool = False
+
+    @property
+    def title(self) -> str:
+        """Gives label and unit, for example "SI-SDR (dB)"."""
+        return (self.label or self.name) + (f" ({self.unit})" if self.unit else "")
+
+    def limited(self, values: Tensor) -> Tensor:
+        """Returns values as they enter a mean: decibels within +-`LIMIT_DB`."""
+        return values.clamp(-LIMIT_DB, LIMIT_DB) if self.unit == "dB" else values
+
+    def described(self) -> dict[str, Any]:
+        """Returns what is kept in files, from which `Metric` can be made again without its function."""
+        return {key: getattr(self, key) for key in ("name", "unit", "higher_is_better", "label")}
 
 
 def _energy(signal: Tensor, dims: tuple[int, ...] = (-1,)) -> Tensor:
@@ -22,14 +77,14 @@ def _energy(signal: Tensor, dims: tuple[int, ...] = (-1,)) -> Tensor:
 
 
 def _ratio_db(wanted: Tensor, unwanted: Tensor, reference: Tensor) -> Tensor:
-    """10 log10(wanted / unwanted) of energies, with the conventions of this module at zero energy."""
+    """10 log10(wanted / unwanted) of energies; zero energy as this module says."""
     ratio = 10 * torch.log10(wanted / unwanted)
     ratio = ratio.masked_fill(wanted == 0, -torch.inf)
     return ratio.masked_fill((reference == 0).expand_as(ratio), torch.nan)
 
 
 def si_sdr(estimate: Tensor, reference: Tensor, zero_mean: bool = False) -> Tensor:
-    """Scale-invariant signal-to-distortion ratio in dB: (..., T) -> (...).
+    """Returns the scale-invariant signal-to-distortion ratio in dB: (..., T) -> (...).
 
     The reference is scaled to its best match with the estimate; what remains is distortion. ``zero_mean``
     removes the mean of both first. Computed in float64. Source: thesis eq. 5.14 to 5.16; Le Roux et al. 2019.
@@ -43,9 +98,9 @@ def si_sdr(estimate: Tensor, reference: Tensor, zero_mean: bool = False) -> Tens
 
 
 def snr(estimate: Tensor, reference: Tensor) -> Tensor:
-    """Signal-to-noise ratio of waveforms in dB, blind to nothing: (..., T) -> (...).
+    """Returns the signal-to-noise ratio of waveforms in dB: (..., T) -> (...).
 
-    Of mono sources in frames of one second it is the SDR of museval, which forgives no filter (BSS Eval v4). Source:
+    Of mono sources in windows of one second it is the SDR of museval, which forgives no filter (BSS Eval v4). Source:
     Stöter et al. 2018.
     """
     estimate, reference = estimate.double(), reference.double()
@@ -54,7 +109,7 @@ def snr(estimate: Tensor, reference: Tensor) -> Tensor:
 
 
 def sdr(estimate: Tensor, reference: Tensor, taps: int = 512) -> Tensor:
-    """BSS Eval's signal-to-distortion ratio in dB: (..., T) -> (...).
+    """Returns BSS Eval's signal-to-distortion ratio in dB: (..., T) -> (...).
 
     Whatever a filter of ``taps`` samples can make of the reference counts as wanted. It is the SDR of
     ``bss_eval`` in less time, above all where many estimates (K, ..., T) of a reference (..., T) share the
@@ -82,7 +137,7 @@ def _filtered_ratio_db(estimates: Tensor, reference: Tensor, taps: int) -> Tenso
 
 
 def bss_eval(estimates: Tensor, references: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """SDR, SIR and SAR in dB by ``mir_eval.separation.bss_eval_sources``: (S, T) -> three of (S).
+    """Returns SDR, SIR and SAR in dB by ``mir_eval.separation.bss_eval_sources``: (S, T) -> three of (S).
 
     NaN for a source whose reference or estimate is silent; the others are measured without it.
     """
@@ -107,8 +162,9 @@ def _magnitudes(audio: Tensor) -> Tensor:
 
 
 def spectral_snr(estimate: Tensor, reference: Tensor) -> Tensor:
-    """Signal-to-noise ratio of magnitude spectrograms (512 / 256) in dB, blind to phase: (..., T) -> (...).
+    """Returns the signal-to-noise ratio of magnitude spectrograms (512 / 256) in dB: (..., T) -> (...).
 
+    Phases do not count.
     Source: Schulze-Forster et al. 2022 (UMSS).
     """
     estimate, reference = _magnitudes(estimate), _magnitudes(reference)
@@ -117,12 +173,12 @@ def spectral_snr(estimate: Tensor, reference: Tensor) -> Tensor:
 
 
 def spectral_si_snr(estimate: Tensor, reference: Tensor) -> Tensor:
-    """``spectral_snr`` with the reference scaled to its best match with the estimate: (..., T) -> (...)."""
+    """Returns `spectral_snr` with the reference scaled to its best match with the estimate: (..., T) -> (...)."""
     return si_sdr(_magnitudes(estimate).flatten(-2), _magnitudes(reference).flatten(-2))
 
 
 def mfcc(audio: Tensor, sample_rate: int, coefficients: int = 13, mels: int = 128) -> Tensor:
-    """Mel-frequency cepstral coefficients from c0 on: (..., T) -> (..., coefficients, N), float64.
+    """Returns mel-frequency cepstral coefficients from c0 on: (..., T) -> (..., coefficients, N), float64.
 
     Orthonormal DCT-II of the natural log of mel power in 512 / 256 frames. 1e-6 is added to the power, as
     ``torchaudio.transforms.MFCC(log_mels=True)`` does, so that silence has a finite value.
@@ -138,21 +194,80 @@ def mfcc(audio: Tensor, sample_rate: int, coefficients: int = 13, mels: int = 12
 
 
 def mel_cepstral_distance(estimate: Tensor, reference: Tensor, sample_rate: int) -> Tensor:
-    """Mean over frames of the Euclidean distance of 13 MFCC, c0 among them: (..., T) -> (...); 0 is best.
+    """Returns the mean over frames of the Euclidean distance of 13 MFCC, c0 among them: (..., T) -> (...); 0 is best.
 
-    c0 holds the level, so this is not blind to gain. Source: thesis eq. 5.17 and 5.18, after Kubichek 1993.
+    c0 holds the level, so a wrong gain counts. Source: thesis eq. 5.17 and 5.18, after Kubichek 1993.
     """
     difference = mfcc(estimate, sample_rate) - mfcc(reference, sample_rate)
     return torch.linalg.vector_norm(difference, dim=-2).mean(dim=-1)
 
 
-def all_metrics(estimate: Tensor, reference: Tensor, sample_rate: int) -> dict[str, Tensor]:
-    """Every metric of one estimate, by the name it has in tables; shapes as in ``sdr``."""
-    return {
-        "si_sdr_db": si_sdr(estimate, reference),
-        "sdr_db": sdr(estimate, reference),
-        "spectral_snr_db": spectral_snr(estimate, reference),
-        "spectral_si_snr_db": spectral_si_snr(estimate, reference),
-        "mel_cepstral_distance": mel_cepstral_distance(estimate, reference, sample_rate),
-        "multi_scale_spectral": multi_scale_spectral_distance(estimate, reference),
-    }
+def _improvement(estimate: Tensor, window: Window) -> Tensor:
+    """SI-SDR less that of the mixture, both limited."""
+    nothing_done = si_sdr(window.mixture.expand_as(window.reference), window.reference)
+    return SI_SDR.limited(si_sdr(estimate, window.reference)) - SI_SDR.limited(nothing_done)
+
+
+def _level_in_silence(estimate: Tensor, window: Window) -> Tensor:
+    """Level of the estimate in dB of the mixture."""
+    return 10 * torch.log10(_energy(estimate.double()) / _energy(window.mixture.double()))
+
+
+SI_SDR = Metric(
+    "si_sdr_db", "dB", True, lambda estimate, window: si_sdr(estimate, window.reference), "SI-SDR"
+)
+SDR = Metric("sdr_db", "dB", True, lambda estimate, window: sdr(estimate, window.reference), "SDR")
+SDR_V4 = Metric(
+    "sdr_v4_db", "dB", True, lambda estimate, window: snr(estimate, window.reference), "SDR, BSS Eval v4"
+)
+SPECTRAL_SNR = Metric(
+    "spectral_snr_db",
+    "dB",
+    True,
+    lambda estimate, window: spectral_snr(estimate, window.reference),
+    "spectral SNR",
+)
+SPECTRAL_SI_SNR = Metric(
+    "spectral_si_snr_db",
+    "dB",
+    True,
+    lambda estimate, window: spectral_si_snr(estimate, window.reference),
+    "spectral SI-SNR",
+)
+MEL_CEPSTRAL_DISTANCE = Metric(
+    "mel_cepstral_distance",
+    "",
+    False,
+    lambda estimate, window: mel_cepstral_distance(estimate, window.reference, window.sample_rate),
+    "mel cepstral distance",
+)
+MULTI_SCALE_SPECTRAL = Metric(
+    "multi_scale_spectral",
+    "",
+    False,
+    lambda estimate, window: multi_scale_spectral_distance(estimate, window.reference),
+    "multi-scale spectral distance",
+)
+IMPROVEMENT = Metric("si_sdr_improvement_db", "dB", True, _improvement, "SI-SDR improvement")
+LEVEL_IN_SILENCE = Metric(
+    "silence_leak_db", "dB", False, _level_in_silence, "level in silence, of the mixture", of_silence=True
+)
+
+METRICS = (  # of `ddsp-zoo evaluate`
+    SI_SDR,
+    SDR,
+    SPECTRAL_SNR,
+    SPECTRAL_SI_SNR,
+    MEL_CEPSTRAL_DISTANCE,
+    MULTI_SCALE_SPECTRAL,
+)
+BAND_METRICS = (  # of `ddsp-zoo report bands`
+    SI_SDR,
+    SDR,
+    SDR_V4,
+    SPECTRAL_SI_SNR,
+    MEL_CEPSTRAL_DISTANCE,
+    MULTI_SCALE_SPECTRAL,
+    IMPROVEMENT,
+    LEVEL_IN_SILENCE,
+)

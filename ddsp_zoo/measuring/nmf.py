@@ -1,4 +1,4 @@
-"""Non-negative matrix factorisation that knows the pitch: harmonic templates on f0, nothing learned.
+"""Non-negative matrix factorisation with harmonic templates on given f0, nothing learned.
 
 The magnitude spectrogram of the mixture is a sum over sources of harmonics on f0 whose levels are drawn by a few
 overlapping bands: V[f, n] = sum over s and e of H[s, n](f) * E[e](f) * G[s, e, n]. Only the levels G are free; they
@@ -27,9 +27,9 @@ def harmonic_nmf(
     hop: int = 256,
     updates: int = 40,
 ) -> Tensor:
-    """Mask the mixture by the factorisation: mixture (B, T), f0_hz (B, S, N) -> sources (B, S, T).
+    """Masks the mixture by the factorisation: mixture (B, T), f0_hz (B, S, N) -> sources (B, S, T).
 
-    Frame n of f0 lies at sample n * frame_hop, 0 = unvoiced; what nobody's pitch explains is shared equally.
+    Frame n of f0 lies at sample n * frame_hop, 0 = unvoiced; what no source's pitch explains is shared equally.
     """
     spectrogram = stft(mixture, n_fft, hop).abs().transpose(1, 2)  # (B, M, F)
     moment = torch.arange(spectrogram.shape[1], device=f0_hz.device) * hop / frame_hop

@@ -1,4 +1,4 @@
-"""How well onsets are found: every detector over the tracks of a corpus of strings.
+"""Onset detectors compared: every detector over the tracks of a corpus of strings.
 
 ``ddsp-zoo report onsets --data recipes/data/rendered_strings.yaml --checkpoint best.ckpt`` prints the table. Detectors
 are told f0 as the corpus has it, or as CREPE hears it in each string's own recording.
@@ -6,18 +6,15 @@ are told f0 as the corpus has it, or as CREPE hears it in each string's own reco
 
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ddsp_zoo.corpora.base import BatchSpec, StemDataModule, StemDataset, Track
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.pitch.onsets import Detector, Evidence, Times, make_detector, onset_frames
+from ddsp_zoo.measuring.rows import Row
+from ddsp_zoo.pitch.onsets import Detector, Evidence, Times, onset_frames
 from ddsp_zoo.pitch.track import PitchTrack
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ, Split
-
-Row = dict[str, Any]
 
 NEAR_SECONDS = 0.05  # what mir_eval and MIREX call found
 FINE_SECONDS = 0.001  # grid on which annotated times are read
@@ -33,7 +30,7 @@ def evaluate_onsets(
     limit_tracks: int | None = None,
     sources: tuple[str, ...] = tuple(GUITAR_STRINGS_HZ),
 ) -> list[Row]:
-    """One row for each track, source, pitch, and system, which is a detector's name.
+    """Measures detectors; returns one row for each track, source, pitch and system, which is a detector's name.
 
     Detectors hear the mixture; "flux" also, as "flux of stems", each source alone. Rows have the counts that
     `onset_counts` gives. ``pitches``: "given" by the data, by "crepe" from the stems, or both. Raises `DdspZooError`
@@ -63,7 +60,7 @@ def _found(detectors: dict[str, Detector], evidence: Evidence) -> dict[str, Time
 def read_evidence(
     datamodule: StemDataModule, split: Split, sources: tuple[str, ...], limit_tracks: int | None = None
 ) -> Iterable[tuple[Track, Evidence]]:
-    """Whole tracks with all there is to know: stems, the corpus's f0 and its annotated onsets."""
+    """Yields whole tracks with their stems, the corpus's f0 and its annotated onsets."""
     datamodule.prepare_data()
     tracks = datamodule.tracks(split)[:limit_tracks]
     if not tracks:
@@ -82,14 +79,14 @@ def read_evidence(
 
 
 def crepe_f0(stems: np.ndarray) -> np.ndarray:
-    """f0_hz (S, N) of stems (S, T) at 16 kHz by CREPE, see `track_f0`."""
+    """Returns f0_hz (S, N) of stems (S, T) at 16 kHz by CREPE, see `track_f0`."""
     from ddsp_zoo.pitch.crepe import track_f0
 
     return np.stack([track_f0(stem, HOP) for stem in stems])
 
 
 def onset_counts(annotated: np.ndarray, found: np.ndarray, window_seconds: float = NEAR_SECONDS) -> Row:
-    """How many onsets there are, were found and agree, each with one other within the window; and by how much.
+    """Counts onsets that are annotated, found, and agree (each with one other within the window).
 
     ``late_ms`` and ``off_ms`` are sums over those that agree: of found minus annotated times, and of their absolute
     values. Source: `mir_eval.onset.f_measure`, whose numbers are the ratios of these counts.
@@ -109,7 +106,7 @@ def onset_counts(annotated: np.ndarray, found: np.ndarray, window_seconds: float
 
 
 def summarise_onsets(rows: list[Row]) -> list[Row]:
-    """One row for each system and pitch: precision, recall, f_measure over all onsets; mean late_ms and off_ms."""
+    """Returns one row for each system and pitch: precision, recall and f_measure over all onsets, mean errors in ms."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row["system"], row["pitch"]), []).append(row)
@@ -130,37 +127,13 @@ def _scores(rows: list[Row]) -> Row:
     }
 
 
-def onset_table(summary: list[Row]) -> list[list[str]]:
-    """Cells of the rows of `summarise_onsets`: a header, and one line each."""
-    shares, errors = ("precision", "recall", "f_measure"), ("late_ms", "off_ms")
-    lines = [
-        [row["system"], row["pitch"], *(f"{row[x]:.3f}" for x in shares), *(f"{row[x]:.1f}" for x in errors)]
-        for row in summary
-    ]
-    return [["system", "pitch", *shares, *errors], *lines]
-
-
-def detectors(checkpoint: str | Path | None = None) -> dict[str, Detector]:
-    """Returns the detectors that are compared, with the `OnsetHead` of a checkpoint as "learned" where one is named."""
-    found = {name: make_detector(name) for name in ("gate_as_published", "gate", "flux")}
-    return found if checkpoint is None else found | {"learned": learned_detector(checkpoint)}
-
-
-def learned_detector(checkpoint: str | Path) -> Detector:
-    """Returns the detector of an `OnsetHead`, a .ckpt file or folder; `DdspZooError` where it holds something else."""
-    from ddsp_zoo import zoo
-    from ddsp_zoo.pitch.onset_head import OnsetHead
-
-    return zoo.load("onsets", checkpoint=checkpoint, kind=OnsetHead).detect
-
-
 def use_onsets(
     datamodule: StemDataModule,
     detector: Detector,
     splits: Iterable[Split] = ("train", "validation", "test"),
     sources: tuple[str, ...] = tuple(GUITAR_STRINGS_HZ),
 ) -> None:
-    """Let a data module give out a detector's onsets, found in mixture and given f0, in place of its own."""
+    """Lets a data module give out a detector's onsets, found in mixture and given f0, in place of its own."""
     for split in splits:
         for track, evidence in read_evidence(datamodule, split, sources):
             onset = onset_frames(

@@ -1,4 +1,4 @@
-"""How right a pitch track is: by voice as a melody, and all voices together as multiple pitches."""
+"""Scores of pitch tracks: each voice as a melody, and all voices together as multiple pitches."""
 
 import warnings
 from dataclasses import replace
@@ -8,10 +8,9 @@ import numpy as np
 
 from ddsp_zoo.corpora.base import StemDataModule, StemDataset
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.measuring.rows import Row
 from ddsp_zoo.pitch.track import PitchTrack, onsets_from_f0
 from ddsp_zoo.sources import Split
-
-Row = dict[str, Any]
 
 NEAR_CENTS = 50.0
 
@@ -19,7 +18,7 @@ NEAR_CENTS = 50.0
 def track_pitches(
     model: Any, datamodule: StemDataModule, split: Split = "test", limit_tracks: int | None = None
 ) -> list[Row]:
-    """Let a model's own tracker find the pitches of whole tracks in their mixtures.
+    """Lets a model's own tracker find the pitches of whole tracks in their mixtures.
 
     From then on the data module gives these out instead of its own. Returns the rows of `pitch_scores`, with ``track``.
     Raises `DdspZooError` for a model without a tracker.
@@ -39,33 +38,26 @@ def track_pitches(
 
 
 def summarise_pitch(rows: list[Row]) -> list[Row]:
-    """One row a source: the mean of its scores over tracks, weighted by their frames."""
+    """Returns one row a source: the mean of its scores over tracks, weighted by their frames."""
     out = []
     for source in dict.fromkeys(row["source"] for row in rows):
         own = [row for row in rows if row["source"] == source]
         weights = [row["frames"] for row in own]
         means = {
-            name: float(np.average([row[name] for row in own], weights=weights)) for name in _scores(own[0])
+            name: float(np.average([row[name] for row in own], weights=weights))
+            for name in score_names(own[0])
         }
         out.append({"source": source, "tracks": len(own)} | means)
     return out
 
 
-def pitch_table(summary: list[Row]) -> list[list[str]]:
-    """Cells of the rows of `summarise_pitch`: a header, and one line a source."""
-    names = list(dict.fromkeys(name for row in summary for name in _scores(row)))
-    lines = [
-        [row["source"], *(f"{row[name]:.3f}" if name in row else "" for name in names)] for row in summary
-    ]
-    return [["source", *names], *lines]
-
-
-def _scores(row: Row) -> list[str]:
+def score_names(row: Row) -> list[str]:
+    """Returns the columns of a row that are scores."""
     return [name for name in row if name not in ("track", "source", "frames", "tracks")]
 
 
 def pitch_scores(truth_hz: np.ndarray, found_hz: np.ndarray, sources: tuple[str, ...]) -> list[Row]:
-    """Compare two tracks (S, N), 0 = unvoiced: one row a source, and one for "all" pitches of a frame together.
+    """Compares two tracks (S, N), 0 = unvoiced: one row a source, and one for "all" pitches of a frame together.
 
     A source has ``raw_pitch`` (share of the frames voiced in truth whose pitch is within 50 cents), ``raw_chroma`` (the
     same, octaves apart), ``voicing_recall`` and ``voicing_false_alarm``; all together have ``precision``, ``recall``

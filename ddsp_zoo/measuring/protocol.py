@@ -1,88 +1,86 @@
 """The listening test of this package, done by numbers: a model and its baselines on a test split.
 
-Every excerpt is separated whole; then metrics are taken in frames of one second, as in UMSS and the thesis.
-A source whose frame is silent is skipped: its level lies more than `SILENCE_DB` under the level (root mean
-square) of the excerpt's mixture. Decibels are limited to +-`LIMIT_DB`, so that no perfect or silent estimate
-makes a mean infinite; a silent estimate of a sounding source counts as -`LIMIT_DB`.
+Every excerpt is separated whole; then metrics are taken in windows of one second, as in UMSS and the thesis.
+Windows in which a source is silent are skipped. A silent estimate of a sounding source counts as -80 dB.
 
-Of a model that knows a "rest", a source's frames are skipped too in which all others lie more than `CLEAN_DB` below
+For a model that knows a "rest", a source's windows are skipped too in which all others lie more than 30 dB below
 it: drums that begin alone would make the mixture look like the best separation of all.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from functools import partial
-from typing import Any, Literal
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.measuring import baselines
-from ddsp_zoo.measuring.metrics import all_metrics
+from ddsp_zoo.measuring.metrics import METRICS, Metric
+from ddsp_zoo.measuring.rows import WINDOW, Row
+from ddsp_zoo.measuring.systems import MASKS
+from ddsp_zoo.measuring.windows import Batch, Estimates, count_windows, measure
 from ddsp_zoo.sources import REST
 
 SEEDS = (0, 1, 2, 3, 4)  # as many as in UMSS
-SILENCE_DB = 60.0
-CLEAN_DB = 30.0  # where all others lie so far below a source, there is nothing to separate
-LIMIT_DB = 80.0  # the published UMSS evaluation adds 1e-8 to every ratio, which is -80 dB
 
-SYSTEMS = {
-    "mixture": "the mixture itself",
-    "noise": "white noise, uniform, amplitude 1",
-    "comb_mask": "mask from a fixed harmonic comb on the given f0, nothing learned (power 1)",
-    "comb_mask_power": "the same in power 2",
-    "nmf": "harmonic NMF on the given f0, nothing learned (power 1)",
-    "harmonic_ls": "harmonics on the given f0, fitted to the mixture by least squares, nothing learned",
-    "harmonic_ls_masked": "the mixture, masked by harmonic_ls (power 1)",
-    "harmonic_ls_masked_power": "the same in power 2",
-    "harmonic_ls_shared": "harmonic_ls, and what it leaves over shared by its masks (power 2)",
-    "synthesised": "the model's synthesised sources",
-    "masked": "the mixture, masked by the synthesised sources (power 1, the papers' form)",
-    "masked_power": "the mixture, masked by the synthesised sources (power 2, Wiener form)",
-    "irm_mixture": "ideal ratio mask |S| / |X| (thesis eq. 3.4)",
-    "irm": "ideal ratio mask |S_i| / sum |S_j|",
-    "irm_power": "ideal ratio mask |S_i|^2 / sum |S_j|^2",
-}
-MASKS = {"masked": 1.0, "masked_power": 2.0}  # outputs of a model by the power of their masks
-OF_THE_MODEL = ("synthesised", "masked", "masked_power")  # all others are the same for every model
-
-Batch = dict[str, Tensor]
-Row = dict[str, Any]
 Part = Literal["baselines", "model"]
 PARTS: tuple[Part, ...] = ("baselines", "model")
+
+
+class Heard(NamedTuple):
+    """One excerpt, and what the model has made of it with the first seed.
+
+    track: its name.
+    batch: mixture (1, T), sources (1, S, T), and f0_hz and onset (1, S, N) where there is pitch.
+    rendered: the model's answer.
+    outputs: audio (1, S, T) by system: "synthesised", "masked", "masked_power".
+    """
+
+    track: str
+    batch: Batch
+    rendered: Any
+    outputs: dict[str, Tensor]
+
+
+Listener = Callable[[Heard], None]
 
 
 def evaluate(
     model: Callable[..., Any],
     datamodule: Any,
     split: str = "test",
-    frame_seconds: float = 1.0,
+    window_seconds: float = 1.0,
     device: str = "cpu",
     limit_tracks: int | None = None,
     seeds: Sequence[int] = SEEDS,
     progress: bool = True,
     parts: Collection[Part] = PARTS,
+    metrics: Sequence[Metric] = METRICS,
+    listeners: Sequence[Listener] = (),
 ) -> list[Row]:
-    """Measure a model and its baselines; one row a track, source, frame and system.
+    """Measures a model and its baselines; returns one row a track, source, window and system.
 
-    A row holds ``track``, ``source``, ``frame`` (counted through the track), ``system`` (a key of `SYSTEMS`)
-    and every metric of `ddsp_zoo.measuring.metrics.all_metrics`. Where noise is involved the row is the mean over
-    ``seeds``; what does not depend on them is computed once. Excerpts shorter than a frame are one frame; what is
-    left of an excerpt after whole frames is not measured.
+    A row holds ``track``, ``source``, ``frame`` (the window's number, counted through the track), ``system`` (a key of
+    `ddsp_zoo.measuring.systems.SYSTEMS`) and every metric. Where noise is involved the row is the mean over
+    ``seeds``; what does not depend on them is computed once. Excerpts shorter than a window are one window; what is
+    left of an excerpt after whole windows is not measured.
 
     Args:
         model: a `Separator`.
         datamodule: a LightningDataModule. Where its dataset has ``track_of(index)``, excerpts are grouped by
             that; otherwise each counts as a track.
         split: "test" or "validation".
-        frame_seconds: length of a frame.
+        window_seconds: length of a window.
         device: where the model runs; metrics are taken on the CPU.
         limit_tracks: stop after this many tracks.
         seeds: of the model's own noise and of the noise baseline.
         progress: show a progress bar.
         parts: measure the "baselines" alone, or the "model" alone where others have measured them; the mixture
             itself is always measured, since it shows whether two evaluations heard the same.
+        metrics: what to take.
+        listeners: called with every excerpt that the model hears, so that nothing has to be rendered again for a
+            survey or a picture.
 
     Raises:
         DdspZooError: no seed is given, or the split holds no data, only silence, or data that does not fit the model.
@@ -91,23 +89,25 @@ def evaluate(
         raise DdspZooError("Noise needs a seed: average over one at least.")
     if isinstance(model, torch.nn.Module):
         model = model.to(device).eval()
-    frame_samples = round(frame_seconds * model.sample_rate)
+    window_samples = round(window_seconds * model.sample_rate)
     rows: list[Row] = []
-    frames_of: Counter[str] = Counter()
+    windows_of: Counter[str] = Counter()
     for track, batch in excerpts(model, datamodule, split, progress, limit_tracks):
-        estimates = _estimate_all(model, batch, device, seeds, parts)
+        estimates = [("mixture", baselines.mixture_itself(batch["mixture"], len(model.sources)))]
+        if "baselines" in parts:
+            estimates += _baselines(model, batch, seeds)
+        if "model" in parts:
+            heard, found = _hear(model, track, batch, device, seeds)
+            estimates += found
+            for listener in listeners:
+                listener(heard)
+        contested = REST in model.sources
         measured = measure(
-            estimates,
-            batch,
-            model.sources,
-            frame_samples,
-            partial(all_metrics, sample_rate=model.sample_rate),
-            contested=REST in model.sources,
+            estimates, batch, model.sources, window_samples, model.sample_rate, metrics, contested
         )
-        first = frames_of[track]
-        rows += [{"track": track} | row | {"frame": row["frame"] + first} for row in measured]
-        frames_of[track] += max(1, batch["mixture"].shape[-1] // frame_samples)
-    if not frames_of:
+        rows += [{"track": track} | row | {WINDOW: row[WINDOW] + windows_of[track]} for row in measured]
+        windows_of[track] += count_windows(batch["mixture"].shape[-1], window_samples)
+    if not windows_of:
         raise DdspZooError(f"The {split} split is empty: check the data folder, or choose another split.")
     if not rows:
         raise DdspZooError(f"Every source in the {split} split is silent: check the audio files of the data.")
@@ -117,7 +117,7 @@ def evaluate(
 def excerpts(
     model: Any, datamodule: Any, split: str = "test", progress: bool = True, limit_tracks: int | None = None
 ) -> Iterator[tuple[str, Batch]]:
-    """Name of the track and batch of one, for every excerpt of a split in order; arguments as in `evaluate`."""
+    """Yields every excerpt of a split in order: its track's name, and a batch of one. Arguments as in `evaluate`."""
     from tqdm import tqdm
 
     loader = _loader(model, datamodule, split)
@@ -151,17 +151,6 @@ def _check(batch: Batch, model: Any) -> None:
         raise DdspZooError(f"The data has {found} sources: give it those of the model, in order ({wanted}).")
 
 
-def _estimate_all(
-    model: Any, batch: Batch, device: str, seeds: Sequence[int], parts: Collection[Part]
-) -> Iterator[tuple[str, Tensor]]:
-    """Pairs of system and estimates (1, S, T); what depends on the seed comes once a seed."""
-    yield "mixture", baselines.mixture_itself(batch["mixture"], len(model.sources))
-    if "baselines" in parts:
-        yield from _baselines(model, batch, seeds)
-    if "model" in parts:
-        yield from _separate(model, batch, device, seeds)
-
-
 def _baselines(model: Any, batch: Batch, seeds: Sequence[int]) -> list[tuple[str, Tensor]]:
     """Pairs of system and estimates (1, S, T) of all that asks no more of the model than its grid of frames."""
     mixture, sources, f0_hz = batch["mixture"], batch["sources"], batch.get("f0_hz")
@@ -179,24 +168,26 @@ def _baselines(model: Any, batch: Batch, seeds: Sequence[int]) -> list[tuple[str
 
 
 @torch.no_grad()
-def _separate(model: Any, batch: Batch, device: str, seeds: Sequence[int]) -> Iterator[tuple[str, Tensor]]:
-    """Pairs of system and estimates (1, S, T) of the model, its own noise set by each seed.
+def _hear(model: Any, track: str, batch: Batch, device: str, seeds: Sequence[int]) -> tuple[Heard, Estimates]:
+    """What the model makes of an excerpt with the first seed, and pairs of system and estimates with all of them.
 
     Masks mostly know the noise by its filter and not by its draw: a seed that changes nothing that they are made
     from gives no masked sources of its own.
     """
-    mixture = batch["mixture"].to(device)
+    estimates: list[tuple[str, Tensor]] = []
     first = None
     for seed in seeds:
-        rendered = render(model, batch, device, seed)
-        yield "synthesised", _finite(rendered.sources)
+        rendered = _render(model, batch, device, seed)
+        estimates.append(("synthesised", _finite(rendered.sources)))
         if first is None or not torch.equal(_behind_masks(model, rendered), _behind_masks(model, first)):
-            stems = model.masked_each(mixture, rendered, tuple(MASKS.values()))
-            yield from ((mask, _finite(audio)) for mask, audio in zip(MASKS, stems))
-        first = first or rendered
+            stems = model.masked_each(batch["mixture"].to(device), rendered, tuple(MASKS.values()))
+            estimates += [(name, _finite(audio)) for name, audio in zip(MASKS, stems)]
+        if first is None:
+            first, outputs = rendered, dict(estimates)
+    return Heard(track, batch, first, outputs), estimates
 
 
-def render(model: Any, batch: Batch, device: str = "cpu", seed: int = 0) -> Any:
+def _render(model: Any, batch: Batch, device: str, seed: int) -> Any:
     """What the model makes of one excerpt, its own noise set by the seed."""
     inputs = {key: batch[key].to(device) for key in ("f0_hz", "onset") if key in batch}
     with torch.random.fork_rng():
@@ -213,78 +204,3 @@ def _finite(estimate: Tensor) -> Tensor:
     if not estimate.isfinite().all():
         raise DdspZooError("The model's output is not finite: its training diverged, use another checkpoint.")
     return estimate.cpu()
-
-
-def measure(
-    estimates: Iterable[tuple[str, Tensor]],
-    batch: Batch,
-    sources: Sequence[str],
-    frame_samples: int,
-    metrics: Callable[[Tensor, Tensor], dict[str, Tensor]],
-    contested: bool = False,
-) -> Iterator[Row]:
-    """Rows of one excerpt, without the name of the track.
-
-    ``estimates``: pairs of system and audio (1, S, T); a system that comes several times counts with the mean.
-    ``metrics``: of estimates (K, n, T) and references (n, T), by name. ``contested``: see `sounding_frames`.
-    """
-    systems, separated = zip(*estimates)
-    stacked = torch.cat(separated)  # (systems, S, T)
-    for frame, span, sounding in sounding_frames(batch, frame_samples, contested):
-        reference = batch["sources"][0, sounding, span]
-        scores = metrics(stacked[:, sounding, span], reference)
-        for position, source in enumerate(sounding):
-            where = {"source": sources[source], "frame": frame}
-            columns = {metric: score[:, position] for metric, score in scores.items()}
-            yield from ({**where, **row} for row in _mean_by_system(systems, columns))
-
-
-def sounding_frames(
-    batch: Batch, frame_samples: int, contested: bool = False
-) -> Iterator[tuple[int, slice, list[int]]]:
-    """Number, samples and sounding sources of each frame of an excerpt in which any source sounds.
-
-    With ``contested`` only of those beside which others sound, at most `CLEAN_DB` below: the mixture is else as good as
-    the source itself.
-    """
-    for frame, span, sounds, _ in _frames(batch, frame_samples):
-        if contested:
-            sources = batch["sources"][0, :, span]
-            others = (batch["mixture"][0, span] - sources).square().mean(-1)
-            sounds &= others > sources.square().mean(-1) * 10 ** (-CLEAN_DB / 10)
-        if sounds.any():
-            yield frame, span, sounds.nonzero()[:, 0].tolist()
-
-
-def silent_frames(batch: Batch, frame_samples: int) -> Iterator[tuple[int, slice, list[int]]]:
-    """Number, samples and silent sources of each frame in which a source is silent and the mixture sounds."""
-    for frame, span, sounds, mixture_sounds in _frames(batch, frame_samples):
-        if mixture_sounds and not sounds.all():
-            yield frame, span, (~sounds).nonzero()[:, 0].tolist()
-
-
-def _frames(batch: Batch, frame_samples: int) -> Iterator[tuple[int, slice, Tensor, bool]]:
-    """Number and samples of each frame, which of the sources sound in it (S), and whether the mixture does."""
-    threshold = batch["mixture"].square().mean().sqrt() * 10 ** (-SILENCE_DB / 20)
-    length = batch["mixture"].shape[-1]
-    for frame in range(max(1, length // frame_samples)):
-        span = slice(frame * frame_samples, min(length, (frame + 1) * frame_samples))
-        levels = [batch[key][0, ..., span].square().mean(dim=-1).sqrt() for key in ("sources", "mixture")]
-        yield frame, span, levels[0] > threshold, bool(levels[1] > threshold)
-
-
-def _mean_by_system(systems: Sequence[str], columns: dict[str, Tensor]) -> Iterator[Row]:
-    """One row a system from columns that hold some systems several times (once a seed)."""
-    found = dict.fromkeys(systems)
-    for system in (
-        *(name for name in SYSTEMS if name in found),
-        *(name for name in found if name not in SYSTEMS),
-    ):
-        same = [i for i, name in enumerate(systems) if name == system]
-        yield {"system": system} | {name: _limited(name, x[same]) for name, x in columns.items()}
-
-
-def _limited(metric: str, values: Tensor) -> float:
-    if metric.endswith("_db"):
-        values = values.clamp(-LIMIT_DB, LIMIT_DB)
-    return values.mean().item()

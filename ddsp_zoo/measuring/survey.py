@@ -1,22 +1,25 @@
-"""What a model predicts and how loud its sources are: the start of a file to look at, and a whole split in numbers."""
+"""What a model predicts and how loud its sources are: a whole split in numbers, and the start of a file to look at.
+
+Both are made from what the model has rendered for the rows already: `SurveyListener` and `ExampleListener` are given
+to `protocol.evaluate`.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from ddsp_zoo.corpora.base import StemDataset
-from ddsp_zoo.measuring.protocol import LIMIT_DB, excerpts, render, sounding_frames
-from ddsp_zoo.sources import Split
+from ddsp_zoo.measuring.metrics import LIMIT_DB
+from ddsp_zoo.measuring.protocol import Heard
+from ddsp_zoo.measuring.rows import Row
+from ddsp_zoo.measuring.windows import sounding_windows
 
 PITCH = ("f0_hz", "onset")
 LEVELS = ("target_db", "synthesised_db")
+SHOWN = "masked_power"  # the output that stands in an example beside the synthesised one
 
-Row = dict[str, Any]
 Arrays = dict[str, np.ndarray]
 
 
@@ -38,7 +41,7 @@ class Example(NamedTuple):
 class Survey(NamedTuple):
     """A split in numbers.
 
-    levels: a row a track, source and frame in which the source sounds: ``target_db`` and ``synthesised_db``, the mean
+    levels: a row a track, source and window in which the source sounds: ``target_db`` and ``synthesised_db``, the mean
         power in dB of full scale; what is silent lies `LIMIT_DB` below the target.
     between_sources: correlation of one control among sources, {control: (S, S)}.
     between_controls: correlation among all controls of one source, {source: (K, K)}.
@@ -52,42 +55,76 @@ class Survey(NamedTuple):
     between_controls: Arrays
 
 
-@torch.no_grad()
-def example(
-    model: Any, datamodule: Any, split: Split = "test", seconds: float = 5.0, device: str = "cpu"
-) -> Example:
-    """The first seconds of the first file of a split, or all of it where it is shorter."""
-    datamodule.feed(model, split).prepare_data()
-    track, hop = datamodule.tracks(split)[0], model.hop_samples
-    frames = max(1, int(min(seconds, track.seconds) * model.sample_rate) // hop)
-    dataset = StemDataset([track], replace(datamodule.spec, segment_samples=frames * hop))
-    dataset.pitches = datamodule.pitches
-    batch = {key: value[None] for key, value in dataset[0].items()}
-    model = model.to(device).eval()
-    rendered = render(model, batch, device)
-    masked = model.masked(batch["mixture"].to(device), rendered)
-    pitch = {key: _array(rendered.controls[key]) for key in PITCH if key in rendered.controls}
-    return Example(
-        track.name,
-        model.sources,
-        model.sample_rate,
-        hop,
-        batch["sources"][0].numpy(),
-        _array(rendered.sources),
-        _array(masked),
-        pitch,
-        predicted(model, rendered),
-        units(model),
-    )
+class SurveyListener:
+    """Gathers a `Survey` from the excerpts of an evaluation; windows and silence are those of `protocol.evaluate`."""
+
+    def __init__(self, model: Any, window_seconds: float = 1.0) -> None:
+        self.model, self.window_samples = model, round(window_seconds * model.sample_rate)
+        self.levels: list[Row] = []
+        self.among_sources: list[Arrays] = []
+        self.among_controls: list[Arrays] = []
+
+    def __call__(self, heard: Heard) -> None:
+        """Takes levels and correlations of one excerpt."""
+        self.levels += _levels(heard, self.model.sources, self.window_samples)
+        controls = predicted(self.model, heard.rendered)
+        self.among_sources.append({name: correlation(value) for name, value in controls.items()})
+        means = [value.mean(-1) for value in controls.values()]  # (S, N) each
+        self.among_controls.append(
+            {source: correlation(np.stack(rows)) for source, *rows in zip(self.model.sources, *means) if rows}
+        )
+
+    def survey(self) -> Survey:
+        """Returns what was gathered."""
+        return Survey(self.levels, _mean(self.among_sources), _mean(self.among_controls))
+
+
+class ExampleListener:
+    """Keeps the first seconds of the first file of an evaluation, as its excerpts come one after the other."""
+
+    def __init__(self, model: Any, seconds: float = 5.0) -> None:
+        self.model, self.frames = model, max(1, int(seconds * model.sample_rate) // model.hop_samples)
+        self.heard: list[Heard] = []
+
+    def __call__(self, heard: Heard) -> None:
+        """Keeps an excerpt of the first file until there are enough."""
+        samples = sum(one.batch["mixture"].shape[-1] for one in self.heard)
+        if samples < self.frames * self.model.hop_samples and heard.track == (self.heard or [heard])[0].track:
+            self.heard.append(heard)
+
+    def example(self) -> Example:
+        """Returns what was kept; where the file is shorter, all of it."""
+        model, samples = self.model, self.frames * self.model.hop_samples
+
+        def sound(parts: list[Tensor]) -> np.ndarray:
+            return np.concatenate([_array(part) for part in parts], axis=1)[:, :samples]
+
+        def control(name: str) -> np.ndarray:
+            parts = [_array(one.rendered.controls[name]) for one in self.heard]
+            return np.concatenate(parts, axis=1)[:, : self.frames]
+
+        there = self.heard[0].rendered.controls
+        return Example(
+            self.heard[0].track,
+            tuple(model.sources),
+            model.sample_rate,
+            model.hop_samples,
+            sound([one.batch["sources"] for one in self.heard]),
+            sound([one.outputs["synthesised"] for one in self.heard]),
+            sound([one.outputs[SHOWN] for one in self.heard]),
+            {name: control(name) for name in PITCH if name in there},
+            {name: control(name) for name in units(model) if name in there},
+            units(model),
+        )
 
 
 def predicted(model: Any, rendered: Any) -> Arrays:
-    """The controls of the first excerpt that the synthesiser has from the network, {name: (S, N, k)}."""
+    """Returns the controls that the synthesiser has from the network, {name: (S, N, k)}."""
     return {name: _array(rendered.controls[name]) for name in units(model) if name in rendered.controls}
 
 
 def units(model: Any) -> dict[str, str]:
-    """The unit of each control that the synthesiser declares; "1" is a plain number."""
+    """Returns the unit of each control that the synthesiser declares; "1" is a plain number."""
     return {control.name: control.unit for control in model.synth.controls.controls}
 
 
@@ -95,48 +132,23 @@ def _array(values: Tensor) -> np.ndarray:
     return values[0].float().cpu().numpy()
 
 
-@torch.no_grad()
-def survey(
-    model: Any,
-    datamodule: Any,
-    split: Split = "test",
-    limit_tracks: int | None = None,
-    device: str = "cpu",
-    progress: bool = True,
-    frame_seconds: float = 1.0,
-) -> Survey:
-    """Render a split once and take levels and correlations; frames and silence are those of `protocol.evaluate`."""
-    model = model.to(device).eval()
-    levels: list[Row] = []
-    among: dict[str, list[Arrays]] = {"sources": [], "controls": []}
-    for track, batch in excerpts(model, datamodule, split, progress, limit_tracks):
-        rendered = render(model, batch, device)
-        levels += _levels(track, rendered, batch, model, round(frame_seconds * model.sample_rate))
-        controls = predicted(model, rendered)
-        among["sources"].append({name: correlation(value) for name, value in controls.items()})
-        means = [value.mean(-1) for value in controls.values()]  # (S, N) each
-        among["controls"].append(
-            {source: correlation(np.stack(rows)) for source, *rows in zip(model.sources, *means) if rows}
-        )
-    return Survey(levels, _mean(among["sources"]), _mean(among["controls"]))
-
-
-def _levels(track: str, rendered: Any, batch: dict[str, Tensor], model: Any, frame_samples: int) -> list[Row]:
-    """Rows of one excerpt; the number of the frame is of no use beyond it and left out."""
-    rows, synthesised = [], rendered.sources.cpu()[0]
-    for _, span, sounding in sounding_frames(batch, frame_samples):
+def _levels(heard: Heard, sources: Sequence[str], window_samples: int) -> list[Row]:
+    """Rows of one excerpt; the number of the window is of no use beyond it and left out."""
+    rows, synthesised = [], heard.outputs["synthesised"][0]
+    for _, span, sounding in sounding_windows(heard.batch, window_samples):
         for source in sounding:
             target, estimate = (
-                x[source, span].double().square().mean().item() for x in (batch["sources"][0], synthesised)
+                x[source, span].double().square().mean().item()
+                for x in (heard.batch["sources"][0], synthesised)
             )
             floor = target * 10 ** (-LIMIT_DB / 10)
             levels = (10 * math.log10(power) for power in (target, max(estimate, floor)))
-            rows.append({"track": track, "source": model.sources[source]} | dict(zip(LEVELS, levels)))
+            rows.append({"track": heard.track, "source": sources[source]} | dict(zip(LEVELS, levels)))
     return rows
 
 
 def correlation(series: np.ndarray) -> np.ndarray:
-    """Pearson's correlation of the rows of (R, N) or (R, N, k) with each other: (R, R), thesis eq. 6.1.
+    """Returns Pearson's correlation of the rows of (R, N) or (R, N, k) with each other: (R, R), thesis eq. 6.1.
 
     Of k values each is taken about its own mean over N. NaN for rows that never move.
     """
@@ -159,16 +171,16 @@ def _mean(matrices: Sequence[Mapping[str, np.ndarray]]) -> Arrays:
 
 
 def off_diagonal(matrix: np.ndarray) -> np.ndarray:
-    """The defined values of a correlation matrix above its diagonal."""
+    """Returns the defined values of a correlation matrix above its diagonal."""
     values = matrix[np.triu_indices(len(matrix), 1)]
     return values[np.isfinite(values)]
 
 
 def level_errors(levels: Sequence[Row], sources: Sequence[str]) -> tuple[dict[str, float], float]:
-    """How far the synthesised output lies above the target in dB: of each source as a whole, and of a frame.
+    """Returns how far the synthesised output lies above the target in dB: of each source as a whole, and in a window.
 
-    The first is the ratio of all energy of a source that sounds in ``levels``; the second the median over frames of
-    all sources of the difference without its sign, which tells whether the level is followed and not only met.
+    The first is the ratio of all energy of a source in ``levels``. The second is the median over the windows of all
+    sources of the absolute difference, which tells whether the level is followed and not only met on the whole.
     """
     overall = {}
     for source in sources:

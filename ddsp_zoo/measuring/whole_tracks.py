@@ -1,4 +1,4 @@
-"""Whole tracks instead of excerpts: what models, and stems that others have made, say of them."""
+"""Whole tracks instead of excerpts: systems that separate them, which are models or folders of stems from elsewhere."""
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -13,8 +13,8 @@ from torch import Tensor
 from ddsp_zoo.corpora.base import AUDIO_SUFFIXES, Track
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.audio import duration_seconds, open_audio, read_mono
-from ddsp_zoo.measuring.protocol import MASKS, SYSTEMS
-from ddsp_zoo.measuring.remembered import digest_of_model
+from ddsp_zoo.measuring.digests import digest_of_model
+from ddsp_zoo.measuring.systems import MASKS, SYSTEMS
 from ddsp_zoo.models.separator import Rendered
 from ddsp_zoo.separation.stream import separate
 
@@ -32,7 +32,7 @@ class Piece(NamedTuple):
 
     @property
     def mixture(self) -> np.ndarray:
-        """The sum of all stems (T,)."""
+        """Sums all stems (T,)."""
         return np.sum(list(self.stems.values()), axis=0, dtype=np.float32)
 
 
@@ -55,7 +55,7 @@ class System(NamedTuple):
 
 
 def read_piece(track: Track) -> Piece:
-    """The stems of a track at the rate of its first file, with silence after the end of shorter ones."""
+    """Returns the stems of a track at the rate of its first file, with silence after the end of shorter ones."""
     with open_audio(next(iter(track.stems.values()))[0]) as file:
         rate = file.samplerate
     parts = {name: [read_mono(path, rate) for path in paths] for name, paths in track.stems.items()}
@@ -65,12 +65,12 @@ def read_piece(track: Track) -> Piece:
 
 
 def fitted(audio: np.ndarray, samples: int) -> np.ndarray:
-    """(T,) cut, or lengthened by silence."""
+    """Returns (T,) cut, or lengthened by silence."""
     return np.pad(audio[:samples], (0, max(samples - len(audio), 0)))
 
 
 def at_rate(audio: np.ndarray, rate: int, wanted: int, samples: int) -> Tensor:
-    """(T,) at another rate, so many samples long."""
+    """Returns (T,) at another rate, so many samples long."""
     resampled = audio if rate == wanted else soxr.resample(audio, rate, wanted)
     return torch.from_numpy(np.ascontiguousarray(fitted(resampled, samples), dtype=np.float32))
 
@@ -91,7 +91,7 @@ class BothMasks:
         self.sources = self.targets = tuple((name, mask) for mask in MASKS for name in model.targets)
 
     def eval(self) -> "BothMasks":
-        """Made for listening."""
+        """Sets the model to evaluation."""
         self.model.eval()
         return self
 
@@ -100,12 +100,12 @@ class BothMasks:
         return _Twice(rendered.sources[:, self.rows].repeat(1, len(MASKS), 1), rendered)
 
     def masked(self, mixture: Tensor, twice: "_Twice") -> Tensor:
-        """(B, C, T) -> (B, 2 S, C, T)."""
+        """Returns the stems of both powers, (B, C, T) -> (B, 2 S, C, T)."""
         masked = self.model.masked_each(mixture, twice.rendered, tuple(MASKS.values()))
         return torch.cat([audio[:, self.rows] for audio in masked], dim=1)
 
     def given_controls(self, twice: "_Twice", stems: Tensor) -> dict[str, Tensor]:
-        """None are measured."""
+        """Returns a control that says nothing: none are measured."""
         frames = stems.shape[-1] // self.hop_samples
         return {"none": stems.new_zeros(len(stems), stems.shape[1], frames, 1)}
 
@@ -116,7 +116,7 @@ class _Twice(NamedTuple):
 
 
 def of_model(name: str, model: Any, seeds: Sequence[int], device: str = "cpu") -> System:
-    """A model that needs no pitch, as `ddsp-zoo separate` runs it: its synthesised stems and both masks."""
+    """Returns a model that needs no pitch as a system: what `ddsp-zoo separate` gives, with masks of both powers."""
     if model.needs_pitch:
         raise DdspZooError(f"{name} needs the pitch of its sources, which a band has not: leave it out.")
     digest = digest_of_model(model)
@@ -138,7 +138,7 @@ def of_model(name: str, model: Any, seeds: Sequence[int], device: str = "cpu") -
 
 
 def of_folder(name: str, folder: str | Path, tracks: Sequence[Track]) -> System | None:
-    """Stems that others have made, ``<folder>/<track>/<source>.(wav|flac)``; None where no track has any.
+    """Returns stems that others have made, ``<folder>/<track>/<source>.(wav|flac)``, as a system; None without any.
 
     Files that are not called as a source of the tracks are left alone. Raises `DdspZooError` where a track or a source
     is there and others of these tracks lack it, or where a file has another length than its track.

@@ -1,7 +1,7 @@
 """Protocol "bands": bass, drums and guitar, each out of models that may know different others, on the same tracks.
 
 Tracks are separated whole, as `ddsp-zoo separate` does, from the mixture of all their stems at the rate of the files;
-then everything is resampled to one rate and measured in frames of one second. So systems of different sources, rates
+then everything is resampled to one rate and measured in windows of one second. So systems of different sources, rates
 and lengths of excerpts stand side by side, and so do stems that other programs have made.
 """
 
@@ -13,26 +13,26 @@ from tqdm import tqdm
 
 from ddsp_zoo.corpora.base import StemDataModule, Track
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.measuring import remembered, tables
-from ddsp_zoo.measuring.band_rows import FRAME_SECONDS, rows_of
-from ddsp_zoo.measuring.protocol import LIMIT_DB, SILENCE_DB, SYSTEMS
+from ddsp_zoo.measuring.band_rows import WINDOW_SECONDS, rows_of
+from ddsp_zoo.measuring.digests import digest_of_tracks
+from ddsp_zoo.measuring.metrics import BAND_METRICS, LIMIT_DB
+from ddsp_zoo.measuring.rows import Row
+from ddsp_zoo.measuring.systems import SYSTEMS
 from ddsp_zoo.measuring.whole_tracks import System, of_folder, of_model, read_piece
-from ddsp_zoo.music.band.scores import STEMS
-from ddsp_zoo.reports import band_pages, comparison
+from ddsp_zoo.measuring.windows import SILENCE_DB
+from ddsp_zoo.reports import band_pages, comparison, remembered, tables
 from ddsp_zoo.reports import report as pages
-from ddsp_zoo.sources import REST
+from ddsp_zoo.sources import BAND, REST
 
 RATE = 8000  # in Hz, at which everything is compared, the paper's
 BASELINES = "baselines"
 VERSION = 1  # to be raised whenever other numbers come of the same files
 
-Row = dict[str, Any]
-
 
 def find_checkpoints(names: Sequence[str] = (), paths: Sequence[str | Path] = ()) -> dict[str, Path]:
-    """See `remembered.find_checkpoints`; with neither names nor paths all released models of a band's instruments."""
+    """Returns what `remembered.find_checkpoints` finds; without names and paths, all released models of bands."""
     return remembered.find_checkpoints(
-        names, paths, lambda sources: set(sources) <= {*STEMS, REST}, [BASELINES]
+        names, paths, lambda sources: set(sources) <= {*BAND, REST}, [BASELINES]
     )
 
 
@@ -46,7 +46,7 @@ def report(
     device: str = "cpu",
     progress: bool = True,
 ) -> list[Path]:
-    """Measure systems on test splits and write ``report.md``, ``summary.csv`` and figures. Returns what was written.
+    """Measures systems on test splits and write ``report.md``, ``summary.csv`` and figures. Returns what was written.
 
     Everything is compared at 8 kHz; models of a higher rate are at theirs too, where the files have it. What is
     measured stays in ``<out_dir>/<data>/<rate>/<system>``, and a later call with the same system and files takes it
@@ -152,18 +152,19 @@ def _measure_all(
     progress: bool,
 ) -> list[Path]:
     """Measure what is not measured yet; the folders of the baselines and of all systems of at least this rate."""
-    common = {"version": VERSION, "files": remembered.digest_of_tracks(tracks), "tracks": len(tracks)}
+    common = {"version": VERSION, "files": digest_of_tracks(tracks), "tracks": len(tracks)}
     common |= {"rate": rate, "seeds": list(seeds)}
     protocol = {
         "data": data,
         "split": "test",
         "sources": list(_instruments(tracks)),
         "sample_rate": rate,
-        "frame_seconds": FRAME_SECONDS,
+        "frame_seconds": WINDOW_SECONDS,
         "silence_db": -SILENCE_DB,
         "limit_db": LIMIT_DB,
         "seeds": list(seeds),
         "tracks": len(tracks),
+        "metrics": [metric.described() for metric in BAND_METRICS],
     }
     folders = []
     for system in (None, *(system for system in systems if system.sample_rate >= rate)):

@@ -14,11 +14,11 @@ from ddsp_zoo.reports.figures import HUES, save
 STAGES = ("train", "validation")
 LOSS = "loss"  # the sum of all terms
 
-Row = dict[str, float]
+Step = dict[str, float]  # what a run has logged at one step
 
 
-def read_run(folder: str | Path) -> list[Row]:
-    """What a run has logged: rows with ``step`` and what was known there, such as ``epoch`` and ``train/loss``.
+def read_run(folder: str | Path) -> list[Step]:
+    """Returns what a run has logged: rows with ``step`` and what was known there, such as ``epoch`` and ``train/loss``.
 
     ``folder`` holds ``version_<n>/metrics.csv``, the pieces of a run that was resumed, or one metrics.csv. Raises
     `DdspZooError` where there is none, or no loss in any.
@@ -35,8 +35,8 @@ def read_run(folder: str | Path) -> list[Row]:
     return rows
 
 
-def read_curve(path: str | Path) -> list[Row]:
-    """The losses in one file, with the columns ``step``, ``train/loss`` and ``validation/loss``.
+def read_curve(path: str | Path) -> list[Step]:
+    """Returns the losses in one file, with the columns ``step``, ``train/loss`` and ``validation/loss``.
 
     Without a column ``epoch`` each row is one of its own: what it holds are means already. Raises `DdspZooError` where
     the file is damaged or holds no loss.
@@ -54,7 +54,7 @@ def _version(path: Path) -> tuple[int, str]:
     return (int(number) if number.isdecimal() else -1, number)
 
 
-def _read(path: Path) -> list[Row]:
+def _read(path: Path) -> list[Step]:
     """The filled cells of a metrics.csv, row by row."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -64,17 +64,17 @@ def _read(path: Path) -> list[Row]:
     return [row for row in rows if "step" in row]
 
 
-def join_pieces(pieces: Sequence[Sequence[Row]]) -> list[Row]:
-    """Rows in the order of their steps; where a later piece goes over steps again, it counts."""
-    joined: list[Row] = []
+def join_pieces(pieces: Sequence[Sequence[Step]]) -> list[Step]:
+    """Returns rows in the order of their steps; where a later piece goes over steps again, it counts."""
+    joined: list[Step] = []
     for piece in filter(None, pieces):
         start = min(row["step"] for row in piece)
         joined = [row for row in joined if row["step"] < start] + sorted(piece, key=lambda row: row["step"])
     return joined
 
 
-def terms(runs: Sequence[Sequence[Row]]) -> list[str]:
-    """The terms of the loss that any of the runs has logged, their sum first; a single term is the sum."""
+def terms(runs: Sequence[Sequence[Step]]) -> list[str]:
+    """Returns the terms of the loss that any of the runs has logged, their sum first; a single term is the sum."""
     names = (name.partition("/") for rows in runs for row in rows for name in row)
     found = sorted(
         {term for stage, _, term in names if stage in STAGES and term}, key=lambda x: (x != LOSS, x)
@@ -82,15 +82,15 @@ def terms(runs: Sequence[Sequence[Row]]) -> list[str]:
     return found[:1] if len(found) == 2 and found[0] == LOSS else found
 
 
-def series(rows: Sequence[Row], name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and values of one column, where it is known and finite."""
+def series(rows: Sequence[Step], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns steps and values of one column, where it is known and finite."""
     points = [(row["step"], row[name]) for row in rows if math.isfinite(row.get(name, math.nan))]
     return np.array([step for step, _ in points]), np.array([value for _, value in points])
 
 
-def epoch_means(rows: Sequence[Row], name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Last step and mean of one column for each epoch."""
-    epochs: dict[float, list[Row]] = {}
+def epoch_means(rows: Sequence[Step], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns last step and mean of one column for each epoch."""
+    epochs: dict[float, list[Step]] = {}
     for row in rows:
         if math.isfinite(row.get(name, math.nan)):
             epochs.setdefault(row.get("epoch", 0.0), []).append(row)
@@ -98,14 +98,14 @@ def epoch_means(rows: Sequence[Row], name: str) -> tuple[np.ndarray, np.ndarray]
     return np.array(last), np.array([np.mean([row[name] for row in epoch]) for epoch in epochs.values()])
 
 
-def best(rows: Sequence[Row]) -> tuple[int, float] | None:
-    """Step and value of the least validation loss; None where nothing was validated."""
+def best(rows: Sequence[Step]) -> tuple[int, float] | None:
+    """Returns step and value of the least validation loss; None where nothing was validated."""
     steps, values = series(rows, f"validation/{LOSS}")
     return (int(steps[values.argmin()]), float(values.min())) if len(values) else None
 
 
-def learning_curves(runs: Mapping[str, Sequence[Row]], path: str | Path) -> None:
-    """Draw the losses of runs over their steps as a PNG: a panel a term, a colour a run.
+def learning_curves(runs: Mapping[str, Sequence[Step]], path: str | Path) -> None:
+    """Draws the losses of runs over their steps as a PNG: a panel a term, a colour a run.
 
     Training is a solid line through the means of its epochs over all that was logged, pale; validation is dashed. The
     circle is the least validation loss. The axis is logarithmic where values are positive and span a factor of five.
@@ -132,7 +132,7 @@ def learning_curves(runs: Mapping[str, Sequence[Row]], path: str | Path) -> None
     save(figure, path)
 
 
-def _draw_run(axes: Any, rows: Sequence[Row], term: str, colour: str) -> None:
+def _draw_run(axes: Any, rows: Sequence[Step], term: str, colour: str) -> None:
     axes.plot(*series(rows, f"train/{term}"), color=colour, linewidth=0.6, alpha=0.3)
     axes.plot(*epoch_means(rows, f"train/{term}"), color=colour, linewidth=1.5, marker=".", markersize=4)
     axes.plot(
@@ -144,7 +144,7 @@ def _draw_run(axes: Any, rows: Sequence[Row], term: str, colour: str) -> None:
         )
 
 
-def _dress(axes: Any, term: str, runs: Sequence[Sequence[Row]]) -> None:
+def _dress(axes: Any, term: str, runs: Sequence[Sequence[Step]]) -> None:
     """Names, grid, and the kind of axis that the values ask for."""
     from matplotlib.ticker import LogFormatter
 

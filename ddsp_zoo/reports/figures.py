@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ddsp_zoo.measuring.tables import ALL, source_names, write_bytes
+from ddsp_zoo.measuring.metrics import Metric
+from ddsp_zoo.measuring.rows import Row
+from ddsp_zoo.measuring.summary import ALL, source_names
+from ddsp_zoo.reports.tables import write_bytes
 from ddsp_zoo.sources import REST
 
 # In the order of figures. Grey: nothing done, or f0 alone. Purple: fitted to the mixture on f0. Blue: the model.
@@ -32,21 +35,7 @@ COLOURS = {
 UNKNOWN = "#fdae6b"
 # For models or runs beside each other; the colour-blind can tell them apart (Okabe and Ito 2008).
 HUES = ("#0072b2", "#d55e00", "#cc79a7", "#e69f00", "#56b4e9")
-LABELS = {
-    "si_sdr_db": "SI-SDR (dB)",
-    "sdr_db": "SDR (dB)",
-    "spectral_snr_db": "spectral SNR (dB)",
-    "spectral_si_snr_db": "spectral SI-SNR (dB)",
-    "mel_cepstral_distance": "mel cepstral distance",
-    "multi_scale_spectral": "multi-scale spectral distance",
-    "si_sdr_improvement_db": "SI-SDR improvement (dB)",
-    "sdr_v4_db": "SDR, BSS Eval v4 (dB)",
-    "silence_leak_db": "level in silence (dB of the mixture)",
-}
-FALLING = ("silence_leak_db",)  # decibels of which fewer are better
-LEGEND = "box: quartiles; whiskers: 5 % and 95 % of the frames; bar: median; diamond: mean; arrow: median off the scale"
-
-Row = dict[str, Any]
+LEGEND = "box: quartiles; whiskers: 5 % and 95 % of the windows; bar: median; diamond: mean; arrow: median off scale"
 
 
 class Box(NamedTuple):
@@ -60,34 +49,34 @@ class Box(NamedTuple):
     mean: float
 
 
-def axis_label(metric: str) -> str:
-    """Name, unit and direction of a metric."""
-    return f"{LABELS.get(metric, metric)}, {'higher' if _rises(metric) else 'lower'} is better"
+def axis_label(metric: Metric) -> str:
+    """Returns name, unit and direction of a metric."""
+    return f"{metric.title}, {'higher' if metric.higher_is_better else 'lower'} is better"
 
 
 def tints(hue: str) -> list[str]:
-    """Three shades of a colour, light to full, for the three outputs of a model."""
+    """Returns three shades of a colour, light to full, for the three outputs of a model."""
     full = np.array([int(hue[i : i + 2], 16) for i in (1, 3, 5)])
     return ["#" + "".join(f"{round(x):02x}" for x in 255 - share * (255 - full)) for share in (0.25, 0.6, 1)]
 
 
 def box_plot(
     rows: Sequence[Row],
-    metric: str,
+    metric: Metric,
     path: str | Path,
     title: str = "",
     sources: Sequence[str] = (),
     colours: Mapping[str, str] = COLOURS,
     together: bool = True,
 ) -> None:
-    """Draw one metric of evaluation rows as a PNG: a panel a source, in it a line and a box a system.
+    """Draws one metric of evaluation rows as a PNG: a panel a source, in it a line and a box a system.
 
-    The axis ends where the mixture is at its worst (5 % of its frames); of a system that goes further with a quarter
-    of its frames only the median is written, so that noise does not squeeze what is to be compared.
+    The axis ends where the mixture is at its worst (5 % of its windows); of a system that goes further with a quarter
+    of its windows only the median is written, so that noise does not squeeze what is to be compared.
 
     Args:
         rows: see `protocol.evaluate`.
-        metric: the column to draw.
+        metric: what to draw.
         path: of the PNG.
         title: above the panels.
         sources: the order of the panels.
@@ -96,11 +85,12 @@ def box_plot(
     """
     from matplotlib.figure import Figure
 
-    boxes = {key: _box(values) for key, values in _grouped(rows, metric).items()}
+    rises = metric.higher_is_better
+    boxes = {key: _box(values) for key, values in _grouped(rows, metric.name).items()}
     panels = [name for name in source_names(rows, sources) if together or name != ALL]
     systems = sorted(dict.fromkeys(row["system"] for row in rows), key=_rank(colours))
-    edge = _edge(boxes, _rises(metric))
-    limits = _limits(list(boxes.values()), edge, _rises(metric))
+    edge = _edge(boxes, rises)
+    limits = _limits(list(boxes.values()), edge, rises)
     figure = Figure(
         figsize=(max(7.4, 2 + 1.9 * len(panels)), 1 + 0.24 * len(systems)), dpi=150, layout="constrained"
     )
@@ -109,8 +99,8 @@ def box_plot(
         for height, system in enumerate(systems):
             if (box := boxes.get((source, system))) is None:
                 continue
-            if _beyond(box, edge, _rises(metric)):
-                _write_median(axes, box, height, _rises(metric))
+            if _beyond(box, edge, rises):
+                _write_median(axes, box, height, rises)
             else:
                 _draw_box(axes, box, height, colours.get(system, UNKNOWN))
         _dress(axes, systems)
@@ -120,15 +110,10 @@ def box_plot(
 
 
 def save(figure: Any, path: str | Path) -> None:
-    """Write a figure as a PNG; the file appears whole or not at all."""
+    """Writes a figure as a PNG; the file appears whole or not at all."""
     drawing = io.BytesIO()
     figure.savefig(drawing, format="png")
     write_bytes(drawing.getvalue(), path)
-
-
-def _rises(metric: str) -> bool:
-    """Whether more is better."""
-    return metric.endswith("_db") and metric not in FALLING
 
 
 def _rank(colours: Mapping[str, str]) -> Any:

@@ -5,19 +5,26 @@ from pathlib import Path
 from typing import Any
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.measuring import tables
-from ddsp_zoo.reports import curves
-from ddsp_zoo.reports.comparison import Measured, comparable, distinct_names, join, read
-from ddsp_zoo.reports.figures import HUES, LABELS, axis_label, box_plot
+from ddsp_zoo.measuring.metrics import SI_SDR, Metric
+from ddsp_zoo.measuring.rows import Row
+from ddsp_zoo.measuring.summary import summarise
+from ddsp_zoo.reports import curves, tables
+from ddsp_zoo.reports.comparison import (
+    Measured,
+    comparable,
+    distinct_names,
+    join,
+    read,
+    shared_metrics,
+)
+from ddsp_zoo.reports.figures import HUES, axis_label, box_plot
 
 PAGE, CURVES = "report.md", "learning_curves"
-SPREAD_OF = "si_sdr_db"  # the metric whose median and standard deviation are given too
-
-Row = dict[str, Any]
+SPREAD_OF = SI_SDR.name  # the metric whose median and standard deviation are given too
 
 
 def report(folders: Sequence[str | Path], out_dir: str | Path, runs: Sequence[str | Path] = ()) -> list[Path]:
-    """Write ``report.md`` and the figures in it: a box plot a metric, and learning curves. Returns what was written.
+    """Writes ``report.md`` and the figures in it: a box plot a metric, and learning curves. Returns what was written.
 
     Models on the same data stand side by side, the baselines once. Other data, another split or other sources make
     a section of their own, whose figures end in ``_2``, ``_3`` and so on.
@@ -47,7 +54,7 @@ def report(folders: Sequence[str | Path], out_dir: str | Path, runs: Sequence[st
 
 
 def writable(folder: str | Path) -> Path:
-    """A folder, made where missing; `DdspZooError` where it cannot be one."""
+    """Returns a folder, made where missing; `DdspZooError` where it cannot be one."""
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -59,26 +66,26 @@ def writable(folder: str | Path) -> Path:
 
 
 def write_page(paragraphs: Sequence[str], path: Path) -> None:
-    """Write a page of Markdown."""
+    """Writes a page of Markdown."""
     tables.write_bytes(("\n\n".join(paragraphs) + "\n").encode(), path)
 
 
 def section(
-    group: Sequence[Measured], out_dir: Path, ending: str = "", metrics: Sequence[str] = ()
+    group: Sequence[Measured], out_dir: Path, ending: str = "", metrics: Sequence[Metric] = ()
 ) -> tuple[list[str], list[Path]]:
-    """Paragraphs and figures of models on the same data: all metrics, or those named."""
+    """Returns paragraphs and figures of models on the same data: all metrics that they share, or those given."""
     protocol = group[0].protocol
     rows, colours = join(group)
-    summary = tables.summarise(rows)
+    summary = summarise(rows)
     page, figures = _heading(group, summary), []
-    for metric in metrics or tables.metric_names(rows):
-        figures.append(out_dir / f"{metric}{ending}.png")
+    for metric in metrics or shared_metrics(group):
+        figures.append(out_dir / f"{metric.name}{ending}.png")
         box_plot(rows, metric, figures[-1], _title(protocol), protocol["sources"], colours)
-        page += [f"### {axis_label(metric)}", f"![{LABELS.get(metric, metric)}]({figures[-1].name})"]
-        page.append(_table(summary, metric, protocol, tables.mean_and_interval))
-        if metric == SPREAD_OF:
-            page += ["Median, and in brackets the standard deviation over frames:"]
-            page.append(_table(summary, metric, protocol, tables.median_and_deviation))
+        page += [f"### {axis_label(metric)}", f"![{metric.title}]({figures[-1].name})"]
+        page.append(_table(summary, metric.name, protocol, tables.mean_and_interval))
+        if metric.name == SPREAD_OF:
+            page += ["Median, and in brackets the standard deviation over windows:"]
+            page.append(_table(summary, metric.name, protocol, tables.median_and_deviation))
     return [*page, "### Systems", systems_of(group)], figures
 
 
@@ -96,8 +103,8 @@ def _heading(group: Sequence[Measured], summary: Sequence[Row]) -> list[str]:
     )
     return [
         f"## {_title(protocol)}: {', '.join(protocol['sources'])}",
-        f"Means over {protocol['frame_seconds']:g}-s frames of {counted} at {protocol['sample_rate']} Hz{spread}; "
-        "frames in which a source is silent are left out.",
+        f"Means over {protocol['frame_seconds']:g}-s windows of {counted} at {protocol['sample_rate']} Hz{spread}; "
+        "windows in which a source is silent are left out.",
         models,
     ]
 
@@ -107,13 +114,13 @@ def _table(summary: Sequence[Row], metric: str, protocol: Mapping[str, Any], sho
 
 
 def systems_of(group: Sequence[Measured]) -> str:
-    """What the names of systems mean."""
+    """Returns a list of what the names of systems mean."""
     texts = {name: text for one in group for name, text in one.protocol["systems"].items()}
     return "\n".join(f"- {name}: {text}" for name, text in texts.items())
 
 
-def learning(losses: Mapping[str, Sequence[Row]], out_dir: Path) -> tuple[list[str], list[Path]]:
-    """Paragraphs and figures about training runs, as many in a figure as there are colours; nothing where none is."""
+def learning(losses: Mapping[str, Sequence[curves.Step]], out_dir: Path) -> tuple[list[str], list[Path]]:
+    """Returns paragraphs and figures about training runs, as many in a figure as there are colours."""
     cells, names, figures = [["run", "steps", "least validation loss", "at step"]], list(losses), []
     for first in range(0, len(names), len(HUES)):
         figures.append(out_dir / f"{CURVES}{f'_{len(figures) + 1}' if figures else ''}.png")

@@ -19,11 +19,11 @@ Axes = Any
 
 
 def draw_sources(example: Example, path: str | Path, title: str = "") -> None:
-    """Target, synthesised and masked waveform of each source on the same scale (thesis figures 6.14, 6.15)."""
+    """Draws target, synthesised and masked waveform of each source on the same scale (thesis figures 6.14, 6.15)."""
     signals = {
         "target": example.target,
         "synthesised": example.synthesised,
-        "masked by the synthesised": example.masked,
+        "masked by the synthesised, power 2": example.masked,
     }
     figure, grid = _grid(len(example.sources), len(signals), 4.4, title)
     for column, (name, signal) in enumerate(signals.items()):
@@ -37,7 +37,7 @@ def draw_sources(example: Example, path: str | Path, title: str = "") -> None:
 
 
 def draw_controls(example: Example, folder: Path, title: str = "") -> list[Path]:
-    """Pitch with onsets, then every control over time, as many figures as it takes (thesis 6.16-6.19, 8.1-8.16).
+    """Draws pitch with onsets, then every control over time, as many figures as it takes (thesis 6.16-6.19, 8.1-8.16).
 
     Behind the pitch stands the target, behind a control the synthesised source, each filling its panel. All strings
     have the same axis for a control. Returns what was written into ``folder``; nothing for a model without either.
@@ -58,7 +58,7 @@ def draw_controls(example: Example, folder: Path, title: str = "") -> list[Path]
 def draw_matrices(
     matrices: Mapping[str, np.ndarray], labels: Sequence[str], path: str | Path, title: str = ""
 ) -> None:
-    """Correlation coefficients, a panel a matrix (thesis figures 6.24, 6.30); what is not defined stays grey.
+    """Draws correlation coefficients, a panel a matrix (thesis figures 6.24, 6.30); what is not defined stays grey.
 
     Args:
         matrices: (n, n) each, by the names of their panels.

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,10 +13,12 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.measuring import baselines, tables
-from ddsp_zoo.measuring.metrics import si_sdr
-from ddsp_zoo.measuring.protocol import LIMIT_DB, SEEDS, SYSTEMS, evaluate
-from ddsp_zoo.reports import comparison, evaluation, figures
+from ddsp_zoo.measuring import baselines
+from ddsp_zoo.measuring.metrics import LIMIT_DB, METRICS, SI_SDR, Metric, Window, si_sdr
+from ddsp_zoo.measuring.protocol import SEEDS, Heard, evaluate
+from ddsp_zoo.measuring.summary import source_names, summarise
+from ddsp_zoo.measuring.systems import SYSTEMS
+from ddsp_zoo.reports import comparison, evaluation, figures, report, tables
 from ddsp_zoo.separation.masks import apply_masks, single_mask, soft_masks
 
 RATE, HOP = 4000, 50
@@ -187,7 +190,7 @@ def test_systems_of_given_pitch_separate_and_share_the_mixture() -> None:
 # Protocol
 
 
-def test_one_row_for_each_track_source_frame_and_system() -> None:
+def test_one_row_for_each_track_source_window_and_system() -> None:
     data = FakeData([excerpt(440, 300), excerpt(330, 200)], ["a", "b"])
     model = FakeModel(noisy_answer)
     rows = rows_of(model, data)
@@ -204,7 +207,7 @@ def test_one_row_for_each_track_source_frame_and_system() -> None:
     assert torch.equal(mixture, excerpt(440, 300)["mixture"]) and f0_hz.shape == onset.shape == (1, 2, 160)
 
 
-def test_numbers_are_those_of_the_metric_on_the_frame() -> None:
+def test_numbers_are_those_of_the_metric_on_the_window() -> None:
     batch = excerpt(440, 300)
     estimate = batch["sources"] + 0.3 * batch["mixture"][:, None]
     rows = rows_of(FakeModel(lambda audio: estimate), FakeData([batch]))
@@ -232,7 +235,7 @@ def test_silent_targets_are_skipped() -> None:
     assert {(row["source"], row["frame"]) for row in rows} == {("high", 0), ("low", 0), ("high", 1)}
 
 
-def test_frames_are_counted_through_a_track_and_tracks_limited() -> None:
+def test_windows_are_counted_through_a_track_and_tracks_limited() -> None:
     data = FakeData([excerpt(440, 300)] * 3, ["a", "a", "b"])
     rows = rows_of(FakeModel(noisy_answer), data, limit_tracks=1)
     assert {(row["track"], row["frame"]) for row in rows} == {("a", n) for n in range(4)}
@@ -246,7 +249,7 @@ def test_batches_are_taken_apart_and_unnamed_excerpts_are_tracks() -> None:
     assert together == apart and {row["track"] for row in apart} == {"excerpt 0", "excerpt 1"}
 
 
-def test_an_excerpt_shorter_than_a_frame_is_one_frame() -> None:
+def test_an_excerpt_shorter_than_a_window_is_one_window() -> None:
     rows = rows_of(FakeModel(noisy_answer), FakeData([excerpt(440, 300, samples=RATE // 2)]))
     assert {row["frame"] for row in rows} == {0}
 
@@ -329,6 +332,71 @@ def test_a_module_is_evaluated_without_dropout_or_gradient() -> None:
     assert rows_of(Module().train(), FakeData([excerpt(440, 300)]))
 
 
+def test_what_is_listened_to_is_what_the_rows_are_made_from() -> None:
+    model = FakeModel(noisy_answer)
+    heard: list[Heard] = []
+    data = FakeData([excerpt(440, 300), excerpt(330, 200)], ["a", "b"])
+    rows = rows_of(model, data, seeds=(3, 4), parts=("model",), listeners=[heard.append])
+    assert [one.track for one in heard] == ["a", "b"] and len(model.given) == 4  # once an excerpt and seed
+    assert rows == rows_of(FakeModel(noisy_answer), data, seeds=(3, 4), parts=("model",))
+    first = rows_of(FakeModel(noisy_answer), data, seeds=(3,), parts=("model",))
+    for system in ("synthesised", "masked", "masked_power"):
+        where = {"track": "b", "source": "high", "frame": 0, "system": system}
+        (row,) = [row for row in first if where.items() <= row.items()]
+        audio, true = (x[0, 0, :RATE] for x in (heard[1].outputs[system], heard[1].batch["sources"]))
+        assert si_sdr(audio, true).item() == pytest.approx(row["si_sdr_db"])
+    assert torch.equal(heard[0].rendered.sources, heard[0].outputs["synthesised"])
+
+
+# A metric of one's own
+
+
+def test_a_metric_from_elsewhere_is_measured_summarised_tabulated_and_drawn(tmp_path, monkeypatch) -> None:
+    def peaks(estimate: Tensor, window: Window) -> Tensor:
+        assert window.reference.shape == estimate.shape[1:] and window.mixture.shape == estimate.shape[2:]
+        assert window.sample_rate == RATE
+        return estimate.abs().amax(-1) / window.reference.abs().amax(-1)
+
+    own = Metric("peak_ratio", "times", False, peaks, "peaks")
+    drawn: dict[str, Any] = {}
+    monkeypatch.setattr(figures, "save", lambda figure, path: drawn.update({Path(path).name: figure}))
+    batch = excerpt(440, 300)
+    model = FakeModel(lambda audio: 0.5 * batch["sources"])
+    options = {"progress": False, "parts": ("model",), "metrics": (SI_SDR, own)}
+    summary = evaluation.run(model, FakeData([batch]), tmp_path / "out", **options)
+    half = found(summary["results"], "synthesised", "all", "peak_ratio")
+    assert half["mean"] == pytest.approx(0.5) and half["count"] == 4
+    header, *lines = tables.by_metric(summary["results"])
+    assert header == ["system", "si_sdr_db", "peak_ratio"] and ["synthesised", "80.00", "0.50"] in lines
+    (read,) = comparison.read([tmp_path / "out"])
+    assert read.of("synthesised")[0]["peak_ratio"] == pytest.approx(0.5)
+    assert read.metrics[1].described() == own.described()
+    label = "peaks (times), lower is better"
+    assert set(drawn) == {"si_sdr_db.png", "peak_ratio.png"}
+    assert drawn["peak_ratio.png"].get_supxlabel().startswith(label)
+    report.report([tmp_path / "out"], tmp_path / "page")
+    page = (tmp_path / "page/report.md").read_text(encoding="utf-8")
+    assert f"### {label}" in page and "| FakeModel: synthesised | 0.50 | 0.50 | 0.50 |" in page
+
+
+def test_decibels_alone_are_limited() -> None:
+    batch = excerpt(440, 300)
+    endless = [Metric(unit, unit, True, lambda e, w: 1000 + 0 * e[..., 0]) for unit in ("dB", "Hz")]
+    (row, *_) = rows_of(FakeModel(noisy_answer), FakeData([batch]), metrics=endless, parts=("model",))
+    assert (row["dB"], row["Hz"]) == (LIMIT_DB, 1000)
+
+
+def test_evaluations_of_earlier_versions_are_read_by_the_names_of_their_metrics(tmp_path) -> None:
+    data = FakeData([excerpt(440, 300)])
+    evaluation.run(FakeModel(noisy_answer), data, tmp_path, progress=False, parts=("model",), seeds=(0,))
+    path = tmp_path / "summary.json"
+    content = json.loads(path.read_text())
+    del content["protocol"]["metrics"]
+    path.write_text(json.dumps(content))
+    (read,) = comparison.read([tmp_path])
+    assert read.metrics == METRICS
+
+
 # Tables and figures
 
 
@@ -360,38 +428,38 @@ def found(summary: list[dict], system: str, source: str, metric: str = "si_sdr_d
 def test_summary_is_over_rows_and_all_leaves_the_rest_out() -> None:
     rows = made_rows()
     named = [row["si_sdr_db"] for row in rows if row["system"] == "irm" and row["source"] != "rest"]
-    got = found(tables.summarise(rows), "irm", "all")
+    got = found(summarise(rows), "irm", "all")
     assert got["mean"] == pytest.approx(np.mean(named)) and got["median"] == pytest.approx(np.median(named))
     assert got["std"] == pytest.approx(np.std(named)) and (got["count"], got["tracks"]) == (600, 6)
 
 
-def test_interval_comes_from_tracks_not_from_frames() -> None:
+def test_interval_comes_from_tracks_not_from_windows() -> None:
     rows = made_rows()
-    got = found(tables.summarise(rows), "masked", "a")
+    got = found(summarise(rows), "masked", "a")
     masked = [row for row in rows if (row["system"], row["source"]) == ("masked", "a")]
     by_track = [np.mean([row["si_sdr_db"] for row in masked if row["track"] == f"t{t}"]) for t in range(6)]
     half_width = 1.96 * np.std(by_track) / math.sqrt(6)
     assert got["low"] < got["mean"] < got["high"]
     assert (got["high"] - got["low"]) / 2 == pytest.approx(half_width, rel=0.15)
-    assert got == found(tables.summarise(rows), "masked", "a")  # seeded
+    assert got == found(summarise(rows), "masked", "a")  # seeded
 
 
 def test_one_track_has_no_interval_and_missing_values_are_not_counted() -> None:
     rows = made_rows(tracks=1)
     for row in rows[:6]:
         row["sdr_db"] = math.nan
-    summary = tables.summarise(rows)
+    summary = summarise(rows)
     got = found(summary, "masked", "a", "sdr_db")
     assert math.isnan(got["low"]) and math.isnan(got["high"]) and got["mean"] == 1 and got["count"] == 49
     for row in rows:
         row["sdr_db"] = math.nan
-    assert found(tables.summarise(rows), "masked", "a", "sdr_db")["count"] == 0
-    assert tables.by_metric(tables.summarise(rows))[1][-1] == "-"
-    assert tables.by_source(tables.summarise(rows), "sdr_db")[1] == ["masked", "-", "-", "-", "-"]
+    assert found(summarise(rows), "masked", "a", "sdr_db")["count"] == 0
+    assert tables.by_metric(summarise(rows))[1][-1] == "-"
+    assert tables.by_source(summarise(rows), "sdr_db")[1] == ["masked", "-", "-", "-", "-"]
 
 
 def test_tables_are_aligned_and_valid_markdown() -> None:
-    summary = tables.summarise(made_rows())
+    summary = summarise(made_rows())
     text = tables.render_text(tables.by_metric(summary)).splitlines()
     markdown = tables.render_markdown(tables.by_metric(summary, "rest")).splitlines()
     mean = f"{found(summary, 'masked', 'all')['mean']:.2f} ["
@@ -413,13 +481,13 @@ def test_files_appear_whole_or_not_at_all(tmp_path, monkeypatch) -> None:
         raise OSError("no space left")
 
     monkeypatch.setattr("pathlib.Path.write_bytes", full_disk)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(DdspZooError, match="no space"):
         tables.write_csv(made_rows(), path)
     assert path.read_text() == whole and [p.name for p in path.parent.iterdir()] == ["rows.csv"]
 
 
 def test_table_by_source_holds_each_mean_and_spread() -> None:
-    summary = tables.summarise(made_rows())
+    summary = summarise(made_rows())
     header, masked, irm = tables.by_source(summary, order=["b", "rest", "a", "c"])
     assert header == ["system", "all", "b", "rest", "a"]
     assert masked == ["masked"] + [f"{found(summary, 'masked', s)['mean']:.2f}" for s in header[1:]]
@@ -429,8 +497,8 @@ def test_table_by_source_holds_each_mean_and_spread() -> None:
 
 
 def test_sources_together_are_named_where_they_are_several() -> None:
-    assert tables.source_names(made_rows(sources=("bass", "rest"))) == ["bass", "rest"]
-    assert tables.source_names(made_rows(sources=("b", "a")), ["a", "b"]) == ["all", "a", "b"]
+    assert source_names(made_rows(sources=("bass", "rest"))) == ["bass", "rest"]
+    assert source_names(made_rows(sources=("b", "a")), ["a", "b"]) == ["all", "a", "b"]
 
 
 def colours_of(path: Any) -> set[tuple[int, ...]]:
@@ -441,7 +509,7 @@ def colours_of(path: Any) -> set[tuple[int, ...]]:
 
 
 def test_box_plot_shows_every_system(tmp_path) -> None:
-    figures.box_plot(made_rows(), "si_sdr_db", tmp_path / "box.png", "title")
+    figures.box_plot(made_rows(), SI_SDR, tmp_path / "box.png", "title")
     drawn = colours_of(tmp_path / "box.png")
     colour = {system: tuple(bytes.fromhex(code[1:])) for system, code in figures.COLOURS.items()}
     assert colour["masked"] in drawn and colour["irm"] in drawn and colour["synthesised"] not in drawn
@@ -473,12 +541,12 @@ def test_the_axis_ends_where_the_mixture_is_at_its_worst() -> None:
     assert not figures._beyond(box(-50), figures._edge({}, True), True)
 
 
-def test_a_box_plot_of_one_frame_or_of_nothing_is_a_picture(tmp_path) -> None:
+def test_a_box_plot_of_one_window_or_of_nothing_is_a_picture(tmp_path) -> None:
     from matplotlib.image import imread
 
     rows = made_rows(tracks=1, frames=1)
-    figures.box_plot(rows, "si_sdr_db", tmp_path / "one.png")
-    figures.box_plot([row | {"si_sdr_db": math.nan} for row in rows], "si_sdr_db", tmp_path / "none.png")
+    figures.box_plot(rows, SI_SDR, tmp_path / "one.png")
+    figures.box_plot([row | {"si_sdr_db": math.nan} for row in rows], SI_SDR, tmp_path / "none.png")
     sizes = {imread(tmp_path / name).shape[:2] for name in ("one.png", "none.png")}
     assert len(sizes) == 1 and min(sizes.pop()) > 200
 

@@ -136,8 +136,9 @@ def test_distances_are_zero_at_the_reference_and_finite_on_silence() -> None:
 
 def test_all_metrics_share_their_reference_among_systems() -> None:
     estimates, reference = noise(3, 2, 2000), noise(2, 2000, seed=1)
-    together = metrics.all_metrics(estimates, reference, 8000)
-    for system in range(3):
-        alone = metrics.all_metrics(estimates[system], reference, 8000)
-        for name, values in together.items():
-            torch.testing.assert_close(values[system], alone[name])
+    window = metrics.Window(reference, noise(2000, seed=2), 8000)
+    for metric in (*metrics.METRICS, *metrics.BAND_METRICS):
+        together = metric.function(estimates, window)
+        assert together.shape == (3, 2)
+        for system in range(3):
+            torch.testing.assert_close(together[system], metric.function(estimates[system], window))

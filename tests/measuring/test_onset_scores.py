@@ -13,14 +13,14 @@ from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.f0_csv import write_f0_csv
 from ddsp_zoo.measuring.onsets import (
     evaluate_onsets,
-    learned_detector,
     onset_counts,
-    onset_table,
     read_evidence,
     summarise_onsets,
     use_onsets,
 )
 from ddsp_zoo.pitch.onsets import DETECTORS
+from ddsp_zoo.reports.onsets import learned_detector
+from ddsp_zoo.reports.tables import onset_table
 
 RATE, HOP = 16000, 256
 DUO = ("low", "high")

@@ -10,9 +10,10 @@ from ddsp_zoo.corpora import StemDataModule, Track
 from ddsp_zoo.corpora.base import folder_tracks
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.f0_csv import write_f0_csv
-from ddsp_zoo.measuring.pitch import pitch_scores, pitch_table
+from ddsp_zoo.measuring.pitch import pitch_scores
 from ddsp_zoo.models import Umss
 from ddsp_zoo.reports import evaluation
+from ddsp_zoo.reports.tables import pitch_table
 
 NAMES = ("high", "low")
 TRUTH = np.array([[440.0] * 8 + [0.0] * 2, [220.0] * 10])

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.measuring.onsets import learned_detector
 from ddsp_zoo.pitch.onset_corruption import convolve, corrupted, muddied
 from ddsp_zoo.pitch.onset_head import OnsetHead, nearest_pitch, onset_targets
 from ddsp_zoo.pitch.onsets import Evidence, gate_onsets
+from ddsp_zoo.reports.onsets import learned_detector
 
 RATE, HOP, STRIDE = 16000, 64, 256
 DUO = {"sources": ("low", "high"), "width": 16, "apart": 0.0}

@@ -19,10 +19,19 @@ from ddsp_zoo.corpora import MusicDelta
 from ddsp_zoo.corpora.folder import StemFolder
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.measuring import band_rows, metrics
-from ddsp_zoo.measuring.protocol import LIMIT_DB, measure, silent_frames, sounding_frames
-from ddsp_zoo.measuring.tables import by_source, summarise, write_bytes
+from ddsp_zoo.measuring.metrics import (
+    IMPROVEMENT,
+    LEVEL_IN_SILENCE,
+    LIMIT_DB,
+    SDR_V4,
+    SI_SDR,
+    Metric,
+)
+from ddsp_zoo.measuring.summary import summarise
 from ddsp_zoo.measuring.whole_tracks import BothMasks, of_folder, of_model, read_piece
+from ddsp_zoo.measuring.windows import measure, silent_windows, sounding_windows
 from ddsp_zoo.reports import band_pages, bands, figures
+from ddsp_zoo.reports.tables import by_source, write_bytes
 from ddsp_zoo.separation.masks import apply_masks, soft_masks
 from ddsp_zoo.separation.stream import separate
 
@@ -204,7 +213,7 @@ def test_stems_from_elsewhere_are_measured_as_they_are(tmp_path: Path) -> None:
     assert mixture[1, "bass"]["si_sdr_db"] == pytest.approx(10 * np.log10(1 / 2), abs=0.01)
 
 
-def test_improvement_is_over_the_mixture_in_the_same_frame(tmp_path: Path) -> None:
+def test_improvement_is_over_the_mixture_in_the_same_window(tmp_path: Path) -> None:
     stems = write_track(tmp_path / "test/one")
     noise = np.random.default_rng(0).standard_normal(len(stems["bass"]))
     noise *= 0.1 * np.sqrt(np.mean(stems["bass"] ** 2) / np.mean(noise**2))
@@ -255,15 +264,15 @@ def test_both_masks_need_no_controls() -> None:
     assert both.given_controls(twice, twice.sources)["none"].shape == (2, 2, RATE // 64, 1)
 
 
-def test_silent_frames_are_those_in_which_others_play() -> None:
+def test_silent_windows_are_those_in_which_others_play() -> None:
     sources = torch.ones(1, 2, 50)
     sources[0, 0, 10:30] = 0
     sources[0, 1, 20:30] = 0
     sources[0, 1, 40:] = 1e-4
     batch = {"sources": sources, "mixture": sources.sum(1)}
-    assert [(frame, silent) for frame, _, silent in silent_frames(batch, 10)] == [(1, [0]), (4, [1])]
+    assert [(frame, silent) for frame, _, silent in silent_windows(batch, 10)] == [(1, [0]), (4, [1])]
     batch["mixture"] = batch["mixture"] * 0
-    assert list(silent_frames(batch, 10)) == []
+    assert list(silent_windows(batch, 10)) == []
 
 
 def test_systems_that_the_package_does_not_know_are_measured_in_their_order() -> None:
@@ -272,7 +281,8 @@ def test_systems_that_the_package_does_not_know_are_measured_in_their_order() ->
         (name, sources * gain) for name, gain in (("zebra", 1), ("ape", 2), ("mixture", 3), ("ape", 4))
     ]
     batch = {"sources": sources, "mixture": sources[:, 0]}
-    rows = measure(estimates, batch, ["bass"], 10, lambda e, r: {"level": e.mean(-1) / r.mean(-1)})
+    level = Metric("level", "", True, lambda estimate, x: estimate.mean(-1) / x.reference.mean(-1))
+    rows = measure(estimates, batch, ["bass"], 10, RATE, [level])
     assert [(row["system"], round(row["level"])) for row in rows] == 2 * [
         ("mixture", 3),
         ("zebra", 1),
@@ -280,7 +290,7 @@ def test_systems_that_the_package_does_not_know_are_measured_in_their_order() ->
     ]
 
 
-def test_sdr_v4_is_the_median_over_tracks_of_medians_over_frames() -> None:
+def test_sdr_v4_is_the_median_over_tracks_of_medians_over_windows() -> None:
     values = {"a": [1, 2, 30], "b": [5], "c": [9, 10, 11, 12, math.nan]}
     rows = [
         {
@@ -298,11 +308,13 @@ def test_sdr_v4_is_the_median_over_tracks_of_medians_over_frames() -> None:
     assert set(summary) == {"sdr_v4_db", "si_sdr_db"}
     assert summary["sdr_v4_db"]["median"] == 5 and summary["sdr_v4_db"]["count"] == 3
     assert summary["si_sdr_db"]["median"] == 9.5 and summary["si_sdr_db"]["source"] == "bass"
-    table = band_pages.instrument_table(band_pages.summarise(rows), "bass")
+    table = band_pages.instrument_table(
+        band_pages.summarise(rows), "bass", (SI_SDR, SDR_V4, LEVEL_IN_SILENCE)
+    )
     assert "| 5.00 |" in table and table.endswith("| - |")
 
 
-def test_snr_in_frames_is_musevals_sdr(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_snr_in_windows_is_musevals_sdr(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "musdb", ModuleType("musdb"))  # wants a program, and is not needed
     bss_eval = pytest.importorskip("museval.metrics", reason="museval is not installed").bss_eval
     generator = torch.Generator().manual_seed(0)
@@ -332,13 +344,13 @@ def test_columns_and_panels_of_all_sources_can_be_left_out(
     drawn: list[Any] = []
     monkeypatch.setattr(figures, "save", lambda figure, path: drawn.append(figure))
     for together in (True, False):
-        figures.box_plot(rows, "si_sdr_db", tmp_path / "x.png", together=together)
+        figures.box_plot(rows, SI_SDR, tmp_path / "x.png", together=together)
     assert [[axes.get_title() for axes in figure.axes] for figure in drawn] == [["all", *HERTZ], [*HERTZ]]
 
 
 def test_less_is_better_in_silence() -> None:
-    assert figures.axis_label("silence_leak_db").endswith("lower is better")
-    assert figures.axis_label("si_sdr_improvement_db").endswith("higher is better")
+    assert figures.axis_label(LEVEL_IN_SILENCE).endswith("lower is better")
+    assert figures.axis_label(IMPROVEMENT).endswith("higher is better")
 
 
 def test_a_stem_that_is_silent_where_it_should_be_is_limited(tmp_path: Path) -> None:
@@ -453,6 +465,6 @@ def test_a_source_beside_which_nothing_sounds_is_not_measured_where_there_is_a_r
     sources[0, 1, 10:20] = 10 ** (-31 / 20)
     sources[0, 1, 20:] = 0
     batch = {"sources": sources, "mixture": sources.sum(1)}
-    frames = [(frame, heard) for frame, _, heard in sounding_frames(batch, 10, contested=True)]
+    frames = [(frame, heard) for frame, _, heard in sounding_windows(batch, 10, contested=True)]
     assert frames == [(0, [0, 1]), (1, [1])]
-    assert [heard for _, _, heard in sounding_frames(batch, 10)] == [[0, 1], [0, 1], [0]]
+    assert [heard for _, _, heard in sounding_windows(batch, 10)] == [[0, 1], [0, 1], [0]]

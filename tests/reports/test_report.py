@@ -10,8 +10,8 @@ import pytest
 
 from ddsp_zoo.cli import main
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.measuring import tables
-from ddsp_zoo.reports import comparison, curves, figures
+from ddsp_zoo.measuring.summary import summarise
+from ddsp_zoo.reports import comparison, curves, figures, tables
 from ddsp_zoo.reports.report import report
 
 # SI-SDR of the baselines, the same for all models
@@ -116,7 +116,7 @@ def test_models_stand_side_by_side_in_their_colours_and_baselines_once(tmp_path:
     assert all(cell.endswith("]") for cell in found["irm"])
     spread = table(page, "Median, ")["bad: masked"][1]
     assert spread.startswith(f"{7 + median_offset():.2f} (") and spread.endswith(")")
-    assert "![SI-SDR (dB)](si_sdr_db.png)" in page and "frames of 2 tracks" in page
+    assert "![SI-SDR (dB)](si_sdr_db.png)" in page and "windows of 2 tracks" in page
     drawn = picture(tmp_path / "out" / "si_sdr_db.png")
     outputs = [rgb(shade) for hue in figures.HUES for shade in figures.tints(hue)]
     assert set(outputs[1:3] + outputs[4:6]) <= drawn and not drawn & set(outputs[6:])
@@ -141,7 +141,7 @@ def test_a_baseline_that_differs_comes_again(tmp_path: Path) -> None:
     assert baselines == ["noise", "mixture", "comb_mask", "comb_mask (estimated)", "irm"]
     means = {
         row["system"]: row["mean"]
-        for row in tables.summarise(rows)
+        for row in summarise(rows)
         if row["source"] == "high" and row["metric"] == "si_sdr_db"
     }
     assert means["comb_mask"] == pytest.approx(6) and means["comb_mask (estimated)"] == pytest.approx(4)
@@ -173,13 +173,13 @@ def test_other_sources_make_another_section(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change", [{"frames": 3}, {"seconds": 0.5}, {"seed": 1}, {"baselines": SHARED | {"mixture": -4.0}}]
 )
-def test_other_frames_of_the_same_data_are_refused(
+def test_other_windows_of_the_same_data_are_refused(
     change: dict[str, Any], tmp_path: Path, capsys: Capture
 ) -> None:
     save_evaluation(tmp_path / "one", "one", 9.0)
     save_evaluation(tmp_path / "two", "two", 9.0, **change)
     line = refusal(capsys, tmp_path / "one", tmp_path / "two", "--out", tmp_path / "out")
-    assert "different frames of Songs" in line and str(tmp_path / "two") in line
+    assert "different windows of Songs" in line and str(tmp_path / "two") in line
     assert not (tmp_path / "out").exists()
 
 

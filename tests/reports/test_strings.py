@@ -16,10 +16,20 @@ from ddsp_zoo.corpora.folder import StemFolder
 from ddsp_zoo.dsp.oscillator import harmonic_bank
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.measuring import baselines
-from ddsp_zoo.measuring.survey import correlation, example, level_errors, off_diagonal, survey
-from ddsp_zoo.measuring.tables import write_bytes
+from ddsp_zoo.measuring.metrics import SI_SDR
+from ddsp_zoo.measuring.protocol import evaluate
+from ddsp_zoo.measuring.survey import (
+    Example,
+    ExampleListener,
+    Survey,
+    SurveyListener,
+    correlation,
+    level_errors,
+    off_diagonal,
+)
 from ddsp_zoo.models.separator import Separator
-from ddsp_zoo.reports import figures, string_figures, strings
+from ddsp_zoo.reports import figures, string_figures, strings, survey_files
+from ddsp_zoo.reports.tables import write_bytes
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 from ddsp_zoo.synths.base import Synth
 from ddsp_zoo.synths.control import Control, ControlSet
@@ -96,6 +106,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> StemFolder:
     return StemFolder(root, batch_size=2)
 
 
+def listen(model: Guitar, data: StemFolder, seconds: float = 5.0) -> tuple[Survey, Example]:
+    """Survey and example of one evaluation."""
+    survey, example = SurveyListener(model), ExampleListener(model, seconds)
+    options = {"seeds": (0,), "parts": ("model",), "metrics": (SI_SDR,), "progress": False}
+    evaluate(model, data, listeners=(survey, example), **options)
+    return survey.survey(), example.example()
+
+
 # What is measured
 
 
@@ -153,7 +171,8 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is measured, in place of measuring it."""
     found: list[str] = []
     monkeypatch.setattr(strings, "run", lambda *arguments, name, parts, **options: found.append(name))
-    monkeypatch.setattr(strings, "_save_survey", lambda *arguments: None)
+    monkeypatch.setattr(ExampleListener, "example", lambda self: None)
+    monkeypatch.setattr(survey_files, "save", lambda *arguments: None)
     return found
 
 
@@ -200,14 +219,14 @@ def test_models_of_something_else_are_refused(data: StemFolder, tmp_path: Path) 
 
 def test_survey_of_a_string_at_half_its_level(tmp_path: Path) -> None:
     write_track(tmp_path / "test/one", NAMES[2:3], 0.2)
-    found = survey(Guitar(), StemFolder(tmp_path), progress=False)
+    found, _ = listen(Guitar(), StemFolder(tmp_path))
     assert {row["source"] for row in found.levels} == {"D3"} and len(found.levels) == 2
     overall, error = level_errors(found.levels, NAMES)
     assert overall == {"D3": pytest.approx(-6.02, abs=0.3)} and error == pytest.approx(6.02, abs=0.3)
     shape, still = found.between_sources["shape"], found.between_sources["tone_hz"]
     assert shape[0, 1] == pytest.approx(-1) and shape[1, 2] == pytest.approx(1) and np.isnan(still).all()
     assert list(found.between_controls) == list(NAMES) and found.between_controls["E2"].shape == (3, 3)
-    assert survey(Guitar(plain=True), StemFolder(tmp_path), progress=False).between_controls == {}
+    assert listen(Guitar(plain=True), StemFolder(tmp_path))[0].between_controls == {}
 
 
 def test_errors_of_level_do_not_cancel_within_a_string() -> None:
@@ -244,18 +263,52 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def test_example_is_the_start_of_the_first_file(data: StemFolder) -> None:
-    shown = example(Guitar(), data, seconds=1.0)
-    frames = RATE // HOP
+    _, shown = listen(Guitar(), data, seconds=1.5)
+    frames = int(1.5 * RATE) // HOP
     assert shown.track == "00_BN1_comp_hex" and shown.target.shape == shown.masked.shape == (6, frames * HOP)
     assert list(shown.controls) == ["shape", "tone_hz", "gain"] and shown.units["tone_hz"] == "Hz"
     assert shown.controls["shape"].shape == (6, frames, 8) and shown.pitch["onset"].sum() == 6
-    assert example(Guitar(), data, seconds=60.0).target.shape[-1] == int(2.1 * RATE) // HOP * HOP
+    assert listen(Guitar(), data, seconds=60.0)[1].target.shape[-1] == 2 * SEGMENT  # its whole excerpts
+
+
+def test_example_is_what_the_rows_were_made_from(data: StemFolder) -> None:
+    model = Guitar()
+    _, shown = listen(model, data, seconds=SEGMENT / RATE)
+    batch = next(iter(data.test_dataloader()))
+    torch.manual_seed(0)
+    with torch.no_grad():
+        rendered = model(*(batch[name][:1] for name in ("mixture", "f0_hz", "onset")))
+        masked = model.masked(batch["mixture"][:1], rendered, 2.0)
+    np.testing.assert_array_equal(shown.synthesised, rendered.sources[0].numpy())
+    np.testing.assert_array_equal(shown.masked, masked[0].numpy())
+    np.testing.assert_array_equal(shown.target, batch["sources"][0].numpy())
+
+
+def test_survey_and_example_come_back_from_their_files(data: StemFolder, tmp_path: Path) -> None:
+    found = listen(Guitar(), data)
+    survey_files.save(*found, tmp_path)
+    for one, again in zip(found, survey_files.read(tmp_path), strict=True):
+        for name, value in one._asdict().items():
+            other = getattr(again, name)
+            if isinstance(value, np.ndarray):
+                np.testing.assert_array_equal(value, other)
+            elif isinstance(value, dict) and name != "units":
+                assert list(value) == list(other)
+                for key in value:
+                    np.testing.assert_array_equal(value[key], other[key])
+            else:
+                assert value == other, name
+    file = tmp_path / "example.npz"
+    for content in (file.read_bytes()[:-100], b"", b"something else"):
+        file.write_bytes(content)
+        with pytest.raises(DdspZooError, match="damaged: delete it"):
+            survey_files.read(tmp_path)
 
 
 def test_controls_take_as_many_figures_as_they_need(
     data: StemFolder, tmp_path: Path, drawn: list[Any]
 ) -> None:
-    shown = example(Guitar(), data, seconds=0.5)
+    _, shown = listen(Guitar(), data, seconds=0.5)
     many = {f"gain_{number}": shown.controls["gain"] for number in range(3)} | shown.controls
     written = string_figures.draw_controls(shown._replace(controls=many), tmp_path)
     assert [path.name for path in written] == ["controls.png", "controls_2.png"]

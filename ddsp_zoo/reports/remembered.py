@@ -1,12 +1,11 @@
-"""What was measured before need not be measured again: models by name, and stamps of what a folder was made from."""
+"""Which models a report is about, and whether a folder holds what was measured of them before."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ddsp_zoo.corpora.base import Track
+from ddsp_zoo import zoo
 
 STAMP = "made_from.json"
 
@@ -17,13 +16,11 @@ def find_checkpoints(
     fits: Callable[[tuple[str, ...]], bool],
     reserved: Iterable[str] = (),
 ) -> dict[str, Path]:
-    """Checkpoints by what to call them: released models by name, and folders or .ckpt files of one's own.
+    """Returns checkpoints by what to call them: released models by name, and folders or .ckpt files of one's own.
 
     With neither, all released models whose sources fit. Own ones are called by their folder, a .ckpt file of a training
     run by its run; "_2" and so on tell apart what would be called the same, or by a name that is reserved.
     """
-    from ddsp_zoo import zoo
-
     if not names and not paths:
         names = [name for name in zoo.list_models() if fits(tuple(zoo.info(name)["sources"]))]
     found = {name: zoo.find(name) for name in names}
@@ -42,28 +39,8 @@ def _unused(name: str, taken: set[str]) -> str:
 
 
 def is_made_from(folder: Path, stamp: dict[str, Any]) -> bool:
-    """Whether a folder holds what was measured of just this; the stamp is written after everything else."""
+    """Returns whether a folder holds what was measured of just this; the stamp is written after everything else."""
     try:
         return json.loads((folder / STAMP).read_text(encoding="utf-8")) == stamp
     except (OSError, ValueError):
         return False
-
-
-def digest_of_model(model: Any) -> str:
-    """Of class, settings and weights."""
-    settings = sorted((name, repr(value)) for name, value in dict(model.hparams).items())
-    digest = hashlib.sha256(repr((type(model).__name__, settings)).encode())
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def digest_of_tracks(tracks: Sequence[Track]) -> str:
-    """Of the names and contents of all files of tracks."""
-    digest = hashlib.sha256()
-    for track in tracks:
-        digest.update(track.name.encode())
-        for path in (*(x for paths in track.stems.values() for x in paths), track.pitch):
-            if path is not None and Path(path).is_file():
-                digest.update(Path(path).name.encode() + Path(path).read_bytes())
-    return digest.hexdigest()
