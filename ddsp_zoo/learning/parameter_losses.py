@@ -2,8 +2,8 @@
 
 A spectral loss compares two spectra bin by bin, so a sinusoid that is far from its place learns nothing about the way
 there. These distances tell the direction: `consistency` from the true frequencies, `spectral_transport` from the
-spectra alone. All are pure functions, safe on silence: finite values, finite gradients. Sources: Engel et al. 2020b (inverse
-synthesis) for `consistency` and the note parameters; Torres, Peeters and Richard 2024 for the transport.
+spectra alone. All are pure functions, safe on silence: finite values, finite gradients. Sources: Engel et al. 2020b
+(inverse synthesis) for `consistency` and the note parameters; Torres, Peeters and Richard 2024 for the transport.
 """
 
 import torch

@@ -80,7 +80,10 @@ class SurveyListener:
 
 
 class ExampleListener:
-    """Keeps the first seconds of the first file of an evaluation, as its excerpts come one after the other."""
+    """Keeps the first seconds of the first file of an evaluation: its excerpts one after the other.
+
+    Each excerpt was rendered by itself, so notes that go on from one to the next begin anew there.
+    """
 
     def __init__(self, model: Any, seconds: float = 5.0) -> None:
         self.model, self.frames = model, max(1, int(seconds * model.sample_rate) // model.hop_samples)

@@ -99,7 +99,7 @@ def correlations(surveys: Mapping[str, Survey]) -> list[str]:
     return [
         "## Controls of different strings",
         "Correlation coefficient of one control between two strings, over all pairs of strings; each is the mean over "
-        "excerpts. Near 1, strings are not controlled by themselves. " - ": the control does not move.",
+        "excerpts. Near 1, strings are not controlled by themselves. Without a number, the control does not move.",
         tables.render_markdown(cells),
     ]
 

@@ -36,7 +36,7 @@ def read(folder: Path) -> tuple[Survey, Example]:
     """Returns what `save` has written; `DdspZooError` where it is damaged."""
     try:
         return _read_survey(folder), _read_example(folder)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile) as error:
         raise DdspZooError(f"{folder} is damaged: delete it to have it measured anew.") from error
 
 
