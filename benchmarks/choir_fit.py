@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 import ddsp_zoo
-from ddsp_zoo.data import ChoralSingingDataset
+from ddsp_zoo.corpora import ChoralSingingDataset
 from ddsp_zoo.dsp.harmonic_ls import fit_windows, harmonic_least_squares
-from ddsp_zoo.evaluation.protocol import SILENCE_DB
-from ddsp_zoo.metrics import si_sdr
+from ddsp_zoo.measuring.metrics import si_sdr
+from ddsp_zoo.measuring.windows import SILENCE_DB
 from ddsp_zoo.models import Separator, Umss
 
 FLOOR_DB = -30.0
@@ -30,13 +30,16 @@ def estimates(model: Umss, batch: dict[str, Tensor], seed: int) -> Iterator[tupl
     rendered = model(mixture, f0_hz, onset, torch.Generator().manual_seed(0))
     prior, (short, long) = model.expected_partials(rendered), fit_windows(rate)
 
+    def masks_alone(left: Tensor) -> Tensor:
+        return Separator.masked_each(model, left, rendered, (model.mask_power,))[0]
+
     def one_way(windows: tuple[int, ...], refinements: int = 2) -> tuple[Tensor, Tensor]:
         fit = harmonic_least_squares(
             mixture, f0_hz, rate, hop, **prior, windows=windows, refinements=refinements
         )
-        return fit, fit + Separator.masked(model, mixture - fit.sum(1), rendered)
+        return fit, fit + masks_alone(mixture - fit.sum(1))
 
-    yield "masks alone", Separator.masked(model, mixture, rendered)
+    yield "masks alone", masks_alone(mixture)
     for window in (short, (short + long) // 2, long):
         yield f"a window of {1000 * window // rate} ms", one_way((window,))[1]
     for refinements in (0, 1, 2):

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from ddsp_zoo.dsp.oscillator import sinusoidal_bank
 from ddsp_zoo.dsp.scale import midi_to_hz
-from ddsp_zoo.losses import multi_scale_spectral_distance
-from ddsp_zoo.parameter_losses import consistency, line_transport, transport_distance
+from ddsp_zoo.learning.losses import multi_scale_spectral_distance
+from ddsp_zoo.learning.parameter_losses import consistency, line_transport, transport_distance
 
 RATE, HOP, FRAMES = 8000, 256, 12
 LOW, HIGH = 30.0, 100.0  # MIDI note numbers: 46 Hz to 2.6 kHz

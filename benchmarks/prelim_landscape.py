@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ddsp_zoo.losses import multi_scale_spectral_distance
+from ddsp_zoo.learning.losses import multi_scale_spectral_distance
 from ddsp_zoo.models.prelim import heard_decay
 from ddsp_zoo.synths.one_parameter_string import OneParameterString
 
@@ -21,14 +21,14 @@ DRAWS = 12
 GRID_HZ = torch.cat([torch.arange(500.0, 4000, 500), torch.arange(4000.0, 8001, 100)])
 
 
-def play(cutoff_hz: float, seed: int, faults: tuple[str, ...]) -> Tensor:
+def play(cutoff_hz: float, seed: int, quirks: tuple[str, ...]) -> Tensor:
     """Notes of different noise (DRAWS, T)."""
     pitch = torch.full((DRAWS, 1, FRAMES, 1), F0_HZ)
     onset = torch.zeros_like(pitch)
     onset[:, :, 0] = 1
     controls = {"cutoff_hz": torch.full_like(pitch, cutoff_hz), "f0_hz": pitch, "onset": onset}
     generator = torch.Generator().manual_seed(seed)
-    return OneParameterString(RATE, HOP, faults=faults).render(controls, generator).audio[:, 0]
+    return OneParameterString(RATE, HOP, quirks=quirks).render(controls, generator).audio[:, 0]
 
 
 def at_peak_one(notes: Tensor) -> Tensor:
@@ -36,20 +36,20 @@ def at_peak_one(notes: Tensor) -> Tensor:
     return notes / notes.abs().amax(-1, keepdim=True)
 
 
-def decay_distance(cutoff_hz: float, notes: Tensor, faults: tuple[str, ...]) -> Tensor:
+def decay_distance(cutoff_hz: float, notes: Tensor, quirks: tuple[str, ...]) -> Tensor:
     """What `StringResynthesis` minimises, of each note."""
     f0_hz = torch.full((len(notes),), F0_HZ)
     heard, weight = heard_decay(notes, f0_hz, RATE, HOP)
-    string = OneParameterString(RATE, HOP, faults=faults)
+    string = OneParameterString(RATE, HOP, quirks=quirks)
     played = string.decay_rates(torch.full_like(f0_hz, cutoff_hz), f0_hz)
     return (weight * (played / heard.clamp(min=1e-6)).log().abs()).sum(1) / weight.sum(1)
 
 
-def landscapes(faults: tuple[str, ...]) -> Iterator[tuple[str, Tensor]]:
+def landscapes(quirks: tuple[str, ...]) -> Iterator[tuple[str, Tensor]]:
     """Pairs of a name and distances (grid, pairs of notes)."""
-    true = play(TRUE_HZ, 0, faults)
-    same = [play(float(hz), 0, faults) for hz in GRID_HZ]
-    other = [play(float(hz), 1, faults) for hz in GRID_HZ]
+    true = play(TRUE_HZ, 0, quirks)
+    same = [play(float(hz), 0, quirks) for hz in GRID_HZ]
+    other = [play(float(hz), 1, quirks) for hz in GRID_HZ]
     distance = multi_scale_spectral_distance
     yield "same noise, same level", torch.stack([distance(x, true) for x in same])
     yield "same noise, notes at peak 1", torch.stack([distance(x, at_peak_one(true)) for x in same])
@@ -57,7 +57,7 @@ def landscapes(faults: tuple[str, ...]) -> Iterator[tuple[str, Tensor]]:
     yield "one noise against another", pairs.flatten(1)
     yield "one fixed noise against many", pairs.mean(1)
     yield "many against many", pairs.mean((1, 2))[:, None]
-    yield "decay rates, any noise", torch.stack([decay_distance(float(hz), true, faults) for hz in GRID_HZ])
+    yield "decay rates, any noise", torch.stack([decay_distance(float(hz), true, quirks) for hz in GRID_HZ])
 
 
 def draw(results: dict[str, dict[str, Tensor]], path: Path) -> None:
@@ -80,8 +80,8 @@ def draw(results: dict[str, dict[str, Tensor]], path: Path) -> None:
 
 def main() -> None:
     results: dict[str, dict[str, Tensor]] = {}
-    for string, faults in (("in tune", ()), ("out of tune, as published", ("tuning",))):
-        results[string] = dict(landscapes(faults))
+    for string, quirks in (("in tune", ()), ("out of tune, as published", ("tuning",))):
+        results[string] = dict(landscapes(quirks))
         for name, values in results[string].items():
             low, middle, high = GRID_HZ[values.argmin(0)].quantile(torch.tensor([0.1, 0.5, 0.9])).tolist()
             best = float(GRID_HZ[values.mean(1).argmin()])

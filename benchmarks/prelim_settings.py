@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from ddsp_zoo.training import run_trainer
+from ddsp_zoo.training.cli import run_trainer
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 NUMBERS = (1, 9, 8, 4, 6, 5, 7, 10)
@@ -27,9 +27,15 @@ def arguments(form: str, number: int) -> list[str]:
     recipe = yaml.safe_load(published.read_text(encoding="utf-8"))
     model, data = (recipe[part]["init_args"] for part in ("model", "data"))
     return [
-        "--config", str(RECIPES / "prelim.yaml"), "--model.learning_rate", str(model["learning_rate"]),
-        "--model.excitation", model["excitation"], "--data.excitation", data["excitation"],
-    ]  # fmt: skip
+        "--config",
+        str(RECIPES / "prelim.yaml"),
+        "--model.learning_rate",
+        str(model["learning_rate"]),
+        "--model.excitation",
+        model["excitation"],
+        "--data.excitation",
+        data["excitation"],
+    ]
 
 
 def curve(out: Path, form: str, number: int) -> list[tuple[int, float]]:
@@ -37,11 +43,26 @@ def curve(out: Path, form: str, number: int) -> list[tuple[int, float]]:
     name = f"{form}_{number}"
     done = out / f"{name}.csv"
     if not done.exists():
-        run_trainer([
-            "fit", *arguments(form, number), "--name", name, "--runs", str(out), "--media_every", "1000000",
-            "--trainer.enable_checkpointing", "false", "--trainer.enable_progress_bar", "false",
-            "--trainer.enable_model_summary", "false", "--trainer.accelerator", "cpu",
-        ])  # fmt: skip
+        run_trainer(
+            [
+                "fit",
+                *arguments(form, number),
+                "--name",
+                name,
+                "--runs",
+                str(out),
+                "--media_every",
+                "1000000",
+                "--trainer.enable_checkpointing",
+                "false",
+                "--trainer.enable_progress_bar",
+                "false",
+                "--trainer.enable_model_summary",
+                "false",
+                "--trainer.accelerator",
+                "cpu",
+            ]
+        )
         max((out / name).rglob("metrics.csv")).replace(done)
     with open(done, encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["validation/cutoff_hz"]]

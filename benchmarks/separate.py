@@ -56,10 +56,10 @@ def size(name: str, checkpoint: str | None) -> Size:
 
         held = htdemucs.fetch().stat().st_size
         return Size(held // 4, held)
-    from ddsp_zoo import hub
+    from ddsp_zoo import zoo
 
-    model = hub.load(name, checkpoint=checkpoint)
-    folder = Path(checkpoint) if checkpoint else hub.find(name)
+    model = zoo.load(name, checkpoint=checkpoint)
+    folder = Path(checkpoint) if checkpoint else zoo.find(name)
     files = [folder] if folder.is_file() else folder.glob("*.safetensors")
     return Size(sum(x.numel() for x in model.parameters()), sum(file.stat().st_size for file in files))
 
@@ -109,9 +109,13 @@ def main() -> None:
             taken, peak = run(command(name, options.checkpoint, path, out, options.threads), options.threads)
             pace = taken / options.minutes
             cells = (
-                name, f"{found.weights / 1e6:.1f}", f"{found.file_bytes / 1e6:.1f}", f"{pace:.1f}", f"{60 / pace:.1f}",
+                name,
+                f"{found.weights / 1e6:.1f}",
+                f"{found.file_bytes / 1e6:.1f}",
+                f"{pace:.1f}",
+                f"{60 / pace:.1f}",
                 f"{peak:.0f}",
-            )  # fmt: skip
+            )
             print("| " + " | ".join(cells) + " |", flush=True)
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ddsp_zoo.dsp.stft import stft
-from ddsp_zoo.losses import FFT_SIZES
+from ddsp_zoo.learning.losses import FFT_SIZES
 from ddsp_zoo.models import KarplusStrongStrings, Umss
 
 HOP = 256

@@ -3,13 +3,18 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ddsp_zoo.hub import list_models, load
-    from ddsp_zoo.separation import Separation, separate
+    from ddsp_zoo.separation.stream import Separation, separate
+    from ddsp_zoo.zoo import list_models, load
 
 __version__ = "0.1.0"
 __all__ = ["Separation", "list_models", "load", "separate"]
 
-_HOMES = {"load": "hub", "list_models": "hub", "separate": "separation", "Separation": "separation"}
+_HOMES = {
+    "load": "zoo",
+    "list_models": "zoo",
+    "separate": "separation.stream",
+    "Separation": "separation.stream",
+}
 
 
 def __getattr__(name: str) -> Any:

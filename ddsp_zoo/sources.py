@@ -1,6 +1,13 @@
-"""Names of sources that more than one part of the package knows."""
+"""Names of sources and splits that more than one part of the package knows."""
+
+from typing import Literal
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 REST = "rest"  # all that the other sources of a model do not cover; modelled for the masks, never given out
+
+BAND = ("bass", "drums", "guitar", "other")  # what models of bands may separate beside the rest
 
 QUARTET = ("soprano", "alto", "tenor", "bass")  # of a choir, high to low
 

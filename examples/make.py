@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from ddsp_zoo.data import rendered_choir
-from ddsp_zoo.data.rendered_band import RenderedBand
-from ddsp_zoo.data.rendered_strings import PITCH_HOP_SECONDS, RATE, perform
-from ddsp_zoo.export.controls import write_f0_csv
+from ddsp_zoo.corpora.rendered import choir as rendered_choir
+from ddsp_zoo.corpora.rendered.band import RenderedBand
+from ddsp_zoo.corpora.rendered.strings import PITCH_HOP_SECONDS, RATE, perform
+from ddsp_zoo.files.f0_csv import write_f0_csv
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 
 HERE = Path(__file__).parent

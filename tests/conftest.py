@@ -16,9 +16,12 @@ torch.set_num_threads(min(2, torch.get_num_threads()))
 def strings_model() -> SimpleNamespace:
     """What data and pitch ask of a model of six strings: one-second segments, 16-ms frames at 16 kHz."""
     return SimpleNamespace(
-        sources=tuple(GUITAR_STRINGS_HZ), sample_rate=16000, hop_samples=256, segment_samples=16128,
+        sources=tuple(GUITAR_STRINGS_HZ),
+        sample_rate=16000,
+        hop_samples=256,
+        segment_samples=16128,
         needs_pitch=True,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from torch import Tensor
 from ddsp_zoo import models
 from ddsp_zoo.models import Rendered, Separator
 from ddsp_zoo.pitch.track import PitchTrack, onsets_from_f0
-from ddsp_zoo.separation import Separation
+from ddsp_zoo.separation.stream import Separation
 
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
 RECIPES = {

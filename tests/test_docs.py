@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ddsp_zoo.cli import main
-from ddsp_zoo.commands import COMMANDS
+from ddsp_zoo.cli import COMMANDS, main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -8,9 +8,9 @@ import pytest
 import torch
 import yaml
 
-from ddsp_zoo.data import make
+from ddsp_zoo.corpora import make
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.training import run_trainer
+from ddsp_zoo.training.cli import run_trainer
 
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
 MODELS = sorted(FOLDER.glob("*.yaml"))
@@ -35,10 +35,19 @@ def test_recipe_trains_two_steps(recipe: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("DDSP_ZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("WANDB_MODE", "disabled")
     try:
-        run_trainer([
-            "fit", "--config", str(recipe), "--config", str(smoke_of(recipe)), "--runs", str(tmp_path),
-            "--trainer.accelerator", "cpu",
-        ])  # fmt: skip
+        run_trainer(
+            [
+                "fit",
+                "--config",
+                str(recipe),
+                "--config",
+                str(smoke_of(recipe)),
+                "--runs",
+                str(tmp_path),
+                "--trainer.accelerator",
+                "cpu",
+            ]
+        )
     except DdspZooError as error:  # which published ranges allow, even so early
         assert recipe in PUBLISHED and "diverged" in str(error)
         return
@@ -55,9 +64,15 @@ def test_recipe_without_anything_to_train_says_so(
     monkeypatch.setenv("DDSP_ZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("WANDB_MODE", "disabled")
     options = [
-        "--config", str(recipe), "--config", str(smoke_of(recipe)), "--runs", str(tmp_path),
-        "--trainer.accelerator", "cpu",
-    ]  # fmt: skip
+        "--config",
+        str(recipe),
+        "--config",
+        str(smoke_of(recipe)),
+        "--runs",
+        str(tmp_path),
+        "--trainer.accelerator",
+        "cpu",
+    ]
     with pytest.raises(DdspZooError, match="nothing to train.*validate"):
         run_trainer(["fit", *options])
     run_trainer(["validate", *options])
@@ -67,10 +82,20 @@ def test_published_recipes_train_two_voices_too(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("DDSP_ZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("WANDB_MODE", "disabled")
     options = re.findall(r"Two voices: add `(.*?)`", (FOLDER / "sv_s.yaml").read_text())[0].split()
-    run_trainer([
-        "fit", "--config", str(FOLDER / "sv_s.yaml"), "--config", str(FOLDER / "smoke/sv_s.yaml"), *options,
-        "--runs", str(tmp_path), "--trainer.accelerator", "cpu",
-    ])  # fmt: skip
+    run_trainer(
+        [
+            "fit",
+            "--config",
+            str(FOLDER / "sv_s.yaml"),
+            "--config",
+            str(FOLDER / "smoke/sv_s.yaml"),
+            *options,
+            "--runs",
+            str(tmp_path),
+            "--trainer.accelerator",
+            "cpu",
+        ]
+    )
     last = torch.load(tmp_path / "sv_s/checkpoints/last.ckpt", weights_only=True)
     assert last["global_step"] == 2 and last["hyper_parameters"]["sources"] == ["high", "low"]
 
@@ -98,7 +123,7 @@ def test_a_small_recipe_takes_as_much_of_the_real_singers_as_it_says(capsys: pyt
         with pytest.raises(SystemExit):
             run_trainer([*arguments, "--print_config"])
         data = yaml.safe_load(capsys.readouterr().out)["data"]
-        assert data["class_path"] == "ddsp_zoo.data.ChoralSingingDataset"
+        assert data["class_path"] == "ddsp_zoo.corpora.ChoralSingingDataset"
         assert data["init_args"]["train_tracks"] == tracks
 
 
@@ -121,10 +146,13 @@ def test_recipe_is_short_and_every_value_is_explained(recipe: Path) -> None:
     lines = recipe.read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 40 and max(map(len, lines)) <= 120 and lines[0].startswith("# ")
     unexplained = [
-        line for above, line in zip(lines, lines[1:], strict=False)
-        if re.match(r"\s*\w+: *[^ #]", line) and "class_path:" not in line
-        and "#" not in line and not above.strip().startswith("#")
-    ]  # fmt: skip
+        line
+        for above, line in zip(lines, lines[1:], strict=False)
+        if re.match(r"\s*\w+: *[^ #]", line)
+        and "class_path:" not in line
+        and "#" not in line
+        and not above.strip().startswith("#")
+    ]
     assert unexplained == []
 
 

@@ -6,14 +6,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddsp_zoo import hub
+from ddsp_zoo import zoo
 from ddsp_zoo.models import AstDdsp, Rendered
 
 RATE, HOP = 8000, 128
 SMALL = {
-    "sources": ["bass", "rest"], "segment_seconds": 0.512, "bands": 16, "widths": [4, 4, 8, 8], "width": 24, "depth": 1,
+    "sources": ["bass", "rest"],
+    "segment_seconds": 0.512,
+    "bands": 16,
+    "widths": [4, 4, 8, 8],
+    "width": 24,
+    "depth": 1,
     "heads": 1,
-}  # fmt: skip
+}
 
 
 def tiny_ast(**settings: object) -> AstDdsp:
@@ -25,7 +30,7 @@ def tiny_ast(**settings: object) -> AstDdsp:
 def save_tiny_ast(folder: Path) -> Path:
     """A checkpoint folder of `tiny_ast`."""
     config = {"class_path": "ddsp_zoo.models.AstDdsp", "init_args": dict(SMALL)}
-    hub.save_checkpoint(tiny_ast(), folder, config)
+    zoo.save_checkpoint(tiny_ast(), folder, config)
     return folder
 
 
@@ -58,9 +63,12 @@ class Mirror:
         return self
 
     def __call__(
-        self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None,
+        self,
+        audio: Tensor,
+        f0_hz: Tensor | None = None,
+        onset: Tensor | None = None,
         generator: torch.Generator | None = None,
-    ) -> Rendered:  # fmt: skip
+    ) -> Rendered:
         self.segments += list(audio)
         every = audio[:, None].expand(-1, len(self.sources), -1)
         heard = every.abs().unflatten(-1, (-1, HOP)).amax(-1, keepdim=True)

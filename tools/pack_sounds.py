@@ -1,6 +1,7 @@
 """Packs sounds, scores and singing for `train_on_gpu.py` into a folder of some 50 MB.
 
-    python tools/pack_sounds.py FOLDER --midi midi/freedoom --drum-midi midi/groove --bass-notes DIR ... --guitar-notes ...
+    python tools/pack_sounds.py FOLDER --midi midi/freedoom --drum-midi midi/groove \\
+        --bass-notes FOLDER ... --guitar-notes FOLDER ... --singing FOLDER --songs FOLDER
 
 needs fluidsynth and the soundfonts and kits that are named below (Debian: fluid-soundfont-gm, avldrums.lv2-soundfont,
 musescore-general-soundfont, csound-soundfont, hydrogen-drumkits). Those of validation and test in
@@ -14,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from ddsp_zoo.data.band_banks import Source
-from ddsp_zoo.data.band_renderer import read_piece
-from ddsp_zoo.data.band_scores import midi_files, split_of
-from ddsp_zoo.data.packed_sounds import BLOCK, Wanted, pack, pack_pieces
-from ddsp_zoo.data.soundfonts import DRUM_BANK
+from ddsp_zoo.music.band.banks import Source
+from ddsp_zoo.music.band.packed_sounds import BLOCK, Wanted, pack, pack_pieces
+from ddsp_zoo.music.band.renderer import read_piece
+from ddsp_zoo.music.band.scores import midi_files, split_of
+from ddsp_zoo.music.soundfonts import DRUM_BANK
 
 SF2, SF3 = Path("/usr/share/sounds/sf2"), Path("/usr/share/sounds/sf3")
 FLUID, GENERAL, CSOUND = SF2 / "FluidR3_GM.sf2", SF3 / "MuseScore_General_Full.sf3", SF2 / "sf_GMbank.sf2"
@@ -28,7 +29,12 @@ OTHERS = {
     GENERAL: (0, 2, 4, 5, 16, 17, 18, 22, 40, 48, 53, 57, 60, 61, 65, 68, 71, 73, 81, 84, 87, 95),
     CSOUND: (0, 4, 16, 48, 61, 65, 81, 89),
 }
-GM_KITS = {FLUID: (0, 16, 24, 25, 32), GENERAL: (0, 8, 16, 40), CSOUND: (0, 16), SF2 / "Black_Pearl_4_LV2.sf2": (0,)}
+GM_KITS = {
+    FLUID: (0, 16, 24, 25, 32),
+    GENERAL: (0, 8, 16, 40),
+    CSOUND: (0, 16),
+    SF2 / "Black_Pearl_4_LV2.sf2": (0,),
+}
 KITS = Path("/usr/share/hydrogen/data/drumkits")
 HYDROGEN = (
     "Audiophob", "ElectricEmpireKit", "ForzeeStereo", "HardElectro1", "Millo-Drums_v.1", "Millo_MultiLayered2",
@@ -37,7 +43,7 @@ HYDROGEN = (
 
 
 def wanted_sounds(bass_notes: list[str], guitar_notes: list[str]) -> list[Wanted]:
-    """Everything that is packed."""
+    """Returns everything that is packed."""
     found = []
     for font in (FLUID, GENERAL, CSOUND):
         velocities = (0.6, 0.92) if font != CSOUND else (0.85,)
@@ -53,14 +59,14 @@ def wanted_sounds(bass_notes: list[str], guitar_notes: list[str]) -> list[Wanted
 
 
 def pack_scores(folder: Path, midi: str, drum_midi: str) -> None:
-    """The training split's pieces and performances, already read."""
+    """Packs the pieces and performances of the training split, already read."""
     for name, where in (("pieces", midi), ("performances", drum_midi)):
         train = [read_piece(path) for path in midi_files(where) if split_of(path) == "train"]
         pack_pieces(train, folder / f"{name}.xz")
 
 
 def write_ogg(path: Path, audio: np.ndarray, rate: int, quality: float) -> None:
-    """Mono audio as Ogg Vorbis, block by block."""
+    """Writes mono audio as Ogg Vorbis, block by block."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with sf.SoundFile(path, "w", rate, 1, "VORBIS", format="OGG", compression_level=1 - quality) as file:
         for first in range(0, len(audio), BLOCK):
@@ -68,14 +74,16 @@ def write_ogg(path: Path, audio: np.ndarray, rate: int, quality: float) -> None:
 
 
 def pack_singing(folder: Path, recordings: str, most_seconds: float) -> None:
-    """The first seconds of each recording of singing."""
+    """Packs the first seconds of each recording of singing."""
     for path in sorted(Path(recordings).glob("*.flac")):
         audio, rate = sf.read(path, stop=round(most_seconds * 48000), always_2d=True)
-        write_ogg(folder / "singing" / f"{path.stem}.ogg", audio.mean(1)[: round(most_seconds * rate)], rate, 0.1)
+        write_ogg(
+            folder / "singing" / f"{path.stem}.ogg", audio.mean(1)[: round(most_seconds * rate)], rate, 0.1
+        )
 
 
 def pack_songs(folder: Path, songs: str, held_out: list[str], seconds: float) -> None:
-    """Guitars of songs of the game Frets on Fire for training, whole songs of those held out for validation."""
+    """Packs the guitars of songs of the game Frets on Fire for training, and whole songs held out for validation."""
     for path in sorted(Path(songs).rglob("guitar.ogg")):
         name = path.parent.name.replace(" ", "_")
         tracks = {part: sf.read(path.with_name(f"{part}.ogg"), always_2d=True) for part in ("guitar", "song")}
@@ -94,7 +102,9 @@ def _pack(job: tuple[Wanted, Path, int, float]) -> tuple[str, float]:
 
 def main() -> None:
     """Reads the arguments and packs."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--midi", required=True)
     parser.add_argument("--drum-midi", required=True)

@@ -14,10 +14,13 @@ from typing import Any
 
 import yaml
 
-from ddsp_zoo import evaluation, hub, models
-from ddsp_zoo.data import make
-from ddsp_zoo.evaluation.pitch import pitch_table
-from ddsp_zoo.evaluation.tables import by_metric, by_source, render_markdown
+from ddsp_zoo import zoo
+from ddsp_zoo.corpora import make
+from ddsp_zoo.models import Separator
+from ddsp_zoo.reports import evaluation
+from ddsp_zoo.reports.tables import by_metric, by_source, pitch_table, render_markdown
+from ddsp_zoo.settings.build import build
+from ddsp_zoo.zoo.checkpoint import config_of
 
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 HEADING = "## Measured"
@@ -41,28 +44,25 @@ def main() -> None:
         write(folder, measure(options.name, options.data, options.root, Path(options.tables)))
     if options.measured:
         write(folder, json.loads((Path(options.measured) / "summary.json").read_text(encoding="utf-8")))
-    hub.refresh_manifest(CHECKPOINTS)
+    zoo.refresh_manifest(CHECKPOINTS)
 
 
 def save(name: str, run: str, tracker: str | None = None) -> None:
     """Weights and settings into the folder of a model."""
     if run.endswith(".yaml"):
         section = yaml.safe_load(Path(run).read_text(encoding="utf-8"))["model"]
-        model = getattr(models, section["class_path"].rpartition(".")[2])(**section["init_args"])
+        model = build(section, Separator)
     else:
-        model = hub.load(name, checkpoint=run)
+        model = zoo.load(name, checkpoint=run)
     if tracker:
-        model = with_tracker(model, hub.load(name, checkpoint=tracker))
-    class_path = f"ddsp_zoo.models.{type(model).__name__}"
-    hub.save_checkpoint(
-        model, CHECKPOINTS / name, {"class_path": class_path, "init_args": dict(model.hparams)}
-    )
+        model = with_tracker(model, zoo.load(name, checkpoint=tracker))
+    zoo.save_checkpoint(model, CHECKPOINTS / name)
 
 
 def measure(name: str, data: str, root: str | None, tables: Path) -> dict[str, Any]:
     """What a model reaches on the test split, with the weights as they are on disk."""
     corpus = make(data, **({"root": root} if root else {}))
-    released = hub.load(name, checkpoint=CHECKPOINTS / name)
+    released = zoo.load(name, checkpoint=CHECKPOINTS / name)
     summary = evaluation.run(released, corpus, tables / name, name=name)
     if released.tracker is not None:
         where = tables / f"{name}_mixture"
@@ -78,7 +78,7 @@ def write(folder: Path, summary: dict[str, Any]) -> None:
 
 def with_tracker(model: Any, tracker: Any) -> Any:
     """The same model with a tracker in it."""
-    whole = type(model)(**dict(model.hparams) | {"tracks_pitch": True})
+    whole = build(config_of(model), Separator, tracks_pitch=True)
     weights = model.state_dict() | {f"tracker.{key}": value for key, value in tracker.state_dict().items()}
     whole.load_state_dict(weights)
     return whole
@@ -105,7 +105,7 @@ def _tables(summary: dict[str, Any]) -> str:
     spread = ", in brackets the 95 % interval over tracks" if protocol["tracks"] > 1 else ""
     seeds = f", noise with {len(protocol['seeds'])} seeds" if len(protocol["seeds"]) > 1 else ""
     return (
-        f"Mean over {protocol['frame_seconds']:g}-s frames of {tracks} of "
+        f"Mean over {protocol['frame_seconds']:g}-s windows of {tracks} of "
         f"{protocol['data']}{seeds}{spread}; sources together, the rest left "
         f"out. `metrics.json` has every source.\n\n{render_markdown(by_metric(summary['results']))}\n\n"
         "The mean SI-SDR (dB) of each source:\n\n"

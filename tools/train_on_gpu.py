@@ -20,58 +20,22 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from ddsp_zoo.data.band_farm import finished, packed_band, render_farm, unpack_all
-from ddsp_zoo.data.stem_pool import Mixing, StemPool, mixtures
 from ddsp_zoo.models import AstDdsp
-
-QUIET = 1e-3  # of a frame's mixture energy: stems below are not measured
+from ddsp_zoo.music.band.farm import finished, packed_band, render_farm, unpack_all
+from ddsp_zoo.training.held_out import held_out, lone_guitars, measure
+from ddsp_zoo.training.stem_pool import Mixing, StemPool, mixtures
 
 
 def read_settings(recipe: Path, smoke: bool) -> dict[str, Any]:
-    """The model's settings of a recipe; small ones where it is only to be seen to work."""
+    """Reads the model's settings from a recipe; returns small ones where it is only to be seen to work."""
     settings = dict(yaml.safe_load(recipe.read_text())["model"]["init_args"])
     if smoke:
         settings |= {"widths": [4, 4, 8, 8], "width": 16, "depth": 2, "heads": 2, "bands": 64}
     return settings
-
-
-# ---- audio
-
-
-def lone_guitars(folder: Path, samples: int, sample_rate: int) -> np.ndarray | None:
-    """Recordings of guitars alone (n, samples), cut into pieces as long as a track."""
-    import soundfile as sf
-    import soxr
-
-    pieces = []
-    for path in sorted(folder.glob("*.ogg")):
-        audio, rate = sf.read(path, dtype="float32")
-        audio = soxr.resample(audio, rate, sample_rate)
-        audio = np.rint(audio / max(np.abs(audio).max(), 1e-3) * 16000).astype(np.int16)
-        whole = np.resize(audio, -(-len(audio) // samples) * samples)  # the last piece goes on with the beginning
-        pieces += list(whole.reshape(-1, samples))
-    return np.stack(pieces) if pieces else None
-
-
-def held_out(folder: Path, sample_rate: int) -> dict[str, list[tuple[np.ndarray, list[str]]]]:
-    """Excerpts for validation by kind: stems (S, T) and their names; ``songs`` hold guitar and all else."""
-    import soundfile as sf
-    import soxr
-
-    found: dict[str, list[tuple[np.ndarray, list[str]]]] = {}
-    for kind in ("validation", "songs"):
-        for track in sorted((folder / kind).glob("*")):
-            files = sorted(track.glob("*.ogg"))
-            audio = [soxr.resample(*sf.read(file, dtype="float32"), sample_rate) for file in files]
-            length = min(map(len, audio))
-            names = [{"song": "rest", "other": "rest"}.get(file.stem, file.stem) for file in files]
-            found.setdefault(kind, []).append((np.stack([a[:length] for a in audio]), names))
-    return found
 
 
 def keep_filling(pool: StemPool, folder: Path, stop: threading.Event) -> None:
@@ -87,11 +51,8 @@ def keep_filling(pool: StemPool, folder: Path, stop: threading.Event) -> None:
         time.sleep(0.2)
 
 
-# ---- learning
-
-
 def loss_parts(model: AstDdsp, mixture: torch.Tensor, stems: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The model's own losses of mixtures (B, T) and stems (B, S, T)."""
+    """Returns the model's own losses of mixtures (B, T) and stems (B, S, T)."""
     level = mixture.abs().amax(-1)[:, None].clamp(min=1e-4)
     mixture, targets = mixture / level, stems / level[:, None]
     with torch.autocast(mixture.device.type, torch.bfloat16, enabled=mixture.is_cuda):
@@ -100,7 +61,7 @@ def loss_parts(model: AstDdsp, mixture: torch.Tensor, stems: torch.Tensor) -> di
 
 
 def parameter_groups(model: AstDdsp, decay: float) -> list[dict[str, Any]]:
-    """Matrices and filters decay, all else does not."""
+    """Splits the weights: matrices and filters decay, all others do not."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     return [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
@@ -109,7 +70,7 @@ def parameter_groups(model: AstDdsp, decay: float) -> list[dict[str, Any]]:
 
 
 class Average:
-    """A running average of a model's weights, which warms up."""
+    """Keeps a running average of a model's weights, shorter at first."""
 
     def __init__(self, model: AstDdsp, decay: float) -> None:
         self.model, self.decay, self.steps = deepcopy(model).eval(), decay, 0
@@ -117,54 +78,14 @@ class Average:
 
     @torch.no_grad()
     def update(self, model: AstDdsp) -> None:
-        """Takes the present weights in."""
+        """Adds the present weights."""
         self.steps += 1
         weight = 1 - min(self.decay, self.steps / (10 + self.steps))
         torch._foreach_lerp_(self.own, [p.detach() for p in model.parameters()], weight)
 
 
-@torch.inference_mode()
-def measure(model: AstDdsp, excerpts: list[tuple[np.ndarray, list[str]]]) -> dict[str, float]:
-    """Mean SI-SDR of masked stems in dB over 1-s frames, and the mixture's (``<stem>_mixture``)."""
-    values: dict[str, list[float]] = {}
-    length = model.segment_samples
-    for stems, names in excerpts:
-        stems = torch.from_numpy(stems).to(model.device)
-        for first in range(0, stems.shape[1] - length + 1, length):
-            part = stems[:, first : first + length]
-            mixture = part.sum(0, keepdim=True)
-            controls = model.predict_controls(mixture)
-            spectra = model.synth.power_spectra(controls, None, model.mask_fft)
-            estimates = masked(model, mixture, spectra)
-            for name, true in zip(names, part):
-                if name not in model.targets:
-                    continue
-                estimate = estimates[model.sources.index(name)]
-                for key, audio in ((name, estimate), (f"{name}_mixture", mixture[0])):
-                    values.setdefault(key, []).extend(si_sdr(audio, true, mixture[0], model.sample_rate))
-    return {name: float(np.mean(found)) for name, found in values.items() if found}
-
-
-def masked(model: AstDdsp, mixture: torch.Tensor, spectra: torch.Tensor) -> torch.Tensor:
-    """The stems (S, T) that the expected spectra cut out of one mixture (1, T)."""
-    from ddsp_zoo.masking import apply_masks, spectral_shares
-
-    return apply_masks(mixture, spectral_shares(spectra, 2.0), model.mask_fft, model.hop_samples)[0]
-
-
-def si_sdr(estimate: torch.Tensor, true: torch.Tensor, mixture: torch.Tensor, frame: int) -> list[float]:
-    """Of each frame in which the stem and something else sound, dB."""
-    count = len(true) // frame
-    e, s, m = (x[: count * frame].view(count, frame) for x in (estimate, true, mixture))
-    scaled = s * ((e * s).sum(1) / s.square().sum(1).clamp(min=1e-9))[:, None]
-    ratio = 10 * (scaled.square().sum(1) / (e - scaled).square().sum(1).clamp(min=1e-9) + 1e-9).log10()
-    energy, others = s.square().sum(1), (m - s).square().sum(1)
-    heard = torch.minimum(energy, others) > QUIET * m.square().sum(1).clamp(min=1e-6)
-    return ratio[heard].tolist()
-
-
 def save(model: AstDdsp, out: Path, summary: dict[str, Any]) -> None:
-    """Half-precision weights and what led to them."""
+    """Writes half-precision weights and what led to them."""
     out.mkdir(parents=True, exist_ok=True)
     weights = {name: value.half().contiguous().cpu() for name, value in model.state_dict().items()}
     save_file(weights, out / "weights.tmp")
@@ -173,7 +94,7 @@ def save(model: AstDdsp, out: Path, summary: dict[str, Any]) -> None:
 
 
 class Log:
-    """Rows of numbers at the terminal and in log.csv."""
+    """Prints rows of numbers and writes them to log.csv."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -205,7 +126,11 @@ def train(arguments: argparse.Namespace, model: AstDdsp, pool: StemPool, log: Lo
     model.train()
     while (passed := time.time() - began) < arguments.seconds and step < arguments.steps:
         share = passed / arguments.seconds
-        rate = arguments.rate * min(1, (step + 1) / arguments.warm_steps) * (0.5 + 0.5 * math.cos(math.pi * share))
+        rate = (
+            arguments.rate
+            * min(1, (step + 1) / arguments.warm_steps)
+            * (0.5 + 0.5 * math.cos(math.pi * share))
+        )
         for group in optimiser.param_groups:
             group["lr"] = rate
         mixture, stems = mixtures(pool, arguments.batch, model.segment_samples, mixing, generator)
@@ -261,7 +186,7 @@ def validate(model: AstDdsp, excerpts: dict, log: Log, step: int, began: float) 
 
 
 def summary(arguments: argparse.Namespace, step: int, pool: StemPool, began: float) -> dict[str, Any]:
-    """What was done so far."""
+    """Returns what was done so far."""
     hours = pool.added * pool.audio.shape[2] / pool.sample_rate / 3600
     device = torch.cuda.get_device_name() if pool.device.type == "cuda" else "cpu"
     settings = {name: str(value) for name, value in vars(arguments).items()}
@@ -283,14 +208,18 @@ def run_farm(arguments: argparse.Namespace, rate_hz: int) -> None:
     """Unpacks the sounds and renders."""
     torch.set_num_threads(1)
     unpack_all(arguments.sounds, arguments.work / "banks", arguments.workers)
-    band = packed_band(arguments.sounds, arguments.work / "banks", arguments.track_seconds, rate_hz, arguments.seed)
+    band = packed_band(
+        arguments.sounds, arguments.work / "banks", arguments.track_seconds, rate_hz, arguments.seed
+    )
     until = time.time() + arguments.render_seconds
     render_farm(band, arguments.work / "tracks", arguments.workers, until, 10**6)
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    """The arguments."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Reads the arguments."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--sounds", type=Path, required=True, help="folder of packed sounds")
     parser.add_argument("--out", type=Path, required=True)
@@ -336,7 +265,8 @@ def main(argv: list[str] | None = None) -> AstDdsp | None:
     model = AstDdsp(**settings)
     if arguments.start:
         model.load_state_dict({name: value.float() for name, value in load_file(arguments.start).items()})
-    model._check_finite = lambda values: None  # would wait for the GPU; the gradient's norm is looked at instead
+    # The model's own check would wait for the GPU; the gradient's norm is looked at instead.
+    model._check_finite = lambda values: None
     model = model.to(device, memory_format=torch.channels_last)
     samples = round(arguments.track_seconds * model.sample_rate)
     lone = lone_guitars(arguments.sounds / "guitars", samples, model.sample_rate)

@@ -37,25 +37,39 @@ def follow(start: Tensor, goal: Tensor, hop: int) -> Tensor:
     return torch.lerp(start[..., None], goal[..., None], weight).flatten(-2)
 
 
-def upsample_linear(frames: Tensor, hop: int, jump: Tensor | None = None) -> Tensor:
+def upsample_linear(frames: Tensor, hop: int, jump: Tensor | None = None, lookahead: bool = False) -> Tensor:
     """Interpolate frames linearly: (..., N) -> (..., N * hop); the last frame is held.
 
     ``jump`` (..., N), true where a frame starts something new (a note): the value before it is held up to
-    that frame and then jumps, so that a new note never begins with a glide from the old one.
+    that frame and then jumps, so that a new note never begins with a glide from the old one. With ``lookahead`` the
+    last frame is only the goal of the one before it: -> (..., (N - 1) * hop).
     """
-    return follow(*ramps(frames, hop, frames.shape[-1] * hop, jump), hop)
+    return follow(*ramps(frames, hop, (frames.shape[-1] - lookahead) * hop, jump), hop)
 
 
-def upsample_window(frames: Tensor, hop: int) -> Tensor:
+def upsample_window(frames: Tensor, hop: int, lookahead: bool = False) -> Tensor:
     """Interpolate frames by overlapping Hann windows of two hops: (..., N) -> (..., N * hop).
 
     The periodic Hann window of length 2*hop sums to one at hop spacing, so this is a raised-cosine crossfade
-    between neighbouring frames and a constant stays constant. Source: magenta/ddsp ``upsample_with_windows``.
+    between neighbouring frames and a constant stays constant. With ``lookahead`` the last frame is only the goal of
+    the one before it: -> (..., (N - 1) * hop). Source: magenta/ddsp ``upsample_with_windows``.
     """
-    following = torch.cat([frames[..., 1:], frames[..., -1:]], dim=-1)
+    start, goal = ramps(frames, hop, (frames.shape[-1] - lookahead) * hop)
     position = torch.arange(hop, device=frames.device, dtype=frames.dtype) / hop
     weight = 0.5 - 0.5 * torch.cos(torch.pi * position)
-    return torch.lerp(frames[..., None], following[..., None], weight).flatten(-2)
+    return torch.lerp(start[..., None], goal[..., None], weight).flatten(-2)
+
+
+def upsample_centred(frames: Tensor, hop: int) -> Tensor:
+    """Interpolate linearly frames that stand at the middle of their hop: (..., N) -> (..., N * hop).
+
+    The first half hop and the last one are held. A hop depends on the frames beside its own alone.
+    """
+    before = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
+    after = torch.cat([frames[..., 1:], frames[..., -1:]], dim=-1)
+    place = (torch.arange(hop, device=frames.device, dtype=frames.dtype) + 0.5) / hop - 0.5
+    other = torch.where(place < 0, before[..., None], after[..., None])
+    return torch.lerp(frames[..., None], other, place.abs()).flatten(-2)
 
 
 def overlap_add(frames: Tensor, hop: int) -> Tensor:
@@ -74,8 +88,32 @@ def overlap_add(frames: Tensor, hop: int) -> Tensor:
     return out.flatten(-2)
 
 
+def latest(marked: Tensor) -> Tensor:
+    """Returns the index of the last frame up to each frame that is above zero, -1 where there is none: (..., N)."""
+    frame = torch.arange(marked.shape[-1], device=marked.device).expand(marked.shape)
+    return torch.where(marked > 0, frame, -1).cummax(-1).values
+
+
+def frames_since(marked: Tensor, before: Tensor | None = None) -> Tensor:
+    """Returns how many frames ago the last one above zero was, or the start where there is none: (..., N), integers.
+
+    ``before`` (...) is what this gave at the last frame of the piece before.
+    """
+    frame, last = torch.arange(marked.shape[-1], device=marked.device), latest(marked)
+    start = frame if before is None else before[..., None] + 1 + frame
+    return torch.where(last < 0, start, frame - last)
+
+
+def hold(values: Tensor, marked: Tensor, before: Tensor | None = None) -> Tensor:
+    """Returns the value at the last frame above zero of ``marked``, for every frame: (..., N) twice -> (..., N).
+
+    Until there is one it is ``before`` (...), what this gave at the last frame of the piece before, or zero.
+    """
+    last = latest(marked)
+    held = values.gather(-1, last.clamp(min=0))
+    return torch.where(last < 0, torch.zeros_like(held) if before is None else before[..., None], held)
+
+
 def seconds_since(marked: Tensor, frame_seconds: float) -> Tensor:
     """Seconds since the last frame that is above zero, or since the start where there is none: (..., N)."""
-    frame = torch.arange(marked.shape[-1], device=marked.device).expand(marked.shape)
-    last = torch.where(marked > 0, frame, 0).cummax(-1).values
-    return (frame - last).to(marked.dtype) * frame_seconds
+    return frames_since(marked).to(marked.dtype) * frame_seconds

@@ -28,10 +28,18 @@ FAINT = 1e-14  # variances are at least this: -140 dB
 
 
 def harmonic_least_squares(
-    mixture: Tensor, f0_hz: Tensor, sample_rate: float, hop: int = 256, prior: Tensor | None = None,
-    noise: Tensor | None = None, windows: tuple[int, ...] = (1024,), harmonics: int | None = None,
-    inharmonicity: Tensor | None = None, ridge: float = 0.15, refinements: int = 2,
-) -> Tensor:  # fmt: skip
+    mixture: Tensor,
+    f0_hz: Tensor,
+    sample_rate: float,
+    hop: int = 256,
+    prior: Tensor | None = None,
+    noise: Tensor | None = None,
+    windows: tuple[int, ...] = (1024,),
+    harmonics: int | None = None,
+    inharmonicity: Tensor | None = None,
+    ridge: float = 0.15,
+    refinements: int = 2,
+) -> Tensor:
     """Sources that share a mixture's partials: mixture (B, T), f0_hz (B, S, N) -> (B, S, T).
 
     The sum of the sources is the voiced part of the mixture, in phase with it. Differentiable with respect to
@@ -91,9 +99,16 @@ class HarmonicFit:
     """
 
     def __init__(
-        self, mixture: Tensor, f0_hz: Tensor, sample_rate: float, hop: int = 256, window: int = 1024,
-        harmonics: int | None = None, inharmonicity: Tensor | None = None, ridge: float = 0.15,
-    ) -> None:  # fmt: skip
+        self,
+        mixture: Tensor,
+        f0_hz: Tensor,
+        sample_rate: float,
+        hop: int = 256,
+        window: int = 1024,
+        harmonics: int | None = None,
+        inharmonicity: Tensor | None = None,
+        ridge: float = 0.15,
+    ) -> None:
         _check(mixture, f0_hz, hop, window, inharmonicity)
         self.sample_rate, self.hop, self.ridge, self.samples = sample_rate, hop, ridge, mixture.shape[-1]
         self.f0_hz = f0_hz.to(mixture.dtype)

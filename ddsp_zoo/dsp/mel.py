@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+LOWEST_MEL_HZ = 20.0  # lower end of the lowest band that networks hear
+
 
 def hz_to_mel(frequency_hz: Tensor) -> Tensor:
     """Frequency in Hz -> mel."""
@@ -24,6 +26,20 @@ def mel_grid(low_hz: float, high_hz: float, bands: int) -> tuple[Tensor, float]:
     distance = (high - low) / (bands + 1)
     centres = low + distance * torch.arange(1, bands + 1, dtype=torch.float64)
     return centres.float(), float(distance)
+
+
+def mel_filter_bank(low_hz: float, high_hz: float, bands: int, points: int, nyquist_hz: float) -> Tensor:
+    """Returns the usual mel filters (bands, points), float64, at ``points`` frequencies from 0 Hz to Nyquist.
+
+    They are triangles of height one whose sides are straight in Hz and whose corners are even in mel, as torchaudio
+    has them (``melscale_fbanks``, HTK, without norm): published features and MFCC are defined by these. Other than
+    those of `mel_triangles`, their weights do not sum to one, and what lies outside belongs to no band.
+    """
+    low, high = hz_to_mel(torch.tensor([low_hz, high_hz], dtype=torch.float64)).tolist()
+    corners_hz = mel_to_hz(torch.linspace(low, high, bands + 2, dtype=torch.float64))[:, None]
+    hz, width = torch.linspace(0, nyquist_hz, points, dtype=torch.float64), corners_hz.diff(dim=0)
+    rising, falling = (hz - corners_hz[:-2]) / width[:-1], (corners_hz[2:] - hz) / width[1:]
+    return torch.minimum(rising, falling).clamp(min=0)
 
 
 def mel_triangles(low_hz: float, high_hz: float, bands: int, points: int, nyquist_hz: float) -> Tensor:

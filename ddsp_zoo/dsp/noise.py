@@ -1,10 +1,14 @@
 """Noise shaped by a time-varying magnitude response."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp.frames import overlap_add
 from ddsp_zoo.errors import DdspZooError
+
+Generators = torch.Generator | Sequence[torch.Generator]
 
 
 def uniform_noise(like: Tensor, shape: tuple[int, ...], generator: torch.Generator | None = None) -> Tensor:
@@ -37,7 +41,7 @@ def filtered_noise(
     drawing N frames and then M more from one generator gives the same as N + M at once. Raises `DdspZooError` for
     magnitudes that are negative or not finite, and for shapes that do not fit. Source: Engel et al. 2020 (DDSP).
     """
-    _check_magnitudes(magnitudes, hop)
+    check_magnitudes(magnitudes, hop)
     frames = magnitudes.shape[1]
     if count is not None and frames != 1:
         raise DdspZooError(
@@ -47,9 +51,20 @@ def filtered_noise(
     return filter_frames(noise, magnitudes)
 
 
-def noise_frames(like: Tensor, count: int, hop: int, generator: torch.Generator | None = None) -> Tensor:
-    """White noise (B, count, hop) with batch, dtype and device of ``like`` (B, ...), drawn frame by frame."""
-    return uniform_noise(like, (count, like.shape[0], hop), generator).transpose(0, 1)
+def noise_frames(like: Tensor, count: int, hop: int, generator: Generators | None = None) -> Tensor:
+    """White noise (B, count, hop) with batch, dtype and device of ``like`` (B, ...), drawn frame by frame.
+
+    ``generator`` is one for all rows or a sequence of one for each, whose noise is then the same whether or not the
+    row has others beside it. Raises `DdspZooError` for another number of them.
+    """
+    if not isinstance(generator, Sequence):
+        return uniform_noise(like, (count, like.shape[0], hop), generator).transpose(0, 1)
+    if len(generator) != like.shape[0]:
+        raise DdspZooError(
+            f"Noise of {like.shape[0]} rows needs as many generators, or a single one; got {len(generator)}. One "
+            "generator for each source goes with a batch of one."
+        )
+    return torch.stack([uniform_noise(like, (count, hop), one) for one in generator])
 
 
 def filter_frames(noise: Tensor, magnitudes: Tensor) -> Tensor:
@@ -67,7 +82,8 @@ def filter_frames(noise: Tensor, magnitudes: Tensor) -> Tensor:
     return audio[:, taps // 2 : taps // 2 + count * hop]
 
 
-def _check_magnitudes(magnitudes: Tensor, hop: int) -> None:
+def check_magnitudes(magnitudes: Tensor, hop: int) -> None:
+    """Raises `DdspZooError` where magnitudes (B, N, F) or the hop are none of a noise filter."""
     shape, floating = tuple(magnitudes.shape), magnitudes.dtype in (torch.float32, torch.float64)
     if len(shape) != 3 or 0 in shape or shape[2] < 2 or not floating or hop < 1:
         raise DdspZooError(

@@ -1,11 +1,15 @@
 """Maps between raw network outputs, unit intervals and musical or physical units."""
 
 import math
+from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
+Numbers = TypeVar("Numbers", float, np.ndarray, Tensor)
 LOG_10 = math.log(10.0)
+LOWEST_F0_HZ = 20.0  # the scale of pitch begins here; what is below would pass for unvoiced
 
 
 def exp_sigmoid(x: Tensor, max_value: float = 2.0, threshold: float = 1e-7) -> Tensor:
@@ -23,23 +27,26 @@ def exp_sigmoid_inverse(amplitude: Tensor, max_value: float = 2.0) -> Tensor:
     return torch.logit(unit)
 
 
-def hz_to_midi(frequency_hz: Tensor) -> Tensor:
-    """MIDI note number of a frequency; 0 Hz (unvoiced) and below give 0."""
-    safe = frequency_hz.clamp(min=1e-6)
-    return torch.where(frequency_hz > 0, 12.0 * torch.log2(safe / 440.0) + 69.0, torch.zeros_like(safe))
+def hz_to_midi(frequency_hz: Numbers) -> Numbers:
+    """Returns the MIDI note number of a frequency (number, array or tensor); 0 Hz (unvoiced) and below give 0."""
+    if isinstance(frequency_hz, Tensor):
+        safe = frequency_hz.clamp(min=1e-6)
+        return torch.where(frequency_hz > 0, 12.0 * torch.log2(safe / 440.0) + 69.0, torch.zeros_like(safe))
+    midi = 12.0 * np.log2(np.maximum(frequency_hz, 1e-6) / 440.0) + 69.0
+    return np.where(np.greater(frequency_hz, 0), midi, 0.0)[()]
 
 
-def midi_to_hz(midi: Tensor) -> Tensor:
-    """Frequency in Hz of a (fractional) MIDI note number."""
+def midi_to_hz(midi: Numbers) -> Numbers:
+    """Returns the frequency in Hz of a (fractional) MIDI note number: number, array or tensor."""
     return 440.0 * 2.0 ** ((midi - 69.0) / 12.0)
 
 
-def hz_to_unit(frequency_hz: Tensor, low_hz: float = 20.0, high_hz: float = 8000.0) -> Tensor:
+def hz_to_unit(frequency_hz: Tensor, low_hz: float = LOWEST_F0_HZ, high_hz: float = 8000.0) -> Tensor:
     """Log-frequency on a unit interval: 0 at ``low_hz``, 1 at ``high_hz``; unvoiced (0 Hz) is below 0.
 
     Source: UMSS (Schulze-Forster et al. 2022), the decoder's f0 input.
     """
-    low, high = (12.0 * math.log2(f / 440.0) + 69.0 for f in (low_hz, high_hz))
+    low, high = float(hz_to_midi(low_hz)), float(hz_to_midi(high_hz))
     return (hz_to_midi(frequency_hz) - low) / (high - low)
 
 

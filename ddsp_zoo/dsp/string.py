@@ -62,10 +62,18 @@ def tuned_delay(
 
 
 def string_loop(
-    excitation: Tensor, delay: Tensor, gain: Tensor, smoothing: Tensor, hop: int, *,
-    loop_filter: LoopFilter = "one_zero", onset: Tensor | None = None, dc_pole: float = 0.0, clip: bool = False,
+    excitation: Tensor,
+    delay: Tensor,
+    gain: Tensor,
+    smoothing: Tensor,
+    hop: int,
+    *,
+    loop_filter: LoopFilter = "one_zero",
+    onset: Tensor | None = None,
+    dc_pole: float = 0.0,
+    clip: bool = False,
     state: StringState | None = None,
-) -> tuple[Tensor, StringState]:  # fmt: skip
+) -> tuple[Tensor, StringState]:
     """A string fed with an excitation: y[n] = x[n] + (filtered g y)[n - D[n]], from silence or from ``state``.
 
     The delayed sample is read by linear interpolation, multiplied by the gain and passed through the loop filter,
@@ -170,9 +178,16 @@ def _checked_values(start: Tensor, goal: Tensor, history: Tensor, count: int) ->
 
 @torch.library.custom_op("ddsp_zoo::string_loop", mutates_args=(), device_types="cpu")
 def _string_loop(
-    excitation: Tensor, start: Tensor, goal: Tensor, history: Tensor, tail: Tensor,
-    hop: int, one_pole: bool, dc_pole: float, clip: bool,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    excitation: Tensor,
+    start: Tensor,
+    goal: Tensor,
+    history: Tensor,
+    tail: Tensor,
+    hop: int,
+    one_pole: bool,
+    dc_pole: float,
+    clip: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Audio (R, T), the loop filter's output from the sample before on (R, T + 1), and the new tail (R, 2)."""
     from ddsp_zoo.dsp import string_kernel
 
@@ -201,9 +216,18 @@ def _(excitation, start, goal, history, tail, hop, one_pole, dc_pole, clip):
 
 @torch.library.custom_op("ddsp_zoo::string_loop_backward", mutates_args=(), device_types="cpu")
 def _string_loop_backward(
-    grad_audio: Tensor, grad_end: Tensor, audio: Tensor, filtered: Tensor, start: Tensor, goal: Tensor,
-    history: Tensor, hop: int, one_pole: bool, dc_pole: float, clip: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    grad_audio: Tensor,
+    grad_end: Tensor,
+    audio: Tensor,
+    filtered: Tensor,
+    start: Tensor,
+    goal: Tensor,
+    history: Tensor,
+    hop: int,
+    one_pole: bool,
+    dc_pole: float,
+    clip: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of excitation, start, goal, history and tail."""
     from ddsp_zoo.dsp import string_kernel
 

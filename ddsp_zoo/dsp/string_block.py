@@ -18,9 +18,16 @@ class _BlockLoop(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, excitation: Tensor, taps: Tensor, pole: Tensor, history: Tensor, tail: Tensor,
-        delay: Tensor, dc_pole: float, clip: bool,
-    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        ctx: FunctionCtx,
+        excitation: Tensor,
+        taps: Tensor,
+        pole: Tensor,
+        history: Tensor,
+        tail: Tensor,
+        delay: Tensor,
+        dc_pole: float,
+        clip: bool,
+    ) -> tuple[Tensor, Tensor]:
         count, rows = excitation.shape
         reach = int(delay.max()) + 2
         line = torch.cat([history.new_zeros(reach, rows), history, excitation])
@@ -78,9 +85,16 @@ def _blocks(count: int, size: int) -> Iterator[slice]:
 
 
 def block_loop(
-    excitation: Tensor, start: Tensor, goal: Tensor, history: Tensor, tail: Tensor,
-    hop: int, one_pole: bool, dc_pole: float, clip: bool,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    excitation: Tensor,
+    start: Tensor,
+    goal: Tensor,
+    history: Tensor,
+    tail: Tensor,
+    hop: int,
+    one_pole: bool,
+    dc_pole: float,
+    clip: bool,
+) -> tuple[Tensor, Tensor]:
     """Audio (R, T) and new tail (R, 2) of strings: excitation (R, T), ramps start and goal (3, R, T / hop) of delay,
     gain and smoothing, history (R, H), tail (R, 2). See `ddsp_zoo.dsp.string.string_loop`.
     """

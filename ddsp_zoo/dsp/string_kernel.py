@@ -276,9 +276,24 @@ def forward(
 
 @kernel
 def backward(
-    grad_audio, grad_end, audio, filtered, start, goal, history, reach, hop, one_pole, dc_pole, clip,
-    grad_start, grad_goal, grad_excitation, grad_history, grad_tail,
-):  # fmt: skip
+    grad_audio,
+    grad_end,
+    audio,
+    filtered,
+    start,
+    goal,
+    history,
+    reach,
+    hop,
+    one_pole,
+    dc_pole,
+    clip,
+    grad_start,
+    grad_goal,
+    grad_excitation,
+    grad_history,
+    grad_tail,
+):
     """Fill the gradients of all that `forward` was given."""
     number = audio.dtype.type
     rows, count = audio.shape
@@ -305,14 +320,39 @@ def backward(
                 elif plain:
                     sent = buffer[:size]
                     carries = unplay_serial(
-                        line, adjoint, at, whole, size, eta, gain, smoothing, steps, True, off, False, carries, sent
-                    )  # fmt: skip
+                        line,
+                        adjoint,
+                        at,
+                        whole,
+                        size,
+                        eta,
+                        gain,
+                        smoothing,
+                        steps,
+                        True,
+                        off,
+                        False,
+                        carries,
+                        sent,
+                    )
                 else:
                     sent = buffer[:size]
                     carries = unplay_serial(
-                        line, adjoint, at, whole, size, eta, gain, smoothing, steps, one_pole, dc_pole, clip,
-                        carries, sent,
-                    )  # fmt: skip
+                        line,
+                        adjoint,
+                        at,
+                        whole,
+                        size,
+                        eta,
+                        gain,
+                        smoothing,
+                        steps,
+                        one_pole,
+                        dc_pole,
+                        clip,
+                        carries,
+                        sent,
+                    )
                 if one_pole:
                     v = filtered[row, at - reach :]
                     gradients = measure_pole(line, at, whole, size, eta, gain, smoothing, steps, v, sent)

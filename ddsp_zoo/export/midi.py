@@ -8,17 +8,35 @@ from pathlib import Path
 import numpy as np
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export import replaced_when_done
+from ddsp_zoo.files.atomic import replaced_when_done
 
 TICKS_PER_BEAT = 480
 TICKS_PER_SECOND = 960  # at 120 beats a minute
 DRUM_CHANNEL = 9  # "channel 10" of the MIDI standard, which counts from 1
 # First match of a part of the source's name; numbers of General Midi, counted from 0.
 PROGRAMS = {
-    "bass": 33, "guitar": 25, "string": 25, "piano": 0, "organ": 19, "violin": 40, "viola": 41, "cello": 42,
-    "soprano": 52, "alto": 52, "tenor": 52, "voice": 52, "vocal": 52, "singer": 52, "trumpet": 56, "horn": 60,
-    "saxophone": 65, "oboe": 68, "clarinet": 71, "flute": 73, "synth": 81,
-}  # fmt: skip
+    "bass": 33,
+    "guitar": 25,
+    "string": 25,
+    "piano": 0,
+    "organ": 19,
+    "violin": 40,
+    "viola": 41,
+    "cello": 42,
+    "soprano": 52,
+    "alto": 52,
+    "tenor": 52,
+    "voice": 52,
+    "vocal": 52,
+    "singer": 52,
+    "trumpet": 56,
+    "horn": 60,
+    "saxophone": 65,
+    "oboe": 68,
+    "clarinet": 71,
+    "flute": 73,
+    "synth": 81,
+}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export import replaced_when_done
+from ddsp_zoo.files.atomic import replaced_when_done
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.gridspec import SubplotSpec
 
-    from ddsp_zoo.separation import Separation
+    from ddsp_zoo.separation.stream import Separation
 
 COLUMNS = 900  # points along time: about the pixels that a panel has
 BANDS = 160  # points along frequency

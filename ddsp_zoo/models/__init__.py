@@ -9,6 +9,12 @@ from ddsp_zoo.models.umss import Umss
 from ddsp_zoo.models.unet_choir import UNetChoir
 
 __all__ = [
-    "AstDdsp", "KarplusStrongStrings", "ModalStrings", "PublishedAstDdsp", "Rendered", "Separator", "UNetChoir",
+    "AstDdsp",
+    "KarplusStrongStrings",
+    "ModalStrings",
+    "PublishedAstDdsp",
+    "Rendered",
+    "Separator",
+    "UNetChoir",
     "Umss",
-]  # fmt: skip
+]

@@ -8,19 +8,23 @@ from torch import Tensor
 from ddsp_zoo.dsp.mel import hz_to_mel, mel_to_hz
 from ddsp_zoo.dsp.noise import seen_by_stft
 from ddsp_zoo.dsp.scale import exp_sigmoid_inverse
-from ddsp_zoo.losses import MultiScaleSpectralLoss, cells_error_db, mask_error_db, products
-from ddsp_zoo.masking import spectral_shares
+from ddsp_zoo.learning.losses import MultiScaleSpectralLoss, cells_error_db, mask_error_db, products
 from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.networks.axial import AxialUNet
 from ddsp_zoo.networks.band_features import FAINT, BandPictures, Bands
 from ddsp_zoo.networks.dense_ast import DenseAST
 from ddsp_zoo.pitch.salience import salient_f0
+from ddsp_zoo.separation.masks import spectral_shares
 from ddsp_zoo.sources import UNPITCHED
 from ddsp_zoo.synths.banded import BandedSinusoids
 from ddsp_zoo.synths.control import Controls
 
 LOSS_FFT_SIZES = (2048, 512, 128)  # every other one of the authors' sizes: the same span at half the cost
-TREBLE_HZ, TREBLE_RISE, TREBLE_POWER = 300.0, 32.0, 1.75  # what makes the bands of a band about equally strong
+TREBLE_HZ, TREBLE_RISE, TREBLE_POWER = (
+    300.0,
+    32.0,
+    1.75,
+)  # what makes the bands of a band about equally strong
 PLACE_WIDTH = 0.4  # in bands, of the bell over the places around the mixture's frequency
 
 
@@ -68,21 +72,50 @@ class AstDdsp(Separator):
     """
 
     def __init__(
-        self, sources: tuple[str, ...] = ("bass", "drums", "guitar", "rest"), sample_rate: int = 8000,
-        segment_seconds: float = 2.0, hop_samples: int = 128, bands: int = 128, n_fft: int | None = None,
-        widths: tuple[int, int, int, int] = (24, 48, 96, 192), network: Literal["ast", "axial"] = "ast",
-        width: int = 192, depth: int = 4, heads: int = 3, pretrained: str | None = None,
-        windows: tuple[float, ...] = (0.25,), error_weight: float = 0.2, treble_weight: float = 0.0,
-        error_seconds: float = 0.0, error_every: int = 1, exact_below_hz: float = 0.0, spectral_weight: float = 0.0,
-        level_weight: float = 0.5, frequency_weight: float = 0.1, learning_rate: float = 1e-3,
-        weight_decay: float = 0.0, decay_every: int = 0, mask_power: float = 2.0, mask_fft: int | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        sources: tuple[str, ...] = ("bass", "drums", "guitar", "rest"),
+        sample_rate: int = 8000,
+        segment_seconds: float = 2.0,
+        hop_samples: int = 128,
+        bands: int = 128,
+        n_fft: int | None = None,
+        widths: tuple[int, int, int, int] = (24, 48, 96, 192),
+        network: Literal["ast", "axial"] = "ast",
+        width: int = 192,
+        depth: int = 4,
+        heads: int = 3,
+        pretrained: str | None = None,
+        windows: tuple[float, ...] = (0.25,),
+        error_weight: float = 0.2,
+        treble_weight: float = 0.0,
+        error_seconds: float = 0.0,
+        error_every: int = 1,
+        exact_below_hz: float = 0.0,
+        spectral_weight: float = 0.0,
+        level_weight: float = 0.5,
+        frequency_weight: float = 0.1,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.0,
+        decay_every: int = 0,
+        mask_power: float = 2.0,
+        mask_fft: int | None = None,
+    ) -> None:
         super().__init__(
-            sources, sample_rate, hop_samples, segment_seconds, True, learning_rate, weight_decay, decay_every,
-            mask_power, mask_fft or 8 * hop_samples,
-        )  # fmt: skip
+            sources,
+            sample_rate,
+            hop_samples,
+            segment_seconds,
+            True,
+            learning_rate,
+            weight_decay,
+            decay_every,
+            mask_power,
+            mask_fft or 8 * hop_samples,
+        )
         self.synth = BandedSinusoids(sample_rate, hop_samples, bands, frequency_gradient=0.0)
-        self.pictures = BandPictures(sample_rate, n_fft or 8 * hop_samples, hop_samples, bands, tuple(windows))
+        self.pictures = BandPictures(
+            sample_rate, n_fft or 8 * hop_samples, hop_samples, bands, tuple(windows)
+        )
         shape = (self.pictures.channels, len(sources) * self.synth.controls.channels // bands, bands)
         frames = (self.segment_samples // hop_samples,) if network == "ast" else ()
         kind = {"ast": DenseAST, "axial": AxialUNet}[network]
@@ -151,9 +184,7 @@ class AstDdsp(Separator):
         hop = self.error_every * self.hop_samples
         if self.exact_below_hz:
             return self._mask_errors_by_bands(rendered.controls, targets, mixture)
-        spectra = self.synth.power_spectra(
-            rendered.controls, rendered.tonal, self.mask_fft, self.error_every
-        )
+        spectra = self.synth.power_spectra(rendered.controls, rendered.tonal, self.mask_fft, self.error_every)
         masks = spectral_shares(spectra, self.mask_power)
         emphasis = emphasised(self._bin_hz(masks.shape[2], masks.device))
         stretch = round(self.error_seconds * self.sample_rate / hop)
@@ -172,7 +203,9 @@ class AstDdsp(Separator):
         bands = seen_by_stft(power, self.hop_samples, self.mask_fft, every)
         spectra = analysis.spectrum(mixture)[:, None, ::every], analysis.spectrum(targets)[:, :, ::every]
         cells = [
-            torch.cat([x[..., :edge] * analysis.scale, x @ analysis.weights[:, first:]], dim=-1).transpose(-1, -2)
+            torch.cat([x[..., :edge] * analysis.scale, x @ analysis.weights[:, first:]], dim=-1).transpose(
+                -1, -2
+            )
             for x in products(*spectra)
         ]
         frames = cells[0].shape[-1]

@@ -8,14 +8,14 @@ from torch.nn.functional import pad
 
 from ddsp_zoo.dsp.string import LoopFilter
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.losses import MultiScaleSpectralLoss
+from ddsp_zoo.learning.losses import MultiScaleSpectralLoss
 from ddsp_zoo.models.separator import QUIETEST_PEAK, Rendered, Separator
 from ddsp_zoo.networks.mixture_encoder import MixtureEncoder, SourceDecoder
 from ddsp_zoo.networks.string_listener import StringListener, pool_notes
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 from ddsp_zoo.synths.karplus_strong import Excitation, KarplusStrong
 
-CHUNK_SECONDS = 0.32  # of the fault "chunks"
+CHUNK_SECONDS = 0.32  # of the quirk "chunks"
 
 
 class KarplusStrongStrings(Separator):
@@ -35,7 +35,7 @@ class KarplusStrongStrings(Separator):
         oversampling: rate of the string loop over the sample rate (2: 32 kHz, as in A2 and from series B on).
         listens: hear each string at its own partials and judge every note as a whole (`StringListener`), in place of
             the thesis's network.
-        faults: what the authors' code does otherwise, by name (see `ddsp_zoo.synths.karplus_strong.FAULTS`).
+        quirks: what the authors' code does otherwise, by name (see `ddsp_zoo.synths.karplus_strong.QUIRKS`).
         supervised: compare each string with its target; the thesis compares only the sum with the mixture.
         learning_rate: of Adam.
         weight_decay: of Adam.
@@ -47,35 +47,66 @@ class KarplusStrongStrings(Separator):
     needs_pitch = True
 
     def __init__(
-        self, sources: tuple[str, ...] = tuple(GUITAR_STRINGS_HZ), sample_rate: int = 16000,
-        segment_seconds: float = 2.0, predicts: tuple[str, ...] = ("excitation_gain", "damping", "dynamics"),
-        loop_filter: LoopFilter = "one_zero", excitation: Excitation = "burst", hold_pitch: bool = False,
-        clip: bool = False, oversampling: int = 2, listens: bool = False, faults: tuple[str, ...] = (),
-        supervised: bool = False, learning_rate: float = 1e-4, weight_decay: float = 1e-5, decay_every: int = 0,
-        mask_power: float = 1.0, mask_fft: int = 2048,
-    ) -> None:  # fmt: skip
+        self,
+        sources: tuple[str, ...] = tuple(GUITAR_STRINGS_HZ),
+        sample_rate: int = 16000,
+        segment_seconds: float = 2.0,
+        predicts: tuple[str, ...] = ("excitation_gain", "damping", "dynamics"),
+        loop_filter: LoopFilter = "one_zero",
+        excitation: Excitation = "burst",
+        hold_pitch: bool = False,
+        clip: bool = False,
+        oversampling: int = 2,
+        listens: bool = False,
+        quirks: tuple[str, ...] = (),
+        supervised: bool = False,
+        learning_rate: float = 1e-4,
+        weight_decay: float = 1e-5,
+        decay_every: int = 0,
+        mask_power: float = 1.0,
+        mask_fft: int = 2048,
+    ) -> None:
         super().__init__(
-            sources, sample_rate, 256, segment_seconds, supervised, learning_rate, weight_decay, decay_every,
-            mask_power, mask_fft,
-        )  # fmt: skip
+            sources,
+            sample_rate,
+            256,
+            segment_seconds,
+            supervised,
+            learning_rate,
+            weight_decay,
+            decay_every,
+            mask_power,
+            mask_fft,
+        )
         self.synth = KarplusStrong(
-            sample_rate, self.hop_samples, predicts, loop_filter, excitation, hold_pitch, clip, oversampling, faults
-        )  # fmt: skip
-        heads = 1 if "tied_heads" in faults else self.synth.controls.channels
+            sample_rate,
+            self.hop_samples,
+            predicts,
+            loop_filter,
+            excitation,
+            hold_pitch,
+            clip,
+            oversampling,
+            quirks,
+        )
+        heads = 1 if "tied_heads" in quirks else self.synth.controls.channels
         if listens:
             self.listener = StringListener(len(self.sources), heads, sample_rate, self.hop_samples)
         elif heads:
             self.encoder = MixtureEncoder(hop=self.hop_samples)
             self.decoder = SourceDecoder(heads)
-        self.chunk = round(CHUNK_SECONDS * sample_rate) if "chunks" in faults else 0
+        self.chunk = round(CHUNK_SECONDS * sample_rate) if "chunks" in quirks else 0
         self.loss, self.listens = MultiScaleSpectralLoss(), listens
         self.save_hyperparameters()
 
     def forward(
-        self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None,
+        self,
+        audio: Tensor,
+        f0_hz: Tensor | None = None,
+        onset: Tensor | None = None,
         generator: torch.Generator | None = None,
-    ) -> Rendered:  # fmt: skip
-        """As `Separator.forward`; with the fault "chunks" the mixture's level is taken 0.32 s at a time."""
+    ) -> Rendered:
+        """As `Separator.forward`; with the quirk "chunks" the mixture's level is taken 0.32 s at a time."""
         if not self.chunk:
             return super().forward(audio, f0_hz, onset, generator)
         self._check(audio, f0_hz, onset)

@@ -1,13 +1,15 @@
 """Series E, the successor of the thesis's string models: strings by their modes, heard at their partials."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp.harmonic_ls import fit_windows, harmonic_least_squares
-from ddsp_zoo.losses import MultiScaleSpectralLoss
-from ddsp_zoo.masking import by_channel
+from ddsp_zoo.learning.losses import MultiScaleSpectralLoss
 from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.networks.string_listener import StringListener, pool_notes
+from ddsp_zoo.separation.masks import by_channel
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 from ddsp_zoo.synths.modal_string import EXTRAS, ModalString
 
@@ -37,15 +39,33 @@ class ModalStrings(Separator):
     needs_pitch = True
 
     def __init__(
-        self, sources: tuple[str, ...] = tuple(GUITAR_STRINGS_HZ), sample_rate: int = 16000,
-        segment_seconds: float = 2.0, extras: tuple[str, ...] = EXTRAS, supervised: bool = True,
-        masked_weight: float = 0.0, passes: int = 2, phase_locked: bool = False, learning_rate: float = 1e-3,
-        weight_decay: float = 0.0, decay_every: int = 0, mask_power: float = 2.0, mask_fft: int = 2048,
-    ) -> None:  # fmt: skip
+        self,
+        sources: tuple[str, ...] = tuple(GUITAR_STRINGS_HZ),
+        sample_rate: int = 16000,
+        segment_seconds: float = 2.0,
+        extras: tuple[str, ...] = EXTRAS,
+        supervised: bool = True,
+        masked_weight: float = 0.0,
+        passes: int = 2,
+        phase_locked: bool = False,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.0,
+        decay_every: int = 0,
+        mask_power: float = 2.0,
+        mask_fft: int = 2048,
+    ) -> None:
         super().__init__(
-            sources, sample_rate, 256, segment_seconds, supervised, learning_rate, weight_decay, decay_every,
-            mask_power, mask_fft,
-        )  # fmt: skip
+            sources,
+            sample_rate,
+            256,
+            segment_seconds,
+            supervised,
+            learning_rate,
+            weight_decay,
+            decay_every,
+            mask_power,
+            mask_fft,
+        )
         self.synth = ModalString(sample_rate, self.hop_samples, extras)
         self.listener = StringListener(
             len(self.sources), self.synth.controls.channels, sample_rate, self.hop_samples
@@ -55,9 +75,12 @@ class ModalStrings(Separator):
         self.save_hyperparameters()
 
     def forward(
-        self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None,
+        self,
+        audio: Tensor,
+        f0_hz: Tensor | None = None,
+        onset: Tensor | None = None,
         generator: torch.Generator | None = None,
-    ) -> Rendered:  # fmt: skip
+    ) -> Rendered:
         """As `Separator.forward`, with the strings together as loud as the mixture: masks tell only their shares."""
         rendered = super().forward(audio, f0_hz, onset, generator)
         played = rendered.sources.sum(1).square().sum(-1)
@@ -75,19 +98,30 @@ class ModalStrings(Separator):
             raw = raw + pool_notes(self.listener(audio, f0_hz, onset, believed).float(), onset)
         return raw
 
-    def masked(self, mixture: Tensor, rendered: Rendered, power: float | None = None) -> Tensor:
-        """Stems cut out of the mixture (B, T) or (B, C, T), which they sum to: -> (B, S, [C,] T).
+    def masked_each(self, mixture: Tensor, rendered: Rendered, powers: Sequence[float]) -> list[Tensor]:
+        """Returns the stems for each exponent, see `Separator.masked_each`; they sum to the mixture.
 
         With ``phase_locked`` the strings' partials are fitted to each channel, where the levels that the network
         believes in decide about what two strings share, and masks share what the fit leaves.
         """
         if not self.phase_locked:
-            return super().masked(mixture, rendered, power)
+            return super().masked_each(mixture, rendered, powers)
         controls, synth = rendered.controls, self.synth
         stiffness = controls["inharmonicity"][..., 0] if "inharmonicity" in controls else None
         pitch, prior = synth.pitch(controls), synth.partial_variance(controls)
-        fitted = by_channel(mixture, lambda x: harmonic_least_squares(
-            x, pitch, self.sample_rate, self.hop_samples, prior, windows=fit_windows(self.sample_rate),
-            inharmonicity=stiffness, ridge=RIDGE, refinements=0,
-        ))  # fmt: skip
-        return fitted + super().masked(mixture - fitted.sum(1), rendered, power)
+        fitted = by_channel(
+            mixture,
+            lambda x: harmonic_least_squares(
+                x,
+                pitch,
+                self.sample_rate,
+                self.hop_samples,
+                prior,
+                windows=fit_windows(self.sample_rate),
+                inharmonicity=stiffness,
+                ridge=RIDGE,
+                refinements=0,
+            ),
+        )
+        left = super().masked_each(mixture - fitted.sum(1), rendered, powers)
+        return [fitted + own for own in left]

@@ -9,20 +9,25 @@ from torch import Tensor
 
 from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.losses import MultiScaleSpectralLoss
+from ddsp_zoo.learning.losses import MultiScaleSpectralLoss
 from ddsp_zoo.models.separator import QUIETEST_PEAK, Rendered, Separator
 from ddsp_zoo.networks.mixture_encoder import MixtureEncoder, SourceDecoder
 from ddsp_zoo.synths.control import Controls
 from ddsp_zoo.synths.one_parameter_string import Excitation, OneParameterString, partials_below_nyquist
 
-Fault = Literal["range", "tuning", "level"]
+Quirk = Literal["range", "tuning", "level"]
 SHORTEST_NOTE = 4096  # samples: two windows of `heard_decay`
 
 
 def heard_decay(
-    audio: Tensor, f0_hz: Tensor, sample_rate: int, hop: int, n_fft: int = 2048, burst_samples: int = 80,
+    audio: Tensor,
+    f0_hz: Tensor,
+    sample_rate: int,
+    hop: int,
+    n_fft: int = 2048,
+    burst_samples: int = 80,
     range_db: float = 50.0,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+) -> tuple[Tensor, Tensor]:
     """How fast each partial of a note dies away: rate (R, K) in nepers per second, and its weight (R, K).
 
     audio (R, T) are notes that begin at sample 0, each of one pitch f0_hz (R,), at which partials lie 8 bins apart or
@@ -64,7 +69,7 @@ class StringResynthesis(Separator):
         excitation_seed: of the noise that is always the same.
         compares: the "decay" of the partials, as it is heard and as the string would have it, or as in the thesis
             the "spectrum" of the sounds, which depends on the noise as much as on the string.
-        faults: "range" and "tuning" see `OneParameterString`; "level" plucks at amplitude 1 although the note to be
+        quirks: "range" and "tuning" see `OneParameterString`; "level" plucks at amplitude 1 although the note to be
             matched comes at peak 1; without it the string plays as loud as what it hears.
         learning_rate: of Adam.
         weight_decay: of Adam.
@@ -76,20 +81,36 @@ class StringResynthesis(Separator):
     needs_pitch = True
 
     def __init__(
-        self, sources: tuple[str, ...] = ("string",), sample_rate: int = 16000, segment_seconds: float = 1.008,
-        excitation: Excitation = "random", excitation_seed: int = 0,
-        compares: Literal["decay", "spectrum"] = "decay", faults: Collection[Fault] = (),
-        learning_rate: float = 1e-3, weight_decay: float = 1e-5, decay_every: int = 0,
-        mask_power: float = 1.0, mask_fft: int = 2048,
-    ) -> None:  # fmt: skip
+        self,
+        sources: tuple[str, ...] = ("string",),
+        sample_rate: int = 16000,
+        segment_seconds: float = 1.008,
+        excitation: Excitation = "random",
+        excitation_seed: int = 0,
+        compares: Literal["decay", "spectrum"] = "decay",
+        quirks: Collection[Quirk] = (),
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-5,
+        decay_every: int = 0,
+        mask_power: float = 1.0,
+        mask_fft: int = 2048,
+    ) -> None:
         super().__init__(
-            sources, sample_rate, 256, segment_seconds, True, learning_rate, weight_decay, decay_every,
-            mask_power, mask_fft,
-        )  # fmt: skip
-        self.synth = OneParameterString(sample_rate, self.hop_samples, excitation, excitation_seed, faults)
+            sources,
+            sample_rate,
+            256,
+            segment_seconds,
+            True,
+            learning_rate,
+            weight_decay,
+            decay_every,
+            mask_power,
+            mask_fft,
+        )
+        self.synth = OneParameterString(sample_rate, self.hop_samples, excitation, excitation_seed, quirks)
         self.encoder = MixtureEncoder(hop=self.hop_samples)
         self.decoder = SourceDecoder(self.synth.controls.channels)
-        self.compares, self.matched_level = compares, "level" not in faults
+        self.compares, self.matched_level = compares, "level" not in quirks
         self.loss = MultiScaleSpectralLoss()
         if compares == "decay" and self.segment_samples < SHORTEST_NOTE:
             raise DdspZooError(
@@ -102,11 +123,23 @@ class StringResynthesis(Separator):
         """(B, T) and f0 (B, S, N) -> (B, S, N, 1)."""
         return self.decoder(self.encoder(audio), f0_hz)
 
+    def predict_controls(
+        self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None
+    ) -> Controls:
+        """As `Separator.predict_controls`, with one pitch for the whole note, that of `OneParameterString.pitch`."""
+        controls = super().predict_controls(audio, f0_hz, onset)
+        given = controls["f0_hz"]
+        pitch = self.synth.pitch(given[..., 0])[..., None, None]
+        return controls | {"f0_hz": torch.where(given > 0, pitch, 0)}
+
     def forward(
-        self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None,
+        self,
+        audio: Tensor,
+        f0_hz: Tensor | None = None,
+        onset: Tensor | None = None,
         generator: torch.Generator | None = None,
-    ) -> Rendered:  # fmt: skip
-        """Play the note that is heard, see `Separator.forward`; as loud, unless that fault is on."""
+    ) -> Rendered:
+        """Play the note that is heard, see `Separator.forward`; as loud, unless that quirk is on."""
         out = super().forward(audio, f0_hz, onset, generator)
         if not self.matched_level:
             return out

@@ -1,17 +1,18 @@
 """AST-DDSP as its paper has it, and with the quirks of its author's code (Gabrielli 2024)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.losses import MultiResolutionStftLoss
-from ddsp_zoo.masking import apply_masks, single_mask
+from ddsp_zoo.learning.losses import MultiResolutionStftLoss
+from ddsp_zoo.learning.optimiser import decaying_adam
 from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.networks.clip_ast import ClipAST, ClipMel
-from ddsp_zoo.optimiser import decaying_adam
 from ddsp_zoo.pitch.salience import salient_f0
+from ddsp_zoo.separation.masks import apply_masks, single_mask
 from ddsp_zoo.sources import REST, UNPITCHED
 from ddsp_zoo.synths.control import Controls
 from ddsp_zoo.synths.sinusoids import QUIRKS as SYNTH_QUIRKS
@@ -63,17 +64,41 @@ class PublishedAstDdsp(Separator):
     """
 
     def __init__(
-        self, sources: tuple[str, ...] = ("bass", "rest"), sample_rate: int = 8000, segment_seconds: float = 2.0,
-        hop_samples: int = 500, sinusoids: int = 100, bins: int = 64, noise_bands: int = 65, n_fft: int = 2048,
-        mel_hop: int = 512, mels: int = 128, width: int = 768, depth: int = 12, heads: int = 12,
-        pretrained: str | None = None, quirks: tuple[str, ...] = (), learning_rate: float = 3e-4,
-        weight_decay: float = 0.0, betas: tuple[float, float] = (0.9, 0.999), decay_every: int = 10_000,
-        mask_power: float = 1.0, mask_fft: int = 2048,
-    ) -> None:  # fmt: skip
+        self,
+        sources: tuple[str, ...] = ("bass", "rest"),
+        sample_rate: int = 8000,
+        segment_seconds: float = 2.0,
+        hop_samples: int = 500,
+        sinusoids: int = 100,
+        bins: int = 64,
+        noise_bands: int = 65,
+        n_fft: int = 2048,
+        mel_hop: int = 512,
+        mels: int = 128,
+        width: int = 768,
+        depth: int = 12,
+        heads: int = 12,
+        pretrained: str | None = None,
+        quirks: tuple[str, ...] = (),
+        learning_rate: float = 3e-4,
+        weight_decay: float = 0.0,
+        betas: tuple[float, float] = (0.9, 0.999),
+        decay_every: int = 10_000,
+        mask_power: float = 1.0,
+        mask_fft: int = 2048,
+    ) -> None:
         super().__init__(
-            sources, sample_rate, hop_samples, segment_seconds, True, learning_rate, weight_decay, decay_every,
-            mask_power, mask_fft,
-        )  # fmt: skip
+            sources,
+            sample_rate,
+            hop_samples,
+            segment_seconds,
+            True,
+            learning_rate,
+            weight_decay,
+            decay_every,
+            mask_power,
+            mask_fft,
+        )
         self._check_settings(quirks)
         self.quirks, self.betas, self.pretrained = frozenset(quirks), betas, pretrained
         self.synth = SinusoidsPlusNoise(
@@ -83,8 +108,14 @@ class PublishedAstDdsp(Separator):
         self.features = ClipMel(sample_rate, n_fft, mel_hop, mels, log="power_mel" not in quirks)
         outputs = self.frames * self._frame_channels + self.synth.clip_channels
         self.network = ClipAST(
-            mels, 1 + self.segment_samples // mel_hop, outputs, width, depth, heads, idle_heads="idle_heads" in quirks
-        )  # fmt: skip
+            mels,
+            1 + self.segment_samples // mel_hop,
+            outputs,
+            width,
+            depth,
+            heads,
+            idle_heads="idle_heads" in quirks,
+        )
         self.loss = MultiResolutionStftLoss(a_weighting="a_weighting" in quirks, sample_rate=sample_rate)
         self.save_hyperparameters()
 
@@ -118,24 +149,25 @@ class PublishedAstDdsp(Separator):
             return self.synth.constrain(raw.float())
 
     def forward(
-        self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None,
+        self,
+        audio: Tensor,
+        f0_hz: Tensor | None = None,
+        onset: Tensor | None = None,
         generator: torch.Generator | None = None,
-    ) -> Rendered:  # fmt: skip
+    ) -> Rendered:
         """Synthesise the stem of clips (B, T), see `Separator.forward`, and leave the rest: S = 2."""
         out = super().forward(audio, generator=generator)
         controls = {name: torch.cat([value, 0 * value], dim=1) for name, value in out.controls.items()}
         rest = audio[:, None] - out.sources
         return Rendered(torch.cat([out.sources, rest], 1), controls, torch.cat([out.tonal, rest], 1))
 
-    def masked(self, mixture: Tensor, rendered: Rendered, power: float | None = None) -> Tensor:
-        """Stem and rest (B, 2, [C,] T) of the mixture (B, T) or (B, C, T), which they sum to."""
+    def masked_each(self, mixture: Tensor, rendered: Rendered, powers: Sequence[float]) -> list[Tensor]:
+        """Returns stem and rest (B, 2, [C,] T) for each exponent; they sum to the mixture (B, T) or (B, C, T)."""
         mono = mixture.mean(1) if mixture.ndim == 3 else mixture
         window = {"n_fft": self.mask_fft, "hop": self.hop_samples}
-        mask = single_mask(
-            rendered.sources[:, :1], mono, self.mask_power if power is None else power, **window
-        )
-        stem = apply_masks(mixture, mask, **window)
-        return torch.cat([stem, mixture[:, None] - stem], dim=1)
+        masks = (single_mask(rendered.sources[:, :1], mono, power, **window) for power in powers)
+        stems = (apply_masks(mixture, mask, **window) for mask in masks)
+        return [torch.cat([stem, mixture[:, None] - stem], dim=1) for stem in stems]
 
     def losses(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
         """The synthesised stem's distance."""

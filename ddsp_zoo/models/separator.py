@@ -1,17 +1,18 @@
 """The base of every model: mixture -> features -> network -> controls -> synthesiser -> sources."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import lightning as L
 import torch
 from torch import Tensor, nn
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.losses import error_db
-from ddsp_zoo.masking import apply_masks, single_mask, spectral_shares
-from ddsp_zoo.optimiser import decaying_adam
+from ddsp_zoo.learning.learner import Learner
+from ddsp_zoo.learning.losses import error_db
+from ddsp_zoo.learning.optimiser import decaying_adam
 from ddsp_zoo.pitch.multipitch import MultiPitch
+from ddsp_zoo.separation.masks import apply_masks, single_mask, spectral_shares
 from ddsp_zoo.sources import REST
 from ddsp_zoo.synths.base import Synth
 from ddsp_zoo.synths.control import Controls
@@ -33,7 +34,7 @@ class Rendered(NamedTuple):
     tonal: Tensor
 
 
-class Separator(L.LightningModule):
+class Separator(Learner):
     """A mixture in, synthesised sources out; works with a Trainer and without.
 
     A subclass sets ``synth`` and ``loss``, writes `raw_controls` and saves its hyper-parameters, from which a
@@ -59,9 +60,18 @@ class Separator(L.LightningModule):
     loss: nn.Module
 
     def __init__(
-        self, sources: tuple[str, ...], sample_rate: int, hop_samples: int, segment_seconds: float, supervised: bool,
-        learning_rate: float, weight_decay: float, decay_every: int, mask_power: float, mask_fft: int,
-    ) -> None:  # fmt: skip
+        self,
+        sources: tuple[str, ...],
+        sample_rate: int,
+        hop_samples: int,
+        segment_seconds: float,
+        supervised: bool,
+        learning_rate: float,
+        weight_decay: float,
+        decay_every: int,
+        mask_power: float,
+        mask_fft: int,
+    ) -> None:
         super().__init__()
         self.sources = tuple(sources)
         self.sample_rate, self.hop_samples = sample_rate, hop_samples
@@ -81,9 +91,12 @@ class Separator(L.LightningModule):
         """Peak-normalised audio (B, T) and pitch (B, S, N) -> raw controls (B, S, N, channels)."""
 
     def forward(
-        self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None,
+        self,
+        audio: Tensor,
+        f0_hz: Tensor | None = None,
+        onset: Tensor | None = None,
         generator: torch.Generator | None = None,
-    ) -> Rendered:  # fmt: skip
+    ) -> Rendered:
         """Synthesise the sources of a mixture.
 
         audio (B, T), and for models with ``needs_pitch`` f0_hz (Hz, 0 = unvoiced) and onset (B, S, N), with
@@ -117,13 +130,21 @@ class Separator(L.LightningModule):
         Soft masks from the expected spectra of the synthesised sources, with exponent ``power`` or the model's; a
         model of a single source compares it with the mixture instead, and what is left is the residual.
         """
-        power = self.mask_power if power is None else power
+        return self.masked_each(mixture, rendered, (self.mask_power if power is None else power,))[0]
+
+    def masked_each(self, mixture: Tensor, rendered: Rendered, powers: Sequence[float]) -> list[Tensor]:
+        """Returns `masked` for each of several exponents; what does not depend on them is computed once.
+
+        This is what a subclass overrides that cuts its stems out in another way.
+        """
         window = {"n_fft": self.mask_fft, "hop": self.hop_samples}
         if len(self.sources) == 1:
             mono = mixture.mean(1) if mixture.ndim == 3 else mixture
-            return apply_masks(mixture, single_mask(rendered.sources, mono, power, **window), **window)
-        spectra = self.synth.power_spectra(rendered.controls, rendered.tonal, self.mask_fft)
-        return apply_masks(mixture, spectral_shares(spectra, power), **window)
+            masks = (single_mask(rendered.sources, mono, power, **window) for power in powers)
+        else:
+            spectra = self.synth.power_spectra(rendered.controls, rendered.tonal, self.mask_fft)
+            masks = (spectral_shares(spectra, power) for power in powers)
+        return [apply_masks(mixture, mask, **window) for mask in masks]
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Loss of one batch; the synthesiser's noise follows from the step, so that a resumed run repeats it."""
@@ -152,8 +173,10 @@ class Separator(L.LightningModule):
         self._check_finite(loss)
         self.log_dict(
             {f"{stage}/{name}": value for name, value in (parts | {"loss": loss}).items()},
-            prog_bar=True, batch_size=len(mixture), sync_dist=stage != "train",
-        )  # fmt: skip
+            prog_bar=True,
+            batch_size=len(mixture),
+            sync_dist=stage != "train",
+        )
         return loss
 
     def _rendered(self, mixture: Tensor, batch: dict[str, Tensor], generator: torch.Generator) -> Rendered:
@@ -187,8 +210,8 @@ class Separator(L.LightningModule):
         return rendered.controls
 
     def separate(self, audio: Any, sample_rate: int | None = None, **options: Any) -> Any:
-        """Separate an array or a file: see `ddsp_zoo.separation.separate`, which this calls."""
-        from ddsp_zoo.separation import separate
+        """Separate an array or a file: see `ddsp_zoo.separation.stream.separate`, which this calls."""
+        from ddsp_zoo.separation.stream import separate
 
         return separate(self, audio, sample_rate, **options)
 
@@ -196,7 +219,7 @@ class Separator(L.LightningModule):
         if not (values.abs() < LOUDEST).all():
             raise DdspZooError(
                 f"{type(self).__name__} diverged: its controls, its sound or its loss are no longer finite. Where "
-                'model.faults has "range", leave that out; else lower the learning rate, or take an earlier checkpoint.'
+                'model.quirks has "range", leave that out; else lower the learning rate, or take an earlier checkpoint.'
             )
 
     def _check(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> None:

@@ -1,19 +1,19 @@
 """UMSS: singers of one choir, each as vocal folds, breath and vocal tract (Schulze-Forster et al. 2022)."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp.harmonic_ls import fit_windows, harmonic_least_squares
-from ddsp_zoo.losses import MultiScaleSpectralLoss
-from ddsp_zoo.masking import by_channel, shared_rest
+from ddsp_zoo.learning.losses import MultiScaleSpectralLoss
 from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.networks.gru import GRU
 from ddsp_zoo.networks.mixture_encoder import MixtureEncoder, SourceDecoder
 from ddsp_zoo.pitch.multipitch import MultiPitch
+from ddsp_zoo.separation.masks import by_channel, shared_rest
 from ddsp_zoo.sources import QUARTET
-from ddsp_zoo.synths.control import Controls
 from ddsp_zoo.synths.source_filter import SourceFilter
 
 
@@ -39,16 +39,33 @@ class Umss(Separator):
     needs_pitch = True
 
     def __init__(
-        self, sources: tuple[str, ...] = QUARTET, sample_rate: int = 16000, segment_seconds: float = 4.0,
-        supervised: bool = False, masked_weight: float = 0.0, phase_locked: bool = False,
+        self,
+        sources: tuple[str, ...] = QUARTET,
+        sample_rate: int = 16000,
+        segment_seconds: float = 4.0,
+        supervised: bool = False,
+        masked_weight: float = 0.0,
+        phase_locked: bool = False,
         filtering: Literal["samplewise", "framewise"] = "samplewise",
-        learning_rate: float = 1e-4, weight_decay: float = 1e-5, decay_every: int = 0,
-        mask_power: float = 1.0, mask_fft: int = 2048, tracks_pitch: bool = False,
-    ) -> None:  # fmt: skip
+        learning_rate: float = 1e-4,
+        weight_decay: float = 1e-5,
+        decay_every: int = 0,
+        mask_power: float = 1.0,
+        mask_fft: int = 2048,
+        tracks_pitch: bool = False,
+    ) -> None:
         super().__init__(
-            sources, sample_rate, 256, segment_seconds, supervised, learning_rate, weight_decay, decay_every,
-            mask_power, mask_fft,
-        )  # fmt: skip
+            sources,
+            sample_rate,
+            256,
+            segment_seconds,
+            supervised,
+            learning_rate,
+            weight_decay,
+            decay_every,
+            mask_power,
+            mask_fft,
+        )
         self.synth = SourceFilter(sample_rate, self.hop_samples, filtering=filtering)
         bands = self.synth.controls.controls[-1].channels
         self.encoder = MixtureEncoder(hop=self.hop_samples)
@@ -69,28 +86,25 @@ class Umss(Separator):
         colour = last[0].view(*hidden.shape[:2], 1, -1).expand(-1, -1, hidden.shape[2], -1)
         return torch.cat([self.decoder.head(hidden), colour], dim=-1)
 
-    def masked(self, mixture: Tensor, rendered: Rendered, power: float | None = None) -> Tensor:
-        """Stems cut out of the mixture (B, T) or (B, C, T), which they sum to: -> (B, S, [C,] T).
+    def masked_each(self, mixture: Tensor, rendered: Rendered, powers: Sequence[float]) -> list[Tensor]:
+        """Returns the stems for each exponent, see `Separator.masked_each`; they sum to the mixture.
 
         With ``phase_locked`` two ways are gone, and their mean is given, because their errors differ. In both the
         harmonics are fitted to each channel, and what they leave over is shared by masks. One takes levels and masks
         from the network; the other, with a shorter window, from the fit itself.
         """
         if not self.phase_locked:
-            return super().masked(mixture, rendered, power)
-        power = self.mask_power if power is None else power
+            return super().masked_each(mixture, rendered, powers)
         f0_hz = rendered.controls["f0_hz"][..., 0]
         short, long = fit_windows(self.sample_rate)
         pitch, prior = (f0_hz, self.sample_rate, self.hop_samples), self.expected_partials(rendered)
         learned = by_channel(mixture, lambda x: harmonic_least_squares(x, *pitch, **prior, windows=(long,)))
         found = by_channel(mixture, lambda x: harmonic_least_squares(x, *pitch, windows=(short,)))
-        learned = learned + super().masked(mixture - learned.sum(1), rendered, power)
-        return (learned + shared_rest(mixture, found, power, self.mask_fft, self.hop_samples)) / 2
-
-    def given_controls(self, rendered: Rendered, stems: Tensor) -> Controls:
-        """The controls, with the line spectral frequencies in Hz, (B, S, N, 20)."""
-        lsf_hz = rendered.controls["lsf"] * self.sample_rate / (2 * torch.pi)
-        return {"lsf_hz": lsf_hz} | {name: x for name, x in rendered.controls.items() if name != "lsf"}
+        left = super().masked_each(mixture - learned.sum(1), rendered, powers)
+        return [
+            (learned + own + shared_rest(mixture, found, power, self.mask_fft, self.hop_samples)) / 2
+            for power, own in zip(powers, left)
+        ]
 
     def expected_partials(self, rendered: Rendered) -> dict[str, Tensor]:
         """What the network says of each harmonic and of the breath: the prior and the noise of the fit."""

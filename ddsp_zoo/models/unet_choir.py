@@ -1,12 +1,14 @@
 """The mask network that UMSS is measured against: a U-Net that is told the f0 of the voice it shall cut out."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp.stft import istft, stft
-from ddsp_zoo.masking import apply_masks, shares
 from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.networks.unet import ConditionedUNet
+from ddsp_zoo.separation.masks import apply_masks, shares
 from ddsp_zoo.sources import QUARTET
 from ddsp_zoo.synths.control import Controls
 
@@ -33,14 +35,28 @@ class UNetChoir(Separator):
     needs_pitch = True
 
     def __init__(
-        self, sources: tuple[str, ...] = QUARTET, sample_rate: int = 16000,
-        segment_seconds: float = 4.0, as_published_slope: bool = False, learning_rate: float = 1e-3,
-        weight_decay: float = 1e-5, decay_every: int = 0, mask_power: float = 1.0,
-    ) -> None:  # fmt: skip
+        self,
+        sources: tuple[str, ...] = QUARTET,
+        sample_rate: int = 16000,
+        segment_seconds: float = 4.0,
+        as_published_slope: bool = False,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-5,
+        decay_every: int = 0,
+        mask_power: float = 1.0,
+    ) -> None:
         super().__init__(
-            sources, sample_rate, 256, segment_seconds, True, learning_rate, weight_decay, decay_every,
-            mask_power, 1024,
-        )  # fmt: skip
+            sources,
+            sample_rate,
+            256,
+            segment_seconds,
+            True,
+            learning_rate,
+            weight_decay,
+            decay_every,
+            mask_power,
+            1024,
+        )
         slope = AS_PUBLISHED_SLOPE if as_published_slope else 0.2
         self.network = ConditionedUNet(self.mask_fft // 2 + 1, slope)
         self.save_hyperparameters()
@@ -54,9 +70,12 @@ class UNetChoir(Separator):
         return masks.transpose(2, 3)
 
     def forward(
-        self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None,
+        self,
+        audio: Tensor,
+        f0_hz: Tensor | None = None,
+        onset: Tensor | None = None,
         generator: torch.Generator | None = None,
-    ) -> Rendered:  # fmt: skip
+    ) -> Rendered:
         """Cut the sources out of a mixture: arguments, errors and shapes as in `Separator.forward`.
 
         The controls are the mask of each source (B, S, N + 1, F) and the pitch it was given.
@@ -68,11 +87,10 @@ class UNetChoir(Separator):
         controls = {"mask": mask, "f0_hz": f0_hz[..., None], "onset": onset[..., None]}
         return Rendered(sources, controls, sources)
 
-    def masked(self, mixture: Tensor, rendered: Rendered, power: float | None = None) -> Tensor:
-        """Stems cut out of the mixture (B, T) or (B, C, T), in proportion to the masks, which then sum to one."""
-        power = self.mask_power if power is None else power
-        masks = shares(rendered.controls["mask"].transpose(2, 3) ** power)
-        return apply_masks(mixture, masks, self.mask_fft, self.hop_samples)
+    def masked_each(self, mixture: Tensor, rendered: Rendered, powers: Sequence[float]) -> list[Tensor]:
+        """Returns the stems for each exponent, in proportion to the masks, which then sum to one."""
+        mask, window = rendered.controls["mask"].transpose(2, 3), (self.mask_fft, self.hop_samples)
+        return [apply_masks(mixture, shares(mask**power), *window) for power in powers]
 
     def losses(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
         """Mean absolute difference of masked and true magnitudes."""

@@ -1,4 +1,4 @@
-"""A U-Net over bands and frames whose coarse cells attend to each other along time and along bands in turn.
+"""Convolutions over bands and frames, with attention along time and along bands in turn where they are coarsest.
 
 Self-attention along one axis at a time after Ho et al. 2019 and, for music, Lu et al. 2023 (band-split transformers);
 positions by rotation (Su et al. 2021), so that any length of time goes through one network.
@@ -16,7 +16,7 @@ ROTATIONS = 1000.0  # longest period of a rotation, in cells
 
 
 class AxialUNet(nn.Module):
-    """Pictures of sound in, feature maps of the same size out.
+    """Turns pictures of sound into feature maps of the same size.
 
     Convolutions go from the full grid of bands and frames to cells of 8 bands by 4 frames and back. Every band has a
     learned vector of its own, for the same shape means a bass here and a cymbal there.
@@ -71,7 +71,7 @@ class AxialUNet(nn.Module):
 
 
 class _Layer(nn.Module):
-    """Attention along one axis, then a gated perceptron; both add to the cells (B, n, k, width)."""
+    """Adds attention along one axis, then a gated perceptron, to cells (B, n, k, width)."""
 
     def __init__(self, width: int, heads: int, along: str) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class _Layer(nn.Module):
 
 
 def rotated(vectors: Tensor) -> Tensor:
-    """Vectors (..., L, w), each turned by its place so that products tell distances (Su et al. 2021)."""
+    """Returns vectors (..., L, w) each turned by its place, so that products tell distances (Su et al. 2021)."""
     length, half = vectors.shape[-2], vectors.shape[-1] // 2
     speed = ROTATIONS ** (-torch.arange(half, device=vectors.device) / half)
     angle = torch.arange(length, device=vectors.device)[:, None] * speed

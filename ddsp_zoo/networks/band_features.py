@@ -5,10 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ddsp_zoo.dsp.mel import hz_to_mel, mel_grid, mel_triangles
+from ddsp_zoo.dsp.mel import LOWEST_MEL_HZ, hz_to_mel, mel_grid, mel_triangles
 from ddsp_zoo.dsp.stft import stft
 
-LOWEST_HZ = 20.0
 FAINT = 1e-7  # power below which a band counts as empty, at peak 1: -70 dB
 
 
@@ -31,8 +30,8 @@ class BandAnalysis(nn.Module):
         super().__init__()
         self.n_fft, self.hop = n_fft, hop
         bins = n_fft // 2 + 1
-        centres, self.distance = mel_grid(LOWEST_HZ, sample_rate / 2, bands)
-        weights = mel_triangles(LOWEST_HZ, sample_rate / 2, bands, bins, sample_rate / 2)
+        centres, self.distance = mel_grid(LOWEST_MEL_HZ, sample_rate / 2, bands)
+        weights = mel_triangles(LOWEST_MEL_HZ, sample_rate / 2, bands, bins, sample_rate / 2)
         window = torch.hann_window(n_fft)
         frequency = torch.linspace(0, sample_rate / 2, bins)
         self.register_buffer("centres", centres, persistent=False)

@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from ddsp_zoo._compat import import_torchaudio
+from ddsp_zoo.dsp.mel import LOWEST_MEL_HZ, mel_filter_bank
 from ddsp_zoo.networks.pretrained_ast import PATCH, HoldsTransformer, load_pretrained, make_transformer
 
-LOWEST_HZ = 20.0
 DROPOUT = 0.1
 IMAGENET_CLASSES = 1000
 
@@ -19,9 +18,8 @@ class ClipMel(nn.Module):
 
     def __init__(self, sample_rate: int, n_fft: int, hop: int, mels: int, log: bool = True) -> None:
         super().__init__()
-        filters = import_torchaudio().functional.melscale_fbanks(
-            n_fft // 2 + 1, LOWEST_HZ, sample_rate / 2, mels, sample_rate
-        )
+        nyquist_hz = sample_rate / 2
+        filters = mel_filter_bank(LOWEST_MEL_HZ, nyquist_hz, mels, n_fft // 2 + 1, nyquist_hz).float().T
         window = torch.hann_window(n_fft)
         self.register_buffer("filters", filters, persistent=False)
         self.register_buffer("window", window / window.square().sum().sqrt(), persistent=False)
@@ -53,9 +51,16 @@ class ClipAST(HoldsTransformer):
     """
 
     def __init__(
-        self, mels: int, frames: int, outputs: int, width: int = 768, depth: int = 12, heads: int = 12,
-        stride: int = 10, idle_heads: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        mels: int,
+        frames: int,
+        outputs: int,
+        width: int = 768,
+        depth: int = 12,
+        heads: int = 12,
+        stride: int = 10,
+        idle_heads: bool = False,
+    ) -> None:
         super().__init__()
         self.transformer = make_transformer(mels, frames, width, depth, heads, stride, stride)
         self.rows, self.columns = ((size - PATCH) // stride + 1 for size in (mels, frames))

@@ -29,9 +29,16 @@ class DenseAST(HoldsTransformer):
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, bands: int, frames: int, widths: tuple[int, int, int, int],
-        width: int, depth: int, heads: int,
-    ) -> None:  # fmt: skip
+        self,
+        channels_in: int,
+        channels_out: int,
+        bands: int,
+        frames: int,
+        widths: tuple[int, int, int, int],
+        width: int,
+        depth: int,
+        heads: int,
+    ) -> None:
         super().__init__()
         if not bands or bands % STRIDE or len(widths) != 4:
             raise DdspZooError(
@@ -88,9 +95,13 @@ class _Block(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.inner = nn.Sequential(
-            nn.GroupNorm(1, width), nn.GELU(), nn.Conv2d(width, width, 3, padding=1),
-            nn.GroupNorm(1, width), nn.GELU(), nn.Conv2d(width, width, 3, padding=1),
-        )  # fmt: skip
+            nn.GroupNorm(1, width),
+            nn.GELU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.GroupNorm(1, width),
+            nn.GELU(),
+            nn.Conv2d(width, width, 3, padding=1),
+        )
         nn.init.zeros_(self.inner[-1].weight)
         nn.init.zeros_(self.inner[-1].bias)
 

@@ -34,11 +34,20 @@ def make_transformer(
 
     transformer = ASTModel(
         ASTConfig(
-            hidden_size=width, num_hidden_layers=depth, num_attention_heads=heads, intermediate_size=4 * width,
-            num_mel_bins=mels, max_length=frames, frequency_stride=frequency_stride, time_stride=time_stride,
-            patch_size=PATCH, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, layer_norm_eps=NORM_EPS,
+            hidden_size=width,
+            num_hidden_layers=depth,
+            num_attention_heads=heads,
+            intermediate_size=4 * width,
+            num_mel_bins=mels,
+            max_length=frames,
+            frequency_stride=frequency_stride,
+            time_stride=time_stride,
+            patch_size=PATCH,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+            layer_norm_eps=NORM_EPS,
         )
-    )  # fmt: skip
+    )
     for name in ("cls_token", "distillation_token", "position_embeddings"):
         nn.init.trunc_normal_(getattr(transformer.embeddings, name), std=START_STD)
     return transformer

@@ -53,9 +53,13 @@ class StringListener(nn.Module):
         self.sample_rate, self.hop, self.partials = sample_rate, hop, partials
         inputs = (len(WINDOWS) + 2) * partials + 4 + strings
         self.describe = nn.Sequential(
-            nn.Linear(inputs, 2 * width), nn.LayerNorm(2 * width), nn.GELU(),
-            nn.Linear(2 * width, width), nn.LayerNorm(width), nn.GELU(),
-        )  # fmt: skip
+            nn.Linear(inputs, 2 * width),
+            nn.LayerNorm(2 * width),
+            nn.GELU(),
+            nn.Linear(2 * width, width),
+            nn.LayerNorm(width),
+            nn.GELU(),
+        )
         self.first, self.second = BothWays(width, width), BothWays(2 * width, width)
         self.others = nn.Linear(2 * width, 2 * width)
         self.head = nn.Sequential(nn.LayerNorm(2 * width), nn.Linear(2 * width, width), nn.GELU())

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-LOWEST_HZ, PER_OCTAVE, PITCHES = 32.7, 60, 361
+FIRST_BIN_HZ, PER_OCTAVE, PITCHES = 32.7, 60, 361
 CHANNELS = (16, 32, 64, 128, 256, 512)
 DROPPED = 3  # decoder layers with dropout
 QUIETEST = 1e-8  # spectrograms are not lifted from below that
@@ -38,7 +38,7 @@ def blurred_one_hot(f0_hz: Tensor) -> Tensor:
 
     Blurred by a Gaussian with a deviation of one channel and a peak of one; beyond 2 kHz the last channel is held.
     """
-    place = torch.round(PER_OCTAVE * torch.log2(f0_hz.clamp(min=1e-3) / LOWEST_HZ)) + 1
+    place = torch.round(PER_OCTAVE * torch.log2(f0_hz.clamp(min=1e-3) / FIRST_BIN_HZ)) + 1
     place = torch.where(f0_hz > 0, place, 0).clamp(0, PITCHES - 1).long()
     channels = torch.arange(PITCHES, device=f0_hz.device)[:, None]
     away = (channels - place[:, None]).to(f0_hz.dtype)

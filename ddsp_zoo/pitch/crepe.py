@@ -5,7 +5,7 @@ import torch
 
 from ddsp_zoo._compat import import_torchaudio
 
-LOWEST_HZ, HIGHEST_HZ = 32.7, 2000.0  # below C1 the network has no bins
+CREPE_LOWEST_HZ, CREPE_HIGHEST_HZ = 32.7, 2000.0  # below C1 the network has no bins
 RATE = 16000
 WINDOW = 1024  # samples that the network hears a frame
 SILENCE = 1e-4  # -80 dB; CREPE levels each frame and would hear pitch in a resampler's rounding errors
@@ -24,9 +24,16 @@ def track_f0(
 
     count = -(-len(audio) // hop_samples)
     f0, confidence = torchcrepe.predict(
-        torch.as_tensor(audio, dtype=torch.float32)[None], RATE, hop_samples, LOWEST_HZ, HIGHEST_HZ, model,
-        decoder=torchcrepe.decode.weighted_argmax, return_periodicity=True, batch_size=batch,
-    )  # fmt: skip
+        torch.as_tensor(audio, dtype=torch.float32)[None],
+        RATE,
+        hop_samples,
+        CREPE_LOWEST_HZ,
+        CREPE_HIGHEST_HZ,
+        model,
+        decoder=torchcrepe.decode.weighted_argmax,
+        return_periodicity=True,
+        batch_size=batch,
+    )
     f0, confidence = f0[0, :count].numpy(), confidence[0, :count].numpy()
     padded = np.pad(np.abs(audio), WINDOW // 2)
     peak = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::hop_samples].max(1)[:count]

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import soxr
 
-from ddsp_zoo.audio import read_mono
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export.controls import read_f0_csv
+from ddsp_zoo.files.audio import read_mono
+from ddsp_zoo.files.f0_csv import read_f0_csv
 from ddsp_zoo.pitch.assignment import assign_to_strings
 from ddsp_zoo.pitch.crepe import RATE, track_f0
 from ddsp_zoo.pitch.track import PitchTrack, onsets_from_f0

@@ -10,7 +10,6 @@ Sources: harmonic stacking after Bittner et al. 2017 (Deep Salience); one output
 
 from typing import Any
 
-import lightning as L
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -19,11 +18,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, r
 from ddsp_zoo.dsp.harmonic_ls import HarmonicFit, fit_windows
 from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.optimiser import decaying_adam
+from ddsp_zoo.learning.learner import Learner
+from ddsp_zoo.learning.optimiser import decaying_adam
 from ddsp_zoo.pitch.assignment import follow_pitch
 from ddsp_zoo.sources import QUARTET
 
-LOWEST_HZ, PER_OCTAVE, PITCHES = 65.41, 60, 256  # C2 to a quarter tone above D#6, 20 cents each
+FIRST_BIN_HZ, PER_OCTAVE, PITCHES = 65.41, 60, 256  # C2 to a quarter tone above D#6, 20 cents each
 HARMONICS = (0.5, 1, 2, 3, 4, 5, 6, 7)
 WINDOWS_SECONDS = (0.064, 0.128, 0.256)
 FLOOR = 1e-6  # of a bin's power beside the mean over the excerpt
@@ -31,7 +31,7 @@ REFINEMENTS, FITTED = 2, 20  # fits that move f0 to where the first partials rea
 CHUNK_SECONDS, MARGIN_SECONDS = 30.0, 2.0  # of a recording that is tracked piece by piece
 
 
-class MultiPitch(L.LightningModule):
+class MultiPitch(Learner):
     """The f0 of two to ``len(sources)`` voices of a choir, from the mixture; 0.6 million parameters.
 
     Trained on quartets, of which each batch leaves out some voices, transposed at random. It gives a frame
@@ -52,10 +52,17 @@ class MultiPitch(L.LightningModule):
     needs_pitch = True  # to learn from
 
     def __init__(
-        self, sources: tuple[str, ...] = QUARTET, sample_rate: int = 16000,
-        hop_samples: int = 256, segment_seconds: float = 4.0, width: int = 24, context: int = 128,
-        transposition: float = 300.0, learning_rate: float = 1e-3, decay_every: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        sources: tuple[str, ...] = QUARTET,
+        sample_rate: int = 16000,
+        hop_samples: int = 256,
+        segment_seconds: float = 4.0,
+        width: int = 24,
+        context: int = 128,
+        transposition: float = 300.0,
+        learning_rate: float = 1e-3,
+        decay_every: int = 0,
+    ) -> None:
         super().__init__()
         self.sources, self.sample_rate, self.hop_samples = tuple(sources), sample_rate, hop_samples
         self.segment_samples = round(segment_seconds * sample_rate)
@@ -117,10 +124,10 @@ class MultiPitch(L.LightningModule):
         by_voice, any_voice = self(mixture, kept.shape[1], shift)
         parts = {
             "voices": -(truth * log_softmax(by_voice.float(), -1)).sum(-1).mean(),
-            "pitches": PITCHES / 10 * binary_cross_entropy_with_logits(
-                any_voice.float(), (truth[..., :-1] / truth.amax()).amax(1)
-            ),
-        }  # fmt: skip
+            "pitches": PITCHES
+            / 10
+            * binary_cross_entropy_with_logits(any_voice.float(), (truth[..., :-1] / truth.amax()).amax(1)),
+        }
         loss = parts["voices"] + parts["pitches"]
         named = {f"{stage}/{name}": value for name, value in (parts | {"loss": loss}).items()}
         self.log_dict(named, prog_bar=True, batch_size=len(kept), sync_dist=stage != "train")
@@ -156,7 +163,7 @@ class MultiPitch(L.LightningModule):
     def _track_piece(self, audio: Tensor, voices: int) -> np.ndarray:
         by_voice, _ = self(audio[None].to(self.device), voices)
         path = follow_pitch(log_softmax(by_voice[0].float(), -1).cpu().numpy())
-        f0 = np.where(path >= 0, LOWEST_HZ * 2 ** (path / PER_OCTAVE), 0)
+        f0 = np.where(path >= 0, FIRST_BIN_HZ * 2 ** (path / PER_OCTAVE), 0)
         f0 = torch.from_numpy(interleaved(f0)[:, : -(-len(audio) // self.hop_samples)])
         _, window = fit_windows(self.sample_rate)
         for _ in range(REFINEMENTS):
@@ -200,7 +207,7 @@ def pitch_targets(f0_hz: Tensor, shift: Tensor) -> Tensor:
 
     A pitch that lies beyond the axis counts as its end.
     """
-    place = PER_OCTAVE * torch.log2(f0_hz.clamp(min=1e-3) / LOWEST_HZ) - shift[:, None, None]
+    place = PER_OCTAVE * torch.log2(f0_hz.clamp(min=1e-3) / FIRST_BIN_HZ) - shift[:, None, None]
     steps = torch.arange(PITCHES, device=f0_hz.device)
     near = torch.exp(-0.5 * (steps - place.clamp(0, PITCHES - 1)[..., None]).square())
     near = near / near.sum(-1, keepdim=True)
@@ -220,7 +227,9 @@ def _grid_hz(shift: Tensor) -> Tensor:
     """Frequencies (B, harmonics, 256) where the harmonics of each pitch lie."""
     steps = torch.arange(PITCHES, device=shift.device) + shift[:, None]
     return (
-        LOWEST_HZ * torch.tensor(HARMONICS, device=shift.device)[:, None] * 2 ** (steps / PER_OCTAVE)[:, None]
+        FIRST_BIN_HZ
+        * torch.tensor(HARMONICS, device=shift.device)[:, None]
+        * 2 ** (steps / PER_OCTAVE)[:, None]
     )
 
 

@@ -7,7 +7,6 @@ from whose harmonics grew, and from which of them no other string shares.
 
 from typing import Any
 
-import lightning as L
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -15,7 +14,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, pad, relu, smo
 
 from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.optimiser import decaying_adam
+from ddsp_zoo.learning.learner import Learner
+from ddsp_zoo.learning.optimiser import decaying_adam
 from ddsp_zoo.pitch.onset_corruption import corrupted, muddied
 from ddsp_zoo.pitch.onsets import Evidence, Times, keep_pitched, pick_peaks
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
@@ -33,7 +33,7 @@ APART_FRAMES = 2.5  # two onsets of a string are at least so far apart
 AGAIN = 0.7  # share of the threshold below which the probability has to fall between them
 
 
-class OnsetHead(L.LightningModule):
+class OnsetHead(Learner):
     """When each string is plucked, from the mixture and the strings' f0; 0.1 million parameters.
 
     Trained on stems at random levels, in rooms and with noise (`muddied`), with exact f0 and f0 as trackers find it
@@ -55,10 +55,18 @@ class OnsetHead(L.LightningModule):
     needs_pitch = True  # to learn from
 
     def __init__(
-        self, sources: tuple[str, ...] = tuple(GUITAR_STRINGS_HZ), sample_rate: int = 16000, hop_samples: int = 64,
-        segment_seconds: float = 4.0, width: int = 64, apart: float = 0.3, gain_db: float = 6.0,
-        threshold: float = 0.45, learning_rate: float = 2e-3, decay_every: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        sources: tuple[str, ...] = tuple(GUITAR_STRINGS_HZ),
+        sample_rate: int = 16000,
+        hop_samples: int = 64,
+        segment_seconds: float = 4.0,
+        width: int = 64,
+        apart: float = 0.3,
+        gain_db: float = 6.0,
+        threshold: float = 0.45,
+        learning_rate: float = 2e-3,
+        decay_every: int = 0,
+    ) -> None:
         super().__init__()
         self.sources, self.sample_rate, self.hop_samples = tuple(sources), sample_rate, hop_samples
         self.stride = STRIDE * hop_samples

@@ -6,14 +6,14 @@ gate: where f0 becomes voiced, as the thesis means it.
 gate_as_published: where f0 becomes voiced, as the thesis's code has it from series B on.
 flux: where the spectrum grows louder.
 annotated: where the data says.
-learned: by an `OnsetHead`, see `ddsp_zoo.pitch.onset_head`.
+
+An `OnsetHead` (`ddsp_zoo.pitch.onset_head`) detects as well, by its `detect`.
 
 `onset_frames` puts times on the frame grid of the models.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -74,26 +74,11 @@ class Evidence:
 Detector = Callable[[Evidence], Times]
 
 
-def make_detector(name: str, checkpoint: str | Path | None = None) -> Detector:
-    """The detector called ``name``; "learned" needs a ``checkpoint``, a .ckpt file or folder of an `OnsetHead`.
-
-    Raises `DdspZooError` for another name, and for a checkpoint that is missing or holds something else.
-    """
-    if name != "learned":
-        if name not in DETECTORS:
-            raise DdspZooError(
-                f"There is no onset detector {name!r}: choose one of {', '.join([*DETECTORS, 'learned'])}."
-            )
-        return DETECTORS[name]
-    from ddsp_zoo.hub import load
-    from ddsp_zoo.pitch.onset_head import OnsetHead
-
-    if checkpoint is None:
-        raise DdspZooError("The learned onset detector needs a checkpoint: train recipes/string_onsets.yaml.")
-    head = load(name, checkpoint=checkpoint)
-    if not isinstance(head, OnsetHead):
-        raise DdspZooError(f"{checkpoint} holds a {type(head).__name__} and no OnsetHead.")
-    return head.detect
+def make_detector(name: str) -> Detector:
+    """Returns the detector called ``name``; raises `DdspZooError` for another name."""
+    if name not in DETECTORS:
+        raise DdspZooError(f"There is no onset detector {name!r}: choose one of {', '.join(DETECTORS)}.")
+    return DETECTORS[name]
 
 
 def gate_onsets(evidence: Evidence) -> Times:
@@ -102,7 +87,7 @@ def gate_onsets(evidence: Evidence) -> Times:
 
 
 def gate_onsets_as_published(evidence: Evidence, chunk_seconds: float = CHUNK_SECONDS) -> Times:
-    """`gate_onsets` with the two faults of the published code: one frame early, and blind to chunk starts.
+    """`gate_onsets` with the two quirks of the published code: one frame early, and blind to chunk starts.
 
     Each chunk is looked at alone, and a difference of neighbouring frames stands at the former of the two: the onset
     on a chunk's first frame belongs to no pair.

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from ddsp_zoo.dsp.scale import LOWEST_F0_HZ
 from ddsp_zoo.errors import DdspZooError
-
-LOWEST_HZ = 20.0  # the models' scale of pitch begins here; what is below would pass for a rest
 
 
 def onsets_from_f0(f0_hz: np.ndarray) -> np.ndarray:
@@ -85,7 +84,7 @@ class PitchTrack:
                 f"The pitch has a frame every {self.hop_seconds:g} s and the model one every {hop_seconds:g} s: "
                 "move it there by PitchTrack.from_times."
             )
-        low, high = LOWEST_HZ, model.sample_rate / 2
+        low, high = LOWEST_F0_HZ, model.sample_rate / 2
         fits = (self.f0_hz == 0) | ((self.f0_hz >= low) & (self.f0_hz <= high))  # NaN never does
         for source, frame in np.argwhere(~fits)[:1]:
             name, hz = model.sources[source], self.f0_hz[source, frame]

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp.mel import mel_grid, mel_to_hz, mel_triangles
-from ddsp_zoo.dsp.noise import filtered_noise, seen_by_stft
+from ddsp_zoo.dsp.noise import Generators, noise_frames, seen_by_stft
 from ddsp_zoo.dsp.oscillator import sinusoidal_bank
-from ddsp_zoo.synths.base import Sound, Synth
+from ddsp_zoo.synths.base import Synth
 from ddsp_zoo.synths.control import Control, Controls, ControlSet
+from ddsp_zoo.synths.streaming import Frames, Window, filter_reach
 
 
 class BandedSinusoids(Synth):
@@ -26,9 +27,15 @@ class BandedSinusoids(Synth):
     level_controls = ("amplitude", "noise_magnitude", "loudness")
 
     def __init__(
-        self, sample_rate: int, hop: int, bands: int = 128, bins: int = 5, lowest_hz: float = 20.0,
-        noise_points: int = 257, frequency_gradient: float = 1.0,
-    ) -> None:  # fmt: skip
+        self,
+        sample_rate: int,
+        hop: int,
+        bands: int = 128,
+        bins: int = 5,
+        lowest_hz: float = 20.0,
+        noise_points: int = 257,
+        frequency_gradient: float = 1.0,
+    ) -> None:
         """``bins``: places in a band that a sinusoid's frequency is classified into; ``noise_points`` of the noise's
         filters; ``frequency_gradient``: by how much the audio's gradient by the frequencies is multiplied."""
         super().__init__(sample_rate, hop)
@@ -36,14 +43,32 @@ class BandedSinusoids(Synth):
         self.frequency_gradient = frequency_gradient
         nyquist = sample_rate / 2
         self.noise_points = noise_points
+        self.before = self.after = filter_reach(noise_points, hop)
         self.controls = ControlSet(
             (
-                Control("frequency_hz", "Hz", "frequency of the sinusoid of each band", lowest_hz, nyquist, size=bands,
-                        curve="mel_bins", bins=bins),
-                Control("amplitude", "1", "amplitude of the sinusoid of each band", size=bands, curve="amplitude"),
-                Control("noise_magnitude", "1", "noise response in each band", high=2.0, size=bands, curve="amplitude"),
+                Control(
+                    "frequency_hz",
+                    "Hz",
+                    "frequency of the sinusoid of each band",
+                    lowest_hz,
+                    nyquist,
+                    size=bands,
+                    curve="mel_bins",
+                    bins=bins,
+                ),
+                Control(
+                    "amplitude", "1", "amplitude of the sinusoid of each band", size=bands, curve="amplitude"
+                ),
+                Control(
+                    "noise_magnitude",
+                    "1",
+                    "noise response in each band",
+                    high=2.0,
+                    size=bands,
+                    curve="amplitude",
+                ),
             )
-        )  # fmt: skip
+        )
 
     def constrain(self, raw: Tensor) -> Controls:
         """Raw (B, S, N, channels) -> controls, and the loudness that they have together."""
@@ -52,17 +77,20 @@ class BandedSinusoids(Synth):
         power = controls["amplitude"].square().sum(-1) / 2 + noise
         return controls | {"loudness": power.sqrt()[..., None]}
 
-    def render(self, controls: Controls, generator: torch.Generator | None = None) -> Sound:
-        """Controls (B, S, N, k) -> audio (B, S, N * hop)."""
-        shape = controls["amplitude"].shape[:2]
-        frequency, amplitude = (controls[name].flatten(0, 1) for name in ("frequency_hz", "amplitude"))
+    def prepare(self, controls: Controls, generator: Generators | None, notes: None) -> tuple[Frames, None]:
+        frequency, amplitude = controls["frequency_hz"], controls["amplitude"]
         if frequency.requires_grad and self.frequency_gradient != 1:
             frequency = frequency * self.frequency_gradient + frequency.detach() * (
                 1 - self.frequency_gradient
             )
-        tonal, _ = sinusoidal_bank(frequency, amplitude, self.sample_rate, self.hop)
-        noise = filtered_noise(self._response(controls["noise_magnitude"].flatten(0, 1)), self.hop, generator)
-        return Sound((tonal + noise).unflatten(0, shape), tonal.unflatten(0, shape))
+        noise = noise_frames(amplitude, amplitude.shape[1], self.hop, generator)
+        response = self._response(controls["noise_magnitude"])
+        return {"frequency_hz": frequency, "amplitude": amplitude, "noise": noise, "response": response}, None
+
+    def play(self, window: Window, sound: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        moving = (window.moving(name) for name in ("frequency_hz", "amplitude"))
+        tonal, phase = sinusoidal_bank(*moving, self.sample_rate, self.hop, sound, window.lookahead)
+        return tonal + window.filtered_noise(), tonal, phase
 
     def power_spectra(
         self, controls: Controls, tonal: Tensor, n_fft: int, every: int = 1, bins: int = 0

@@ -1,30 +1,43 @@
 """What every synthesiser offers: declared controls, `constrain`, `render`."""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
+from ddsp_zoo.dsp.noise import Generators
 from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.synths.control import Controls, ControlSet
+from ddsp_zoo.synths.streaming import Frames, Window
+
+
+class RenderState(NamedTuple):
+    """What a stream goes on from: frames that wait, the notes at the newest frame, and the sound at the last sample."""
+
+    waiting: Window
+    notes: Any
+    sound: Any
 
 
 class Sound(NamedTuple):
-    """Rendered audio (B, S, T), and the part of it that holds no filtered noise (B, S, T)."""
+    """Rendered audio (B, S, T), the part of it without filtered noise (B, S, T), and what the next piece needs."""
 
     audio: Tensor
     tonal: Tensor
+    state: RenderState | None = None
 
 
 class Synth(ABC):
     """A differentiable synthesiser without weights.
 
-    Frames come every ``hop`` samples at ``sample_rate``; N frames render N * hop samples.
+    Frames come every ``hop`` samples at ``sample_rate``; N frames render N * hop samples. A subclass writes how
+    frames sound (`play`), once the ``after`` frames that follow them are known and ``before`` frames that came before
+    are still there; what depends on the frames so far, and not on later ones, can be computed in `prepare`.
     """
 
     controls: ControlSet
     level_controls: tuple[str, ...]  # the controls that scale with the level of the signal
+    before, after = 0, 1
 
     def __init__(self, sample_rate: int, hop: int) -> None:
         self.sample_rate, self.hop = sample_rate, hop
@@ -38,15 +51,63 @@ class Synth(ABC):
         level = level[:, None, None, None]
         return {k: v * level if k in self.level_controls else v for k, v in controls.items()}
 
+    def render(
+        self,
+        controls: Controls,
+        generator: Generators | None = None,
+        state: RenderState | None = None,
+        last: bool = True,
+    ) -> Sound:
+        """Renders controls {name: (B, S, N, k)}: -> audio (B, S, N * hop).
+
+        A long stream comes in consecutive pieces of any length, all but the final one with ``last=False``, each with
+        the ``state`` that the piece before gave back. Frames that need later ones wait in it, so a piece gives whole
+        frames, but not always its own; all pieces together give the same audio as one call. The final piece may be
+        empty (N = 0) and gives back no state.
+
+        ``generator`` is where the noise is drawn from, frame by frame: one for all, or with B = 1 a sequence of one
+        for each source, which then sounds the same with and without the others.
+        """
+        shape = next(iter(controls.values())).shape[:3]
+        waiting, notes, sound = state or (None, None, None)
+        if shape[2]:
+            rows = {name: value.flatten(0, 1) for name, value in controls.items()}
+            frames, notes = self.prepare(rows, generator, notes)
+        elif waiting:
+            frames = {name: x[:, :0] for name, x in waiting.frames.items()}
+        else:
+            silence = next(iter(controls.values())).new_zeros(*shape[:2], 0)
+            return Sound(silence, silence)
+        window = Window.over(waiting, frames, self.after, last)
+        if window.count:
+            audio, tonal, sound = self.play(window, sound)
+        else:
+            audio = tonal = next(iter(controls.values())).new_zeros(shape[0] * shape[1], 0)
+        state = None if last else RenderState(window.waiting(self.before), notes, sound)
+        return Sound(audio.unflatten(0, shape[:2]), tonal.unflatten(0, shape[:2]), state)
+
+    def prepare(self, controls: Controls, generator: Generators | None, notes: Any) -> tuple[Frames, Any]:
+        """Computes what `play` needs of new frames, noise included: controls (R, N, k) -> frames, new ``notes``.
+
+        ``notes`` is what the synthesiser knows of the frames before (None at the start). By default the frames are
+        the controls, and nothing needs to be known.
+        """
+        return controls, None
+
     @abstractmethod
-    def render(self, controls: Controls, generator: torch.Generator | None = None) -> Sound:
-        """Controls {name: (B, S, N, k)} -> audio (B, S, N * hop)."""
+    def play(self, window: Window, sound: Any) -> tuple[Tensor, Tensor, Any]:
+        """Renders the frames of a window: -> audio and tonal (R, count * hop), and the sound's state after them.
+
+        ``sound`` is what this gave back before, None at the start. Where the window has no `lookahead`, the stream
+        ends and all that was held back must be given out.
+        """
 
     def power_spectra(self, controls: Controls, tonal: Tensor, n_fft: int) -> Tensor:
         """Expected |STFT|^2 of the sources, hop as the controls': -> (B, S, F, N + 1).
 
         Expected: where a synthesiser plays filtered noise, its filter counts and not one draw of the noise,
-        whose spectrum has random holes that would all go into a mask.
+        whose spectrum has random holes that would all go into a mask. On a piece of a stream all but the first and
+        the last n_fft / (2 * hop) + 1 frames are exact, unless the subclass says otherwise.
         """
         spectrum = stft(tonal, n_fft, self.hop)
         return spectrum.real.square() + spectrum.imag.square()

@@ -1,5 +1,6 @@
 """Declared controls: what a synthesiser wants to be told, in which unit and range."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,9 +24,9 @@ class Control:
     "log" one in their logarithms; "log_bins" reads ``bins`` raw channels a value as logits over log-spaced points from
     ``low`` to ``high`` and takes the expectation, a classification that stays differentiable; "mel_bins" does so within
     the value's own one of ``size`` mel bands, from the centre below to the centre above; "lsf" reads one channel
-    more than values, the distances between line spectral frequencies. Raw values are multiplied by ``slope`` and
-    ``offset`` is added, so that a network that says nothing (zeros) starts somewhere sensible. Constrained
-    values never leave [low, high] (amplitude: [1e-7, high + 1e-7]) for any finite raw value.
+    more than values, the distances between line spectral frequencies from 0 to ``high``. Raw values are multiplied by
+    ``slope`` and ``offset`` is added, so that a network that says nothing (zeros) starts somewhere sensible.
+    Constrained values never leave [low, high] (amplitude: [1e-7, high + 1e-7]) for any finite raw value.
     """
 
     name: str
@@ -54,7 +55,7 @@ class Control:
         if self.curve == "log":
             return self.low * (self.high / self.low) ** torch.sigmoid(raw)
         if self.curve == "lsf":
-            return lsf_from_logits(raw)
+            return lsf_from_logits(raw) * (self.high / math.pi)
         logits = raw.unflatten(-1, (self.size, self.bins))
         points = torch.linspace(0, 1, self.bins, device=raw.device, dtype=raw.dtype)
         if self.curve == "mel_bins":

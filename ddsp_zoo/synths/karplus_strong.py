@@ -1,20 +1,22 @@
 """Plucked strings: a noise burst into a damped, tuned delay loop."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ddsp_zoo._compat import import_torchaudio
-from ddsp_zoo.dsp.frames import upsample_linear
-from ddsp_zoo.dsp.noise import uniform_noise
+from ddsp_zoo.dsp.frames import hold, upsample_linear
+from ddsp_zoo.dsp.noise import Generators, noise_frames
 from ddsp_zoo.dsp.one_pole import dc_block, high_pass_pole, one_pole
-from ddsp_zoo.dsp.string import LoopFilter, magnitude, string_loop, tuned_delay
+from ddsp_zoo.dsp.string import LoopFilter, StringState, magnitude, string_loop, tuned_delay
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.synths.base import Sound, Synth
+from ddsp_zoo.synths.base import Synth
 from ddsp_zoo.synths.control import Control, Controls, ControlSet
+from ddsp_zoo.synths.streaming import Frames, Window
 
 LOWEST_F0_HZ = 20.0
 HIGHEST_F0 = 1 / 8  # of the loop's rate: what is higher sounds there
@@ -24,8 +26,9 @@ LOOP_DC_HZ = {
     "one_zero": 20.0,
 }  # what the authors' code has inside the loop, series A and B to D
 
+RESAMPLED_OVER = 8  # periods of the lower rate to either side that a resampled sample is made of, at most
 Excitation = Literal["burst", "noise"]
-FAULTS = {
+QUIRKS = {
     "range": "every control ends at 2 instead of in its own range, so that loops and filters diverge",
     "tuning": "the delay's fraction is read the wrong way round, a sample is not accounted for, and no filter's delay",
     "early_onsets": "a pluck comes one frame (16 ms) early, and one at the start of an excerpt is lost",
@@ -34,6 +37,24 @@ FAULTS = {
     "tied_heads": "all controls are read from one output of the network",
     "chunks": "the network hears, and is levelled to, 0.32 s at a time, while the strings ring on",
 }
+
+
+class LoopState(NamedTuple):
+    """What strings remember between pieces.
+
+    pitch: the last one in Hz (R,), 0 where there has been none.
+    held: the pitch that is held (R,), likewise.
+    low_pass, dc: states of the excitation's filters (R,).
+    string: state of the loop.
+    heard: frames of the loop that wait to be resampled.
+    """
+
+    pitch: Tensor | None
+    held: Tensor | None
+    low_pass: Tensor | None
+    dc: Tensor | None
+    string: StringState | None
+    heard: Window | None
 
 
 class KarplusStrong(Synth):
@@ -54,7 +75,7 @@ class KarplusStrong(Synth):
         hold_pitch: keep the pitch of an onset up to the next (experiment C1).
         clip: limit the string to the mixture's peak inside the loop (experiment B2.1).
         oversampling: rate of the loop over the sample rate.
-        faults: of `FAULTS`: what the authors' code does otherwise than the thesis says.
+        quirks: of `QUIRKS`: what the authors' code does otherwise than the thesis says.
     """
 
     level_controls = ("excitation_gain", "ceiling")
@@ -63,85 +84,150 @@ class KarplusStrong(Synth):
     noise_gains = 64
 
     def __init__(
-        self, sample_rate: int, hop: int, predicts: Sequence[str] = ("excitation_gain", "damping", "dynamics"),
-        loop_filter: LoopFilter = "one_zero", excitation: Excitation = "burst", hold_pitch: bool = False,
-        clip: bool = False, oversampling: int = 2, faults: Sequence[str] = (),
-    ) -> None:  # fmt: skip
+        self,
+        sample_rate: int,
+        hop: int,
+        predicts: Sequence[str] = ("excitation_gain", "damping", "dynamics"),
+        loop_filter: LoopFilter = "one_zero",
+        excitation: Excitation = "burst",
+        hold_pitch: bool = False,
+        clip: bool = False,
+        oversampling: int = 2,
+        quirks: Sequence[str] = (),
+    ) -> None:
         super().__init__(sample_rate, hop)
         self.oversampling = oversampling
         self.loop_rate, self.loop_hop = sample_rate * oversampling, hop * oversampling
         self.loop_filter, self.excitation = loop_filter, excitation
-        self.hold_pitch, self.clip, self.faults = hold_pitch, clip, frozenset(faults)
-        known = self.known_controls()
+        self.hold_pitch, self.clip, self.quirks = hold_pitch, clip, frozenset(quirks)
+        self.after = 2 if "early_onsets" in quirks else 1
+        self.known = known = self.known_controls()
         _check_names("control", predicts, known)
-        _check_names("fault", faults, FAULTS)
+        _check_names("quirk", quirks, QUIRKS)
         self.controls = ControlSet(tuple(known[name] for name in predicts))
         self.fixed = {
-            "excitation_gain": 1.0, "damping": 0.5, "dynamics": 0.0, "ceiling": 1.0,
+            "excitation_gain": 1.0,
+            "damping": 0.5,
+            "dynamics": 0.0,
+            "ceiling": 1.0,
             "feedback": self.feedback if "damping" in predicts else self.lossless,
-        }  # fmt: skip
+        }
 
     def known_controls(self) -> dict[str, Control]:
         """Every control that a network may predict, by name."""
         controls = (
-            Control("excitation_gain", "1", "a: strength of the pluck", curve="amplitude",
-                    size=self.noise_gains if self.excitation == "noise" else 1),
-            Control("damping", "1", "b: loop filter, 0.5 damps high partials most", high=0.5, curve="amplitude"),
-            Control("dynamics", "1", "r: excitation low-pass, high for a soft pluck", high=0.95, curve="amplitude"),
-            Control("feedback", "1", "rho: what is left after a round of the loop", high=self.lossless, offset=4.0),
-            Control("t60_seconds", "s", "decay time of the fundamental, in place of rho", 0.1, 30.0, curve="log"),
-            Control("cutoff_hz", "Hz", "f_c: of the loop's one-pole low-pass", LOWEST_F0_HZ, self.loop_rate / 2),
-            Control("balance", "1", "b: share of the burst against what the string keeps", 1 - self.lossless,
-                    offset=-4.0),
-        )  # fmt: skip
-        if "range" in self.faults:
+            Control(
+                "excitation_gain",
+                "1",
+                "a: strength of the pluck",
+                curve="amplitude",
+                size=self.noise_gains if self.excitation == "noise" else 1,
+            ),
+            Control(
+                "damping", "1", "b: loop filter, 0.5 damps high partials most", high=0.5, curve="amplitude"
+            ),
+            Control(
+                "dynamics", "1", "r: excitation low-pass, high for a soft pluck", high=0.95, curve="amplitude"
+            ),
+            Control(
+                "feedback", "1", "rho: what is left after a round of the loop", high=self.lossless, offset=4.0
+            ),
+            Control(
+                "t60_seconds", "s", "decay time of the fundamental, in place of rho", 0.1, 30.0, curve="log"
+            ),
+            Control(
+                "cutoff_hz", "Hz", "f_c: of the loop's one-pole low-pass", LOWEST_F0_HZ, self.loop_rate / 2
+            ),
+            Control(
+                "balance",
+                "1",
+                "b: share of the burst against what the string keeps",
+                1 - self.lossless,
+                offset=-4.0,
+            ),
+        )
+        if "range" in self.quirks:
             controls = tuple(_published_range(control) for control in controls)
         return {control.name: control for control in controls}
 
     def constrain(self, raw: Tensor) -> Controls:
         """Raw network outputs (B, S, N, channels) -> every control, {name: (B, S, N, k)}, the fixed ones too."""
-        if "tied_heads" in self.faults:
+        if "tied_heads" in self.quirks:
             raw = raw[..., :1].expand(*raw.shape[:-1], self.controls.channels)
         fixed = {name: raw.new_full((*raw.shape[:-1], 1), value) for name, value in self.fixed.items()}
         return fixed | super().constrain(raw)
 
-    def render(self, controls: Controls, generator: torch.Generator | None = None) -> Sound:
-        """Every control, f0_hz and onset, each (B, S, N, k) -> audio (B, S, N * hop)."""
-        shape = controls["f0_hz"].shape[:3]
-        flat = {name: value.flatten(0, 1) for name, value in controls.items()}
-        f0_hz, onset, voiced = self._pitch(flat["f0_hz"][..., 0], flat["onset"][..., 0])
-        jump = torch.ones_like(onset) if "held_controls" in self.faults else onset
-        excitation = self._excitation(flat, onset, jump, voiced, generator)
+    def prepare(self, controls: Controls, generator: Generators | None, notes: None) -> tuple[Frames, None]:
+        f0_hz = controls["f0_hz"]
+        size = self.loop_hop if self.excitation == "noise" else self.burst_samples
+        noise = noise_frames(f0_hz, f0_hz.shape[1], size, generator)
+        names = {"f0_hz", "onset", *self.fixed, *self.known} & set(controls)
+        return {name: controls[name] for name in names} | {"noise": noise}, None
+
+    def play(self, window: Window, sound: LoopState | None) -> tuple[Tensor, Tensor, LoopState]:
+        state = sound or LoopState(*(None,) * 6)
+        looped, state = self._loop(window, state)
+        if self.oversampling == 1:
+            return looped, looped, state
+        frames = {"audio": looped.unflatten(1, (-1, self.loop_hop))}
+        reach = -(-RESAMPLED_OVER * self.oversampling // self.loop_hop)
+        heard = Window.over(state.heard, frames, reach, not window.lookahead)
+        audio = import_torchaudio().functional.resample(
+            heard.frames["audio"].flatten(1), self.loop_rate, self.sample_rate
+        )
+        audio = heard.cut(audio, self.hop)
+        return audio, audio, state._replace(heard=heard.waiting(reach))
+
+    def _loop(self, window: Window, state: LoopState) -> tuple[Tensor, LoopState]:
+        """The string at the loop's rate: -> (R, count * loop_hop)."""
+        flat = {name: window.moving(name) for name in window.frames}
+        f0_hz, onset, voiced, state = self._pitch(window, state)
+        jump = torch.ones_like(onset) if "held_controls" in self.quirks else onset
+        excitation, state = self._excitation(flat, onset, jump, voiced, window, state)
         smoothing = self._smoothing(flat)
+        ahead = window.lookahead
         if "balance" in flat:
-            excitation = excitation * upsample_linear(flat["balance"][..., 0], self.loop_hop, jump)
-        dc_hz = LOOP_DC_HZ[self.loop_filter] if "loop_high_pass" in self.faults else 0.0
-        dc_pole = high_pass_pole(dc_hz, self.loop_rate) if dc_hz else 0.0
+            excitation = excitation * upsample_linear(flat["balance"][..., 0], self.loop_hop, jump, ahead)
+        dc_hz = LOOP_DC_HZ[self.loop_filter] if "loop_high_pass" in self.quirks else 0.0
         ceiling = excitation.new_ones(1)
         if self.clip:
-            ceiling = upsample_linear(flat["ceiling"][..., 0], self.loop_hop)
-        audio, _ = string_loop(
-            excitation / ceiling, self._delay(f0_hz, smoothing), voiced * self._feedback(flat, f0_hz, smoothing),
-            smoothing, self.loop_hop,
-            loop_filter=self.loop_filter, onset=jump, dc_pole=dc_pole, clip=self.clip,
-        )  # fmt: skip
-        audio = audio * ceiling
-        if self.oversampling > 1:
-            audio = import_torchaudio().functional.resample(audio, self.loop_rate, self.sample_rate)
-        audio = audio.unflatten(0, shape[:2])
-        return Sound(audio, audio)
+            ceiling = upsample_linear(flat["ceiling"][..., 0], self.loop_hop, lookahead=ahead)
+        string = state.string
+        if string is None and ahead:
+            string = StringState.silent(len(f0_hz), longest_delay(self.loop_rate), f0_hz)
+        audio, string = string_loop(
+            excitation / ceiling,
+            self._delay(f0_hz, smoothing),
+            voiced * self._feedback(flat, f0_hz, smoothing),
+            smoothing,
+            self.loop_hop,
+            loop_filter=self.loop_filter,
+            onset=jump,
+            dc_pole=high_pass_pole(dc_hz, self.loop_rate) if dc_hz else 0.0,
+            clip=self.clip,
+            state=string,
+        )
+        return audio * ceiling, state._replace(string=string)
 
-    def _pitch(self, f0_hz: Tensor, onset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The loop's pitch in every frame, where it is plucked and where it rings: (R, N) -> three (R, N)."""
+    def _pitch(self, window: Window, state: LoopState) -> tuple[Tensor, Tensor, Tensor, LoopState]:
+        """The loop's pitch in every frame, where it is plucked and where it rings: -> three (R, N), and the state."""
+        f0_hz, onset = (window.frames[name][..., 0] for name in ("f0_hz", "onset"))
         ringing = (f0_hz > 0).to(f0_hz.dtype)
         onset = onset * ringing  # no pluck without a pitch
-        f0_hz = fill_pitch(f0_hz)
-        if "early_onsets" in self.faults:
+        begins = ringing if state.pitch is None else ringing * (state.pitch == 0)[:, None]
+        f0_hz, pitch = fill_pitch(f0_hz, state.pitch, window.count)
+        if "early_onsets" in self.quirks:
             onset = torch.cat([onset[:, 1:], torch.zeros_like(onset[:, :1])], dim=-1)
             ringing = torch.maximum(ringing, onset)
+        state = state._replace(pitch=pitch)
         if self.hold_pitch:
-            f0_hz, ringing = from_onset(f0_hz, onset), torch.ones_like(ringing)
-        return f0_hz.clamp(LOWEST_F0_HZ, self.loop_rate * HIGHEST_F0), onset, ringing
+            first = begins * (begins.cumsum(-1) == 1)  # until a string is plucked, its first pitch is held
+            held = hold(f0_hz, torch.maximum(onset, first), state.held)
+            state = state._replace(held=held[:, window.count - 1])
+            f0_hz, ringing = torch.where(held > 0, held, f0_hz), (held > 0).to(ringing.dtype)
+        f0_hz = f0_hz.clamp(LOWEST_F0_HZ, self.loop_rate * HIGHEST_F0)
+        stop = window.count + window.lookahead
+        return f0_hz[:, :stop], onset[:, :stop], ringing[:, :stop], state
 
     def _excitation(
         self,
@@ -149,28 +235,36 @@ class KarplusStrong(Synth):
         onset: Tensor,
         jump: Tensor,
         voiced: Tensor,
-        generator: torch.Generator | None,
-    ) -> Tensor:
-        """Noise, its level and its low-pass: -> (R, N * loop_hop). Thesis figures 5.13 and 5.17."""
-        gain, dynamics = controls["excitation_gain"], controls["dynamics"][..., 0]
+        window: Window,
+        state: LoopState,
+    ) -> tuple[Tensor, LoopState]:
+        """Noise, its level and its low-pass: -> (R, count * loop_hop). Thesis figures 5.13 and 5.17."""
+        gain, dynamics, noise = controls["excitation_gain"], controls["dynamics"][..., 0], window.now("noise")
         if self.excitation == "noise":
-            noise = uniform_noise(onset, (*onset.shape, self.loop_hop), generator).flatten(-2)
             gain = gain * voiced[..., None]  # a string without pitch is not played
-            noise = noise * upsample_linear(gain.flatten(-2), self.loop_hop // gain.shape[-1])
-            return dc_block(one_pole(noise, dynamics, self.loop_hop, jump)[0], DC_HZ, self.loop_rate)[0]
-        burst, _ = one_pole(self.burst(onset, generator), dynamics, self.loop_hop, jump)
-        return burst * upsample_linear(gain[..., 0], self.loop_hop, jump)
+            parts = gain.shape[-1]
+            gain = upsample_linear(gain.flatten(-2), self.loop_hop // parts)[:, : noise[0].numel()]
+            soft, low_pass = one_pole(noise.flatten(1) * gain, dynamics, self.loop_hop, jump, state.low_pass)
+            audio, dc = dc_block(soft, DC_HZ, self.loop_rate, state.dc)
+            return audio, state._replace(low_pass=low_pass, dc=dc)
+        burst = self.burst(onset[:, : window.count], noise)
+        soft, low_pass = one_pole(burst, dynamics, self.loop_hop, jump, state.low_pass)
+        gain = upsample_linear(gain[..., 0], self.loop_hop, jump, window.lookahead)
+        return soft * gain, state._replace(low_pass=low_pass)
 
-    def burst(self, onset: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Uniform noise during the first 5 ms after each onset frame: (R, N) -> (R, N * loop_hop).
+    @property
+    def burst_samples(self) -> int:
+        """Length of a burst at the loop's rate."""
+        return min(round(self.burst_seconds * self.loop_rate), self.loop_hop)
+
+    def burst(self, onset: Tensor, noise: Tensor) -> Tensor:
+        """The first 5 ms after each onset frame (R, N) filled with noise (R, N, burst_samples): -> (R, N * loop_hop).
 
         Each burst has no mean, which the loop would keep.
         """
-        length = min(round(self.burst_seconds * self.loop_rate), self.loop_hop)
-        noise = uniform_noise(onset, (*onset.shape, length), generator)
         mean = noise.mean(-1, keepdim=True)
         noise = (noise - mean) / (1 + mean.abs()) * (onset > 0)[..., None]
-        return torch.nn.functional.pad(noise, (0, self.loop_hop - length)).flatten(-2)
+        return torch.nn.functional.pad(noise, (0, self.loop_hop - noise.shape[-1])).flatten(-2)
 
     def _smoothing(self, controls: Controls) -> Tensor:
         """Coefficient of the loop filter in every frame: -> (R, N)."""
@@ -193,33 +287,27 @@ class KarplusStrong(Synth):
 
     def _delay(self, f0_hz: Tensor, smoothing: Tensor) -> Tensor:
         """Length of the loop in samples: (R, N) each."""
-        if "tuning" not in self.faults:
+        if "tuning" not in self.quirks:
             return tuned_delay(f0_hz, smoothing, self.loop_rate, self.loop_filter)
         period = self.loop_rate / f0_hz
         return period.floor() - period.frac() + 1
 
 
-def fill_pitch(f0_hz: Tensor) -> Tensor:
-    """Fill unvoiced frames (0 Hz) of (R, N) with the pitch before them, or at the start the one after.
+def fill_pitch(f0_hz: Tensor, before: Tensor | None = None, count: int = 0) -> tuple[Tensor, Tensor]:
+    """Fills unvoiced frames (0 Hz) of (R, N) with the pitch before them, or at the start with the one after.
 
-    A string keeps its tuning while it rings off; a row without any pitch is filled with the lowest f0.
+    A string keeps its tuning while it rings off; a row without any pitch is filled with the lowest f0. Gives back too
+    the last pitch (R,) of the first ``count`` frames, all by default, 0 where there was none: it is the ``before`` of
+    the frames that follow them.
     """
-    frame = torch.arange(f0_hz.shape[-1], device=f0_hz.device).expand(f0_hz.shape)
-    voiced = f0_hz > 0
-    first = torch.where(voiced, frame, f0_hz.shape[-1]).amin(-1, keepdim=True)
-    return f0_hz.gather(-1, _latest(voiced, first)).clamp(min=LOWEST_F0_HZ)
+    held = hold(f0_hz, f0_hz > 0, before)
+    first = f0_hz.gather(-1, (f0_hz > 0).to(f0_hz.dtype).argmax(-1, keepdim=True))
+    return torch.where(held > 0, held, first).clamp(min=LOWEST_F0_HZ), held[:, count - 1]
 
 
-def from_onset(f0_hz: Tensor, onset: Tensor) -> Tensor:
-    """The pitch of the last onset in every frame; before the first, that of the first frame: (R, N) each."""
-    return f0_hz.gather(-1, _latest(onset > 0, torch.zeros_like(onset[:, :1], dtype=torch.long)))
-
-
-def _latest(marked: Tensor, before: Tensor) -> Tensor:
-    """Index of the last marked frame up to each frame, (R, N); ``before`` (R, 1) until there is one."""
-    frame = torch.arange(marked.shape[-1], device=marked.device).expand(marked.shape)
-    last = torch.where(marked, frame, -1).cummax(-1).values
-    return torch.where(last >= 0, last, before).clamp(max=marked.shape[-1] - 1)
+def longest_delay(rate: float) -> int:
+    """Returns the most samples that a string's loop is long, at the rate of its loop."""
+    return math.ceil(rate / LOWEST_F0_HZ) + 1
 
 
 def _published_range(control: Control) -> Control:

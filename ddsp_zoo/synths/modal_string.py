@@ -2,23 +2,40 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ddsp_zoo.dsp.frames import seconds_since
-from ddsp_zoo.dsp.noise import filtered_noise, noise_power
+from ddsp_zoo.dsp.frames import frames_since, hold
+from ddsp_zoo.dsp.noise import Generators, noise_frames, noise_power
 from ddsp_zoo.dsp.oscillator import harmonic_bank
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.synths.base import Sound, Synth
+from ddsp_zoo.synths.base import Synth
 from ddsp_zoo.synths.control import Control, Controls, ControlSet
-from ddsp_zoo.synths.karplus_strong import HIGHEST_F0, LOWEST_F0_HZ, fill_pitch
+from ddsp_zoo.synths.karplus_strong import HIGHEST_F0, LOWEST_F0_HZ
+from ddsp_zoo.synths.streaming import Frames, Window, filter_reach
 
 LN_1000 = math.log(1000)  # 60 dB
 PICK_WIDTH = 0.2  # power that a pick of some width leaves to partials with a node under it
 ATTACK_BANDS = 9
 BODY_LOW_HZ, BODY_HIGH_HZ = 70.0, 8000.0
 EXTRAS = ("pick", "body", "stiffness", "polarisation", "release", "attack")
+
+
+class Played(NamedTuple):
+    """What strings have played up to a frame, each (...).
+
+    pitch: the last one in Hz, 0 where there has been none.
+    begun: whether they have been plucked.
+    since: frames since the last onset, or since the start.
+    lifted: frames since the last one with a pitch, or since the start.
+    """
+
+    pitch: Tensor | None
+    begun: Tensor | None
+    since: Tensor | None
+    lifted: Tensor | None
 
 
 class ModalString(Synth):
@@ -59,55 +76,102 @@ class ModalString(Synth):
                     f"There is nothing {name!r} to a modal string: choose from {', '.join(EXTRAS)}."
                 )
         self.partials = partials
+        if "attack" in extras:
+            self.before = self.after = filter_reach(ATTACK_BANDS, hop)
         self.centres_hz = torch.logspace(math.log10(BODY_LOW_HZ), math.log10(BODY_HIGH_HZ), body_bands)
         optional = {
             "pick": (Control("pick_position", "1", "share of the string's length", 0.03, 0.5),),
-            "body": (Control("body_db", "dB", "response of the body, 70 Hz to 8 kHz", -20.0, 20.0, size=body_bands),),
+            "body": (
+                Control(
+                    "body_db", "dB", "response of the body, 70 Hz to 8 kHz", -20.0, 20.0, size=body_bands
+                ),
+            ),
             "stiffness": (Control("inharmonicity", "1", "B of a stiff string", 1e-6, 3e-4, curve="log"),),
             "polarisation": (
                 Control("second_share", "1", "of the polarisation that decays faster", offset=-3.0),
                 Control("second_speed", "1", "its decay over that of the first", 1.0, 20.0, curve="log"),
             ),
-            "release": (Control("release_seconds", "s", "T60 once the finger lifts", 0.02, 1.0, curve="log"),),
+            "release": (
+                Control("release_seconds", "s", "T60 once the finger lifts", 0.02, 1.0, curve="log"),
+            ),
             "attack": (
-                Control("attack_gain", "1", "noise of pick or finger", high=0.3, curve="amplitude", offset=-1.0),
+                Control(
+                    "attack_gain", "1", "noise of pick or finger", high=0.3, curve="amplitude", offset=-1.0
+                ),
                 Control("attack_seconds", "s", "T60 of that noise", 0.005, 0.06, curve="log"),
                 Control("attack_db", "dB", "its colour, 0 Hz to Nyquist", -20.0, 20.0, size=ATTACK_BANDS),
             ),
-        }  # fmt: skip
-        self.controls = ControlSet((
-            Control("pluck_gain", "1", "amplitude of the fundamental", curve="amplitude"),
-            Control("cutoff_hz", "Hz", "of the pluck, low for a soft one", 80.0, sample_rate / 2, curve="log"),
-            Control("t60_seconds", "s", "decay time of the lowest partials", 0.1, 30.0, curve="log"),
-            Control("treble_loss", "1/s", "how much sooner 1 kHz is 60 dB down", 0.01, 20.0, curve="log"),
-            *(control for name in EXTRAS if name in extras for control in optional[name]),
-        ))  # fmt: skip
+        }
+        self.controls = ControlSet(
+            (
+                Control("pluck_gain", "1", "amplitude of the fundamental", curve="amplitude"),
+                Control(
+                    "cutoff_hz", "Hz", "of the pluck, low for a soft one", 80.0, sample_rate / 2, curve="log"
+                ),
+                Control("t60_seconds", "s", "decay time of the lowest partials", 0.1, 30.0, curve="log"),
+                Control("treble_loss", "1/s", "how much sooner 1 kHz is 60 dB down", 0.01, 20.0, curve="log"),
+                *(control for name in EXTRAS if name in extras for control in optional[name]),
+            )
+        )
 
-    def render(self, controls: Controls, generator: torch.Generator | None = None) -> Sound:
-        """Predicted controls, f0_hz and onset, each (B, S, N, k) -> audio (B, S, N * hop)."""
-        shape = controls["f0_hz"].shape[:2]
-        flat = {name: value.flatten(0, 1) for name, value in controls.items()}
-        pitch, stiffness = self.pitch(flat), flat.get("inharmonicity")
-        stiffness = stiffness if stiffness is None else stiffness[..., 0]
-        audio, _ = harmonic_bank(pitch, self.amplitudes(flat), self.sample_rate, self.hop, stiffness)
-        tonal = audio
-        if "attack_gain" in flat:
-            audio = tonal + filtered_noise(self.attack(flat), self.hop, generator)
-        return Sound(audio.unflatten(0, shape), tonal.unflatten(0, shape))
+    def timed(self, controls: Controls, before: Played | None = None) -> tuple[Controls, Played]:
+        """Adds to controls (..., N, k) what a frame cannot tell alone: how long a note has been ringing by then.
 
-    def _plucked(self, controls: Controls) -> Tensor:
-        """Onsets, as far as there is a pitch to them: (..., N)."""
-        return controls["onset"][..., 0] * (controls["f0_hz"][..., 0] > 0)
+        They then mean the same in any piece of a longer stream, for all methods below. ``before`` is the second thing
+        that this gave back for the frames before; without it the strings have been silent.
+        """
+        f0_hz = controls["f0_hz"][..., 0]
+        voiced = f0_hz > 0
+        plucked = controls["onset"][..., 0] * voiced
+        start = before or Played(*(None,) * 4)
+        pitch = hold(f0_hz, voiced, start.pitch)
+        begun = plucked.cumsum(-1) > 0
+        begun = begun if before is None else begun | before.begun[..., None]
+        since, lifted = frames_since(plucked, start.since), frames_since(voiced, start.lifted)
+        frames = {"held_f0_hz": pitch, "begun": begun, "since_onset": since, "since_held": lifted}
+        after = Played(*(x[..., -1] for x in (pitch, begun, since, lifted)))
+        return controls | {name: x[..., None] for name, x in frames.items()}, after
+
+    def prepare(
+        self, controls: Controls, generator: Generators | None, notes: Played | None
+    ) -> tuple[Frames, Played]:
+        controls, notes = self.timed(controls, notes)
+        pitch = self.pitch(controls)
+        frames = {"f0_hz": pitch, "amplitude": self.amplitudes(controls)}
+        if "inharmonicity" in controls:
+            frames["inharmonicity"] = controls["inharmonicity"][..., 0]
+        if "attack_gain" in controls:
+            frames["noise"] = noise_frames(pitch, pitch.shape[1], self.hop, generator)
+            frames["response"] = self.attack(controls)
+        return frames, notes
+
+    def play(self, window: Window, sound: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        moving = [window.moving(name) for name in ("f0_hz", "amplitude")]
+        stiffness = window.moving("inharmonicity") if "inharmonicity" in window.frames else None
+        tonal, phase = harmonic_bank(
+            *moving, self.sample_rate, self.hop, stiffness, phase=sound, lookahead=window.lookahead
+        )
+        audio = tonal + window.filtered_noise() if "noise" in window.frames else tonal
+        return audio, tonal, phase
 
     def attack(self, controls: Controls) -> Tensor:
         """Magnitude response of the attack's noise, 0 Hz to Nyquist, in each frame: (..., N, k) -> (..., N, points)."""
-        onset = self._plucked(controls)
-        time = seconds_since(onset, self.hop / self.sample_rate)[..., None]
-        left = torch.exp(-LN_1000 * time / controls["attack_seconds"]) * (onset.cumsum(-1) > 0)[..., None]
+        controls = self._timed(controls)
+        time = self._seconds(controls, "since_onset")
+        left = torch.exp(-LN_1000 * time / controls["attack_seconds"]) * controls["begun"]
         return controls["attack_gain"] * left * 10 ** (controls["attack_db"] / 20)
 
+    def _timed(self, controls: Controls) -> Controls:
+        return controls if "since_onset" in controls else self.timed(controls)[0]
+
+    def _seconds(self, controls: Controls, name: str) -> Tensor:
+        return controls[name].to(controls["f0_hz"].dtype) * (self.hop / self.sample_rate)
+
     def power_spectra(self, controls: Controls, tonal: Tensor, n_fft: int) -> Tensor:
-        """Power of the partials plus the expected power of the attack: -> (B, S, F, N + 1)."""
+        """Power of the partials plus the expected power of the attack: -> (B, S, F, N + 1).
+
+        On a piece of a stream the attack of a note that began before needs the controls of `timed`.
+        """
         power = super().power_spectra(controls, tonal, n_fft)
         return (
             power + noise_power(self.attack(controls), self.hop, n_fft)
@@ -119,15 +183,15 @@ class ModalString(Synth):
         """Pitch in Hz of what still rings, 0 where nothing does: f0_hz (..., N, 1) -> (..., N)."""
         f0_hz = controls["f0_hz"][..., 0]
         highest = self.sample_rate * HIGHEST_F0
-        if "release_seconds" not in controls:
-            return torch.where(f0_hz > 0, f0_hz.clamp(LOWEST_F0_HZ, highest), 0)
-        filled = fill_pitch(f0_hz.flatten(0, -2)).view_as(f0_hz).clamp(LOWEST_F0_HZ, highest)
-        return torch.where(f0_hz.cumsum(-1) > 0, filled, 0)
+        if "release_seconds" in controls:
+            f0_hz = self._timed(controls)["held_f0_hz"][..., 0]
+        return torch.where(f0_hz > 0, f0_hz.clamp(LOWEST_F0_HZ, highest), 0)
 
     def amplitudes(self, controls: Controls) -> Tensor:
         """Amplitude of each partial in each frame: controls (..., N, k) -> (..., N, K)."""
         number = torch.arange(1, self.partials + 1, device=controls["f0_hz"].device)
-        f0_hz, onset = self.pitch(controls), self._plucked(controls)
+        controls = self._timed(controls)
+        f0_hz = self.pitch(controls)
         frequency = f0_hz[..., None] * number
         if (
             "inharmonicity" in controls
@@ -139,19 +203,18 @@ class ModalString(Synth):
             strength = strength * (PICK_WIDTH + (1 - PICK_WIDTH) * nodes).sqrt()
         if "body_db" in controls:
             strength = strength * 10 ** (self._body_db(controls["body_db"], frequency) / 20)
-        return strength * self._ringing(controls, onset, frequency)
+        return strength * self._ringing(controls, frequency)
 
-    def _ringing(self, controls: Controls, onset: Tensor, frequency: Tensor) -> Tensor:
+    def _ringing(self, controls: Controls, frequency: Tensor) -> Tensor:
         """What is left of each partial, 1 at its onset."""
-        time = seconds_since(onset, self.hop / self.sample_rate)[..., None]
+        time = self._seconds(controls, "since_onset")
         speed = LN_1000 * (1 / controls["t60_seconds"] + controls["treble_loss"] * frequency / 1000)
         left = torch.exp(-speed * time)
         if "second_share" in controls:
             share = controls["second_share"]
             left = (1 - share) * left + share * torch.exp(-speed * controls["second_speed"] * time)
         if "release_seconds" in controls:
-            held = (controls["f0_hz"] > 0).to(time.dtype)
-            lifted = seconds_since(held[..., 0], self.hop / self.sample_rate)[..., None]
+            lifted = self._seconds(controls, "since_held")
             left = left * torch.exp(-LN_1000 * lifted / controls["release_seconds"])
         return left
 

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ddsp_zoo.dsp.noise import uniform_noise
-from ddsp_zoo.dsp.string import string_loop, tuned_delay
-from ddsp_zoo.synths.base import Sound, Synth
+from ddsp_zoo.dsp.noise import Generators, noise_frames, uniform_noise
+from ddsp_zoo.dsp.string import StringState, string_loop, tuned_delay
+from ddsp_zoo.synths.base import Synth
 from ddsp_zoo.synths.control import Control, Controls, ControlSet
+from ddsp_zoo.synths.karplus_strong import LOWEST_F0_HZ, fill_pitch, longest_delay
+from ddsp_zoo.synths.streaming import Frames, Window
 
 Excitation = Literal["random", "reproducible"]
-LOWEST_F0_HZ = 20.0
 LOWEST_CUTOFF_HZ = 20.0
 NEWTON_STEPS = 4
 
@@ -23,16 +24,17 @@ class OneParameterString(Synth):
     """A lossless loop at one pitch whose only control is the cutoff frequency f_c of its low-pass.
 
     ``y[n] = x[n] + (h_LP * y)[n - L]`` with x 5 ms of uniform noise in [-1, 1) at each onset, and h_LP the one-pole
-    low-pass with alpha = 2 pi f_c / (2 pi f_c + f_sr). All frames take the mean of f_c and the mean pitch of the
-    voiced frames; a frame without pitch (f0 = 0) stops the string. The loop's gain is 1 and its filters are convex,
-    so the output never exceeds the sum of the magnitudes of all bursts. Source: thesis section 5.2.
+    low-pass with alpha = 2 pi f_c / (2 pi f_c + f_sr). A note has one f_c, the mean that `constrain` gives to all its
+    frames, and one pitch, the mean that the model takes by `pitch`; `render` plays what is there in each frame. A frame
+    without pitch (f0 = 0) stops the string. The loop's gain is 1 and its filters are convex, so the output never
+    exceeds the sum of the magnitudes of all bursts. Source: thesis section 5.2.
 
     Args:
         sample_rate: in Hz.
         hop: samples a frame.
         excitation: new noise for each note, or always the same.
         excitation_seed: what the reproducible noise is drawn from.
-        faults: "range" gives f_c by `exp_sigmoid` up to twice the Nyquist frequency, as the heads of the authors'
+        quirks: "range" gives f_c by `exp_sigmoid` up to twice the Nyquist frequency, as the heads of the authors'
             code; "tuning" reads the delay line at L - eta + 1 samples for the integer and fractional part of the
             period, and leaves out the low-pass's delay, as that code does.
     """
@@ -41,44 +43,60 @@ class OneParameterString(Synth):
     burst_seconds = 0.005
 
     def __init__(
-        self, sample_rate: int, hop: int, excitation: Excitation = "random", excitation_seed: int = 0,
-        faults: Collection[str] = (),
-    ) -> None:  # fmt: skip
+        self,
+        sample_rate: int,
+        hop: int,
+        excitation: Excitation = "random",
+        excitation_seed: int = 0,
+        quirks: Collection[str] = (),
+    ) -> None:
         super().__init__(sample_rate, hop)
-        self.excitation, self.excitation_seed, self.faults = excitation, excitation_seed, faults
+        self.excitation, self.excitation_seed, self.quirks = excitation, excitation_seed, quirks
         text, nyquist = "f_c: cutoff of the low-pass in the loop", sample_rate / 2
         wide = Control("cutoff_hz", "Hz", text, high=2 * (nyquist - LOWEST_CUTOFF_HZ), curve="amplitude")
         plain = Control("cutoff_hz", "Hz", text, low=LOWEST_CUTOFF_HZ, high=nyquist)
-        self.controls = ControlSet((wide if "range" in faults else plain,))
+        self.controls = ControlSet((wide if "range" in quirks else plain,))
 
     def constrain(self, raw: Tensor) -> Controls:
         """Raw (B, S, N, 1) -> f_c in Hz, the same in all frames (B, S, N, 1)."""
         cutoff = super().constrain(raw)["cutoff_hz"]
-        if "range" in self.faults:
+        if "range" in self.quirks:
             cutoff = cutoff + LOWEST_CUTOFF_HZ
         return {"cutoff_hz": cutoff.mean(2, keepdim=True).expand_as(cutoff)}
 
-    def render(self, controls: Controls, generator: torch.Generator | None = None) -> Sound:
-        """cutoff_hz, f0_hz and onset, each (B, S, N, 1) -> audio (B, S, N * hop)."""
-        shape = controls["f0_hz"].shape[:3]
-        flat = {name: value.reshape(-1, shape[2]) for name, value in controls.items()}
-        voiced = (flat["f0_hz"] > 0).to(flat["f0_hz"].dtype)
-        pitch = self.pitch(flat["f0_hz"])[:, None]
-        smoothing = 1 / (1 + 2 * math.pi * flat["cutoff_hz"].mean(1, keepdim=True) / self.sample_rate)
-        onset = flat["onset"] * voiced  # no pluck without a pitch
-        loop = (self.delay(pitch, smoothing), voiced, smoothing)
-        delay, gain, smoothing = (value.expand_as(voiced) for value in loop)
-        audio, _ = string_loop(
-            self.burst(onset, generator),
-            delay,
-            gain,
+    def prepare(self, controls: Controls, generator: Generators | None, notes: None) -> tuple[Frames, None]:
+        f0_hz = controls["f0_hz"][..., 0]
+        length = min(round(self.burst_seconds * self.sample_rate), self.hop)
+        if self.excitation == "reproducible":
+            fixed = torch.Generator().manual_seed(self.excitation_seed)
+            noise = uniform_noise(f0_hz, (length,), fixed).expand(*f0_hz.shape, length)
+        else:
+            noise = noise_frames(f0_hz, f0_hz.shape[1], length, generator)
+        onset = controls["onset"][..., 0] * (f0_hz > 0)  # no pluck without a pitch
+        burst = pad(noise * (onset > 0)[..., None], (0, self.hop - length))
+        smoothing = 1 / (1 + 2 * math.pi * controls["cutoff_hz"][..., 0] / self.sample_rate)
+        return {"f0_hz": f0_hz, "onset": onset, "smoothing": smoothing, "burst": burst}, None
+
+    def play(
+        self, window: Window, sound: tuple[Tensor, StringState] | None
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, StringState]]:
+        f0_hz, onset, smoothing = (window.moving(name) for name in ("f0_hz", "onset", "smoothing"))
+        before, string = sound or (None, None)
+        filled, before = fill_pitch(f0_hz, before, window.count)
+        filled = filled.clamp(LOWEST_F0_HZ, self.sample_rate / 8)
+        if string is None and window.lookahead:
+            string = StringState.silent(len(f0_hz), longest_delay(self.sample_rate), f0_hz)
+        audio, string = string_loop(
+            window.now("burst").flatten(1),
+            self.delay(filled, smoothing),
+            (f0_hz > 0).to(f0_hz.dtype),
             smoothing,
             self.hop,
             loop_filter="one_pole",
             onset=onset,
+            state=string,
         )
-        audio = audio.unflatten(0, shape[:2])
-        return Sound(audio, audio)
+        return audio, audio, (before, string)
 
     def pitch(self, f0_hz: Tensor) -> Tensor:
         """The pitch that a note is played at, the mean of its voiced frames: (..., N) -> (...), in Hz."""
@@ -87,7 +105,7 @@ class OneParameterString(Synth):
 
     def delay(self, f0_hz: Tensor, smoothing: Tensor) -> Tensor:
         """Length of the loop in samples."""
-        if "tuning" not in self.faults:
+        if "tuning" not in self.quirks:
             return tuned_delay(f0_hz, smoothing, self.sample_rate, "one_pole")
         period = self.sample_rate / f0_hz
         return 2 * period.floor() - period + 1
@@ -112,16 +130,6 @@ class OneParameterString(Synth):
             slope = -whole - smoothing * back / low_pass - (delay - whole) * back / interpolated
             s = s - off / slope
         return (-self.sample_rate * s.real).to(cutoff_hz.dtype)
-
-    def burst(self, onset: Tensor, generator: torch.Generator | None) -> Tensor:
-        """5 ms of noise after each onset: (R, N) -> (R, N * hop)."""
-        length = min(round(self.burst_seconds * self.sample_rate), self.hop)
-        if self.excitation == "reproducible":
-            fixed = torch.Generator().manual_seed(self.excitation_seed)
-            noise = uniform_noise(onset, (length,), fixed).expand(*onset.shape, length)
-        else:
-            noise = uniform_noise(onset, (*onset.shape, length), generator)
-        return pad(noise * (onset > 0)[..., None], (0, self.hop - length)).flatten(-2)
 
 
 def partials_below_nyquist(f0_hz: Tensor, sample_rate: int) -> int:

@@ -5,14 +5,15 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
-from ddsp_zoo.dsp.frames import overlap_add, upsample_linear, upsample_window
-from ddsp_zoo.dsp.noise import filtered_noise, noise_frames, noise_power, zero_phase_fir
+from ddsp_zoo.dsp.frames import overlap_add, upsample_centred, upsample_linear, upsample_window
+from ddsp_zoo.dsp.noise import Generators, noise_frames, noise_power, zero_phase_fir
 from ddsp_zoo.dsp.oscillator import sinusoidal_bank
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.synths.base import Sound, Synth
+from ddsp_zoo.synths.base import Synth
 from ddsp_zoo.synths.control import Control, Controls, ControlSet
+from ddsp_zoo.synths.streaming import Frames, Window, filter_reach
 
-LOWEST_HZ = 20.0
+LOWEST_SINUSOID_HZ = 20.0
 QUIRKS = {
     "clip_loudness": "one loudness for the whole clip, a plain sigmoid: what is played can neither decay nor rest",
     "clip_noise": "one noise filter for the whole clip: a hit or a breath cannot be played",
@@ -45,15 +46,21 @@ class SinusoidsPlusNoise(Synth):
     level_controls = ("amplitude", "loudness", "noise_magnitude")
 
     def __init__(
-        self, sample_rate: int, hop: int, sinusoids: int = 100, noise_bands: int = 65, bins: int = 64,
+        self,
+        sample_rate: int,
+        hop: int,
+        sinusoids: int = 100,
+        noise_bands: int = 65,
+        bins: int = 64,
         quirks: Collection[str] = (),
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(sample_rate, hop)
         if unknown := set(quirks) - set(QUIRKS):
             raise DdspZooError(
                 f"There is no quirk {min(unknown)!r} of sinusoids: choose from {', '.join(QUIRKS)}."
             )
         self.quirks = frozenset(quirks)
+        self.before = self.after = filter_reach(noise_bands, hop)
         self.per_clip = tuple(name for name, quirk in PER_CLIP.items() if quirk in quirks)
         declared = self._declare(sinusoids, noise_bands, bins)
         self.controls = ControlSet(tuple(sorted(declared, key=lambda control: control.name in self.per_clip)))
@@ -67,14 +74,30 @@ class SinusoidsPlusNoise(Synth):
         text, one_level = "summed amplitude of the sinusoids", "clip_loudness" in self.quirks
         quiet = 0.0 if bare else -2.0
         return (
-            kind("frequency_hz", "Hz", "frequency of each sinusoid", LOWEST_HZ, self.sample_rate / 2,
-                 size=sinusoids, curve="log_bins", bins=bins),
+            kind(
+                "frequency_hz",
+                "Hz",
+                "frequency of each sinusoid",
+                LOWEST_SINUSOID_HZ,
+                self.sample_rate / 2,
+                size=sinusoids,
+                curve="log_bins",
+                bins=bins,
+            ),
             Control("amplitude", "1", "amplitude of each sinusoid", size=sinusoids, curve="amplitude"),
-            Control("loudness", "1", text, offset=quiet) if one_level
+            Control("loudness", "1", text, offset=quiet)
+            if one_level
             else Control("loudness", "1", text, high=2.0, curve="amplitude", offset=quiet),
-            Control("noise_magnitude", "1", "noise response, 0 Hz to Nyquist", high=2.0, size=noise_bands,
-                    curve="amplitude", offset=0.0 if bare else -1.5),
-        )  # fmt: skip
+            Control(
+                "noise_magnitude",
+                "1",
+                "noise response, 0 Hz to Nyquist",
+                high=2.0,
+                size=noise_bands,
+                curve="amplitude",
+                offset=0.0 if bare else -1.5,
+            ),
+        )
 
     def constrain(self, raw: Tensor) -> Controls:
         """Raw (B, S, N, channels) -> controls, with the amplitudes normalised and scaled by the loudness."""
@@ -86,56 +109,56 @@ class SinusoidsPlusNoise(Synth):
             controls["amplitude"] = share * controls["loudness"]
         return controls
 
-    def render(self, controls: Controls, generator: torch.Generator | None = None) -> Sound:
-        """Controls (B, S, N, k) -> audio (B, S, N * hop)."""
-        frequency, amplitude, loudness, noise = (
-            controls[name].flatten(0, 1)
-            for name in ("frequency_hz", "amplitude", "loudness", "noise_magnitude")
-        )
+    def prepare(self, controls: Controls, generator: Generators | None, notes: None) -> tuple[Frames, None]:
+        frames = {name: controls[name] for name in ("frequency_hz", "amplitude", "loudness")}
+        count = frames["amplitude"].shape[1]
+        noise = noise_frames(frames["amplitude"], count, self.hop, generator)
+        return frames | {"noise": noise, "response": controls["noise_magnitude"]}, None
+
+    def play(self, window: Window, sound: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         if self.quirks & {"sample_shares", "late_frequencies"}:
-            tonal = self._sample_by_sample(frequency, amplitude, loudness)
+            tonal, phase = self._sample_by_sample(window, sound)
         else:
-            tonal, _ = sinusoidal_bank(frequency, amplitude, self.sample_rate, self.hop)
-        audio = tonal + self._noise(noise, generator)
-        shape = controls["loudness"].shape[:2]
-        return Sound(audio.unflatten(0, shape), tonal.unflatten(0, shape))
+            moving = (window.moving(name) for name in ("frequency_hz", "amplitude"))
+            tonal, phase = sinusoidal_bank(*moving, self.sample_rate, self.hop, sound, window.lookahead)
+        half = "half_noise_filter" in self.quirks
+        noise = self._half_filtered(window) if half else window.filtered_noise()
+        return tonal + noise, tonal, phase
 
     def power_spectra(self, controls: Controls, tonal: Tensor, n_fft: int) -> Tensor:
         """Power of the sinusoids plus the expected power of the noise (whole filter): -> (B, S, F, N + 1)."""
         noise = noise_power(controls["noise_magnitude"], self.hop, n_fft)
         return super().power_spectra(controls, tonal, n_fft) + noise
 
-    def _sample_by_sample(self, frequency_hz: Tensor, amplitude: Tensor, loudness: Tensor) -> Tensor:
-        """Sinusoids from controls that exist at every sample: (R, N, K) twice, (R, N, 1) -> (R, T)."""
-        frequency_hz, amplitude, loudness = (x.transpose(1, 2) for x in (frequency_hz, amplitude, loudness))
+    def _sample_by_sample(self, window: Window, phase: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Sinusoids from controls that exist at every sample: -> audio (R, T), and where they stand in turns (R, K)."""
         if "late_frequencies" in self.quirks:
-            samples = frequency_hz.shape[-1] * self.hop
-            frequency_hz = torch.nn.functional.interpolate(frequency_hz, samples, mode="linear")
+            frequency_hz = upsample_centred(window.frames["frequency_hz"].transpose(1, 2), self.hop)
+            frequency_hz = window.cut(frequency_hz, self.hop)
         else:
-            frequency_hz = upsample_linear(frequency_hz, self.hop)
-        amplitude = upsample_window(amplitude, self.hop)
+            moving = window.moving("frequency_hz").transpose(1, 2)
+            frequency_hz = upsample_linear(moving, self.hop, lookahead=window.lookahead)
+        amplitude, loudness = (
+            upsample_window(window.moving(name).transpose(1, 2), self.hop, window.lookahead)
+            for name in ("amplitude", "loudness")
+        )
         amplitude = torch.where(frequency_hz < self.sample_rate / 2, amplitude, 0)
         if "sample_shares" in self.quirks:
             total = amplitude.sum(1, keepdim=True).clamp(min=1e-12)  # all may lie beyond Nyquist
-            amplitude = amplitude / total * upsample_window(loudness, self.hop)
+            amplitude = amplitude / total * loudness
         turns = (frequency_hz.double() / self.sample_rate).cumsum(-1)
-        angle = 2 * torch.pi * (turns - turns.detach().floor()).to(amplitude.dtype)
-        return (amplitude * torch.sin(angle)).sum(1)
+        turns = turns if phase is None else turns + phase[..., None]
+        turns = turns - turns.detach().floor()
+        angle = 2 * torch.pi * turns.to(amplitude.dtype)
+        return (amplitude * torch.sin(angle)).sum(1), turns[..., -1]
 
-    def _noise(self, magnitudes: Tensor, generator: torch.Generator | None) -> Tensor:
-        """(R, N, F) -> (R, N * hop)."""
-        count = magnitudes.shape[1]
-        if "clip_noise" in self.quirks:
-            magnitudes = magnitudes[:, :1]
-        if "half_noise_filter" not in self.quirks:
-            return filtered_noise(
-                magnitudes, self.hop, generator, count if magnitudes.shape[1] == 1 else None
-            )
-        noise = noise_frames(magnitudes, count, self.hop, generator)
+    def _half_filtered(self, window: Window) -> Tensor:
+        """What comes after the middle of the zero-phase noise filter alone: -> (R, T)."""
+        noise, magnitudes = window.frames["noise"], window.frames["response"]
         response = zero_phase_fir(magnitudes)[..., magnitudes.shape[-1] - 1 :]
         size = self.hop + response.shape[-1] - 1
         spectrum = torch.fft.rfft(noise, size) * torch.fft.rfft(response, size)
-        return overlap_add(torch.fft.irfft(spectrum, size), self.hop)[:, : count * self.hop]
+        return window.cut(overlap_add(torch.fft.irfft(spectrum, size), self.hop), self.hop)
 
 
 class _EqualBins(Control):

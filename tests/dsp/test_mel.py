@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from ddsp_zoo.dsp.mel import hz_to_mel, mel_grid, mel_to_hz, mel_triangles
+from ddsp_zoo._compat import import_torchaudio
+from ddsp_zoo.dsp.mel import hz_to_mel, mel_filter_bank, mel_grid, mel_to_hz, mel_triangles
 
 LOW_HZ, NYQUIST_HZ = 20.0, 4000.0
 
@@ -51,3 +52,12 @@ def test_triangles_interpolate_what_is_linear_in_mel():
     ramp = (3 * centres - 100) @ mel_triangles(LOW_HZ, NYQUIST_HZ, 16, 257, NYQUIST_HZ)
     expected = 3 * mel.clamp(centres[0].item(), centres[-1].item()) - 100
     torch.testing.assert_close(ramp, expected, rtol=1e-5, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("low_hz", "rate", "bands", "points"), [(20.0, 8000, 40, 257), (0.0, 16000, 128, 1025)]
+)
+def test_the_filter_bank_is_that_of_torchaudio(low_hz, rate, bands, points):
+    expected = import_torchaudio().functional.melscale_fbanks(points, low_hz, rate / 2, bands, rate)
+    found = mel_filter_bank(low_hz, rate / 2, bands, points, rate / 2)
+    torch.testing.assert_close(found.T.float(), expected, rtol=1e-3, atol=2e-5)

@@ -1,5 +1,6 @@
 """Maps between raw values, unit intervals and physical units."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -67,3 +68,12 @@ def test_units_and_hz_are_inverse(hz, unit):
 
 def test_unvoiced_is_below_every_voiced_unit():
     assert hz_to_unit(torch.tensor(0.0)).item() < 0
+
+
+@pytest.mark.parametrize(("hz", "midi"), [(440.0, 69.0), (82.4069, 40.0), (0.0, 0.0), (-1.0, 0.0)])
+def test_numbers_and_arrays_have_the_same_midi_notes_as_tensors(hz, midi):
+    assert hz_to_midi(hz) == pytest.approx(midi, abs=1e-4)
+    np.testing.assert_allclose(hz_to_midi(np.array([hz, hz])), [midi, midi], atol=1e-4)
+    if hz > 0:
+        assert midi_to_hz(hz_to_midi(hz)) == pytest.approx(hz, rel=1e-12)
+        np.testing.assert_allclose(midi_to_hz(np.array([midi])), hz, rtol=1e-5)

@@ -46,9 +46,16 @@ def random_string(
 
 
 def naive_loop(
-    excitation: Tensor, delay: Tensor, gain: Tensor, smoothing: Tensor, history: Tensor, tail: Tensor,
-    loop_filter: str, dc_pole: float, clip: bool,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    excitation: Tensor,
+    delay: Tensor,
+    gain: Tensor,
+    smoothing: Tensor,
+    history: Tensor,
+    tail: Tensor,
+    loop_filter: str,
+    dc_pole: float,
+    clip: bool,
+) -> tuple[Tensor, Tensor]:
     """The loop as its formula reads, sample by sample, by autograd."""
     count = excitation.shape[1]
     delay, gain, smoothing = (follow(*ramps(c, HOP, count), HOP) for c in (delay, gain, smoothing))
@@ -274,8 +281,12 @@ def ring(
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(f0_hz=st.floats(70, 1000), rate=st.sampled_from([16000, 32000, 44100]), share=st.floats(0.01, 1),
-       filter_and_limit=st.sampled_from([("one_zero", 0.5), ("one_pole", 0.38)]))  # fmt: skip
+@given(
+    f0_hz=st.floats(70, 1000),
+    rate=st.sampled_from([16000, 32000, 44100]),
+    share=st.floats(0.01, 1),
+    filter_and_limit=st.sampled_from([("one_zero", 0.5), ("one_pole", 0.38)]),
+)
 @example(f0_hz=1000.0, rate=16000, share=0.01, filter_and_limit=("one_zero", 0.5))
 @example(f0_hz=1000.0, rate=16000, share=1.0, filter_and_limit=("one_pole", 0.38))  # cutoff at 4 kHz
 def test_pitch_is_within_one_cent(f0_hz, rate, share, filter_and_limit):
@@ -291,8 +302,12 @@ def test_pitch_is_within_one_cent(f0_hz, rate, share, filter_and_limit):
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
-@given(f0_hz=st.floats(70, 1000), smoothing=st.floats(0, 0.5), gain=st.floats(0.95, 0.999),
-       loop_filter=st.sampled_from(["one_zero", "one_pole"]))  # fmt: skip
+@given(
+    f0_hz=st.floats(70, 1000),
+    smoothing=st.floats(0, 0.5),
+    gain=st.floats(0.95, 0.999),
+    loop_filter=st.sampled_from(["one_zero", "one_pole"]),
+)
 def test_decay_time_is_that_of_the_formula(f0_hz, smoothing, gain, loop_filter):
     """T60 = -3 / (f0 log10 |H(f0)|), H = gain, loop filter and interpolator."""
     rate = 32000
@@ -353,9 +368,13 @@ unit = st.floats(0, 1, width=32)
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @example(delay=[0.0], gain=[1.0], smoothing=[0.0], loop_filter="one_zero", seed=0)
-@given(delay=st.lists(unit, min_size=1, max_size=20), gain=st.lists(unit, min_size=1, max_size=20),
-       smoothing=st.lists(unit, min_size=1, max_size=20),
-       loop_filter=st.sampled_from(["one_zero", "one_pole"]), seed=st.integers(0, 2**16))  # fmt: skip
+@given(
+    delay=st.lists(unit, min_size=1, max_size=20),
+    gain=st.lists(unit, min_size=1, max_size=20),
+    smoothing=st.lists(unit, min_size=1, max_size=20),
+    loop_filter=st.sampled_from(["one_zero", "one_pole"]),
+    seed=st.integers(0, 2**16),
+)
 def test_sound_and_adjoint_stay_within_their_bounds(delay, gain, smoothing, loop_filter, seed):
     """|y| <= max|x| / (1 - g) and the adjoint's sum <= that of the gradient / (1 - g), however controls move."""
     frames, limit = 100, 0.99

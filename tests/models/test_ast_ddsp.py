@@ -8,7 +8,7 @@ import torch
 from tiny import tiny_ast
 from torch import Tensor
 
-from ddsp_zoo import hub
+from ddsp_zoo import zoo
 from ddsp_zoo.dsp.mel import hz_to_mel
 from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.errors import DdspZooError
@@ -265,7 +265,7 @@ def shared_head(sources: list[str], given: AstDdsp) -> dict[str, Tensor]:
     """The head of a model of other sources that starts from one, {source: weights and bias}."""
     model = tiny_ast(sources=sources)
     torch.nn.init.normal_(model.network.stem.weight)  # must be overwritten
-    hub.copy_weights(given, model, "given")
+    zoo.copy_weights(given, model, "given")
     assert torch.equal(model.network.stem.weight, given.network.stem.weight)
     return head_of(model)
 
@@ -294,7 +294,7 @@ def test_the_order_of_stems_does_not_matter(trained: AstDdsp) -> None:
     old, new = head_of(trained), shared_head(order, trained)
     assert list(new) == order and all(torch.equal(new[name], old[name]) for name in BAND)
     other, audio = tiny_ast(sources=order), noise(trained, 1)
-    hub.copy_weights(trained, other, "trained")
+    zoo.copy_weights(trained, other, "trained")
     first, second = (model.raw_controls(audio, None, None) for model in (trained, other))
     torch.testing.assert_close(second, first[:, [BAND.index(name) for name in order]])
 
@@ -316,7 +316,7 @@ def test_where_all_are_claimed_an_unknown_stem_starts_as_the_mean_of_all() -> No
 
 def test_other_sizes_are_refused_whatever_the_stems(trained: AstDdsp) -> None:
     with pytest.raises(DdspZooError, match="weights of trained do not fit the AstDdsp"):
-        hub.copy_weights(trained, tiny_ast(width=48), "trained")
+        zoo.copy_weights(trained, tiny_ast(width=48), "trained")
 
 
 def test_the_pretrained_transformer_is_taken_when_training_starts(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from ddsp_zoo.synths.one_parameter_string import OneParameterString
 
 RATE, HOP, FRAMES, TRUE_HZ = 16000, 256, 63, 6000.0
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
-STRINGS = pytest.mark.parametrize("faults", [(), ("tuning",)], ids=["in_tune", "as_published"])
+STRINGS = pytest.mark.parametrize("quirks", [(), ("tuning",)], ids=["in_tune", "as_published"])
 
 
 def score(f0_hz: float = 440.0, notes: int = 2) -> dict[str, Tensor]:
@@ -64,16 +64,16 @@ def test_the_string_is_in_tune_whatever_its_cutoff(
 ) -> None:
     """As published the pitch moves with the cutoff, by 7 cents from 6000 to 4000 Hz alone."""
     cents = {
-        faults: 1200 * np.log2(loudest_hz(play(cutoff_hz, faults=faults)[0, 0].numpy(), RATE, 300, 600) / 440)
-        for faults in ((), ("tuning",))
+        quirks: 1200 * np.log2(loudest_hz(play(cutoff_hz, quirks=quirks)[0, 0].numpy(), RATE, 300, 600) / 440)
+        for quirks in ((), ("tuning",))
     }
     assert abs(cents[()]) < 1.5 and cents[("tuning",)] < -20
 
 
-def test_all_frames_have_one_cutoff_in_range_unless_the_fault_is_on() -> None:
+def test_all_frames_have_one_cutoff_in_range_unless_the_quirk_is_on() -> None:
     raw = torch.tensor([-1e4, 0.0, 1e4])[:, None, None, None] + torch.randn(1, 1, FRAMES, 1)
-    for faults, highest in ((), 8000), (("range",), 15980):
-        cutoff = OneParameterString(RATE, HOP, faults=faults).constrain(raw)["cutoff_hz"]
+    for quirks, highest in ((), 8000), (("range",), 15980):
+        cutoff = OneParameterString(RATE, HOP, quirks=quirks).constrain(raw)["cutoff_hz"]
         assert torch.equal(cutoff, cutoff[:, :, :1].expand_as(cutoff))
         assert cutoff[0].min() == pytest.approx(20) and cutoff[2].max() == pytest.approx(highest, abs=1)
 
@@ -94,19 +94,19 @@ def test_without_pitch_the_string_is_silent_and_a_rest_stops_it() -> None:
 @STRINGS
 @pytest.mark.parametrize("f0_hz, cutoff_hz, count", [(440.0, TRUE_HZ, 3), (110.0, 2000.0, 8)])
 def test_partials_are_heard_to_decay_as_the_loop_says(
-    faults: tuple[str, ...], f0_hz: float, cutoff_hz: float, count: int
+    quirks: tuple[str, ...], f0_hz: float, cutoff_hz: float, count: int
 ) -> None:
     pitch = torch.full((2,), f0_hz)
-    heard, weight = heard_decay(play(cutoff_hz, f0_hz, faults=faults)[:, 0], pitch, RATE, HOP)
-    true = OneParameterString(RATE, HOP, faults=faults).decay_rates(torch.full((2,), cutoff_hz), pitch)
+    heard, weight = heard_decay(play(cutoff_hz, f0_hz, quirks=quirks)[:, 0], pitch, RATE, HOP)
+    true = OneParameterString(RATE, HOP, quirks=quirks).decay_rates(torch.full((2,), cutoff_hz), pitch)
     assert (weight[:, :count] > 0).all()
     torch.testing.assert_close(heard[:, :count], true[:, :count], rtol=2e-3, atol=0)
 
 
 @STRINGS
-def test_the_distance_falls_from_either_end_to_the_true_cutoff(faults: tuple[str, ...]) -> None:
-    model = model_with(faults=faults)
-    pitch, notes = score()["f0_hz"][..., None], play(TRUE_HZ, faults=faults)
+def test_the_distance_falls_from_either_end_to_the_true_cutoff(quirks: tuple[str, ...]) -> None:
+    model = model_with(quirks=quirks)
+    pitch, notes = score()["f0_hz"][..., None], play(TRUE_HZ, quirks=quirks)
     for grid in (
         [20.0, 100.0, 700.0, 3000.0, 5500.0, 5970.0, TRUE_HZ],
         [8000.0, 7000.0, 6500.0, 6030.0, TRUE_HZ],
@@ -156,13 +156,13 @@ def test_a_step_has_a_finite_loss_and_gradients(compares: str, silent: bool) -> 
 
 
 def test_the_same_noise_at_the_same_level_matches_exactly_where_the_cutoff_does() -> None:
-    """What an identical pluck would have given the published loss; notes at peak 1 are what the fault makes of it."""
+    """What an identical pluck would have given the published loss; notes at peak 1 are what the quirk makes of it."""
     batch, losses = batch_of(play(TRUE_HZ, excitation="reproducible")), {}
-    for faults in ((), ("level",)):
-        model = model_with(excitation="reproducible", compares="spectrum", faults=faults)
+    for quirks in ((), ("level",)):
+        model = model_with(excitation="reproducible", compares="spectrum", quirks=quirks)
         raw = torch.tensor((TRUE_HZ - 20) / 7980).logit()
         model.raw_controls = lambda audio, f0_hz, onset, raw=raw: raw.expand(*f0_hz.shape, 1)
-        losses[faults] = model._step(batch, "train", torch.Generator()).item()
+        losses[quirks] = model._step(batch, "train", torch.Generator()).item()
     assert losses[()] < 1e-3 and losses[("level",)] > 0.1
 
 
@@ -196,6 +196,12 @@ def test_published_recipes_differ_in_excitations_and_learning_rate_alone() -> No
         rest.add(str(recipe))
     random, same = "random", "reproducible"
     assert len(rest) == 1 and settings == {
-        1: (random, random, 1e-3), 9: (random, random, 5e-6), 8: (same, random, 1e-3), 4: (same, random, 1e-5),
-        6: (same, random, 5e-6), 5: (same, random, 1e-6), 7: (same, same, 1e-3), 10: (same, same, 5e-6),
-    }  # fmt: skip
+        1: (random, random, 1e-3),
+        9: (random, random, 5e-6),
+        8: (same, random, 1e-3),
+        4: (same, random, 1e-5),
+        6: (same, random, 5e-6),
+        5: (same, random, 1e-6),
+        7: (same, same, 1e-3),
+        10: (same, same, 5e-6),
+    }

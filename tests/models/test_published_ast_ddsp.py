@@ -8,7 +8,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from ddsp_zoo import hub
+from ddsp_zoo import zoo
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.models import PublishedAstDdsp, published_ast_ddsp
 from ddsp_zoo.models.published_ast_ddsp import QUIRKS, is_loud
@@ -139,8 +139,8 @@ def test_settings_and_weights_build_the_model_again(quirks: tuple[str, ...], tmp
     model = tiny(*quirks, betas=(0.95, 0.999))
     plain = {name: list(x) if isinstance(x, tuple) else x for name, x in model.hparams.items()}
     config = {"class_path": "ddsp_zoo.models.PublishedAstDdsp", "init_args": plain}
-    hub.save_checkpoint(model, tmp_path, config)
-    loaded = hub.load("own", checkpoint=tmp_path)
+    zoo.save_checkpoint(model, tmp_path, config)
+    loaded = zoo.load("own", checkpoint=tmp_path)
     assert loaded.quirks == set(quirks) and dict(loaded.hparams) == plain
     audio = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 50_000)).astype(np.float32)
     result = loaded.separate(audio, 16000)

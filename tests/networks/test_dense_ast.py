@@ -53,9 +53,12 @@ def test_segments_may_be_shorter_than_the_longest(frames):
 
 @pytest.mark.parametrize(
     ("sizes", "words"),
-    [({"bands": 20}, "multiple of 8 bands.*got 20 bands"), ({"bands": 0}, "got 0 bands"),
-     ({"heads": 3}, "width 16 and 3 heads")],
-)  # fmt: skip
+    [
+        ({"bands": 20}, "multiple of 8 bands.*got 20 bands"),
+        ({"bands": 0}, "got 0 bands"),
+        ({"heads": 3}, "width 16 and 3 heads"),
+    ],
+)
 def test_sizes_that_cannot_be_are_told(sizes, words):
     with pytest.raises(DdspZooError, match=words):
         network(**sizes)
@@ -182,9 +185,12 @@ def test_pretrained_weights_come_over_and_positions_find_their_places(saved):
 
 @pytest.mark.parametrize(
     ("sizes", "field"),
-    [({"width": 32}, "hidden_size = 16, this model 32"), ({"depth": 2}, "num_hidden_layers = 1, this model 2"),
-     ({"heads": 4}, "num_attention_heads = 2")],
-)  # fmt: skip
+    [
+        ({"width": 32}, "hidden_size = 16, this model 32"),
+        ({"depth": 2}, "num_hidden_layers = 1, this model 2"),
+        ({"heads": 4}, "num_attention_heads = 2"),
+    ],
+)
 def test_a_transformer_of_another_size_is_refused(saved, sizes, field):
     with pytest.raises(DdspZooError, match=f"{field}.*set width, depth and heads"):
         network(**sizes).load_pretrained(saved)

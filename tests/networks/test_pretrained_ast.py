@@ -64,9 +64,12 @@ def test_positions_that_do_not_suffice_are_resampled_though_they_be_cut(saved):
 
 @pytest.mark.parametrize(
     ("settings", "field"),
-    [({"width": 32}, "hidden_size = 16, this model 32"), ({"depth": 2}, "num_hidden_layers = 1, this model 2"),
-     ({"heads": 4}, "num_attention_heads = 2")],
-)  # fmt: skip
+    [
+        ({"width": 32}, "hidden_size = 16, this model 32"),
+        ({"depth": 2}, "num_hidden_layers = 1, this model 2"),
+        ({"heads": 4}, "num_attention_heads = 2"),
+    ],
+)
 def test_a_transformer_of_another_size_is_refused(saved, settings, field):
     with pytest.raises(DdspZooError, match=f"{field}.*set width, depth and heads"):
         load_pretrained(small(**settings), saved, 2, 6)

@@ -20,9 +20,21 @@ E2, A2, D3, G3, B3, E4 = range(6)
 
 @pytest.mark.parametrize(
     ("f0_hz", "string"),
-    [(82.4, E2), (109.0, A2), (110.0, A2), (106.0, E2), (130.8, A2), (147.0, D3), (196.0, G3), (246.9, B3),
-     (329.6, E4), (660.0, E4), (1200.0, E4), (60.0, E2)],
-)  # fmt: skip
+    [
+        (82.4, E2),
+        (109.0, A2),
+        (110.0, A2),
+        (106.0, E2),
+        (130.8, A2),
+        (147.0, D3),
+        (196.0, G3),
+        (246.9, B3),
+        (329.6, E4),
+        (660.0, E4),
+        (1200.0, E4),
+        (60.0, E2),
+    ],
+)
 def test_the_highest_string_that_reaches_plays(f0_hz, string):
     played = assign_to_strings(np.array([0, f0_hz, f0_hz, 0]))
     assert played.shape == (6, 4)

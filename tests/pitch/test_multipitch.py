@@ -6,7 +6,7 @@ import torch
 
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.pitch import multipitch
-from ddsp_zoo.pitch.multipitch import LOWEST_HZ, PITCHES, MultiPitch, interleaved, pitch_targets
+from ddsp_zoo.pitch.multipitch import FIRST_BIN_HZ, PITCHES, MultiPitch, interleaved, pitch_targets
 
 RATE = 16000
 SMALL = {"width": 4, "context": 8, "transposition": 0.0}
@@ -20,7 +20,7 @@ def sung(f0_hz: list[float], seconds: float = 1.0) -> np.ndarray:
 
 
 def hertz(step: float) -> float:
-    return LOWEST_HZ * 2 ** (step / 60)
+    return FIRST_BIN_HZ * 2 ** (step / 60)
 
 
 def test_size():

@@ -72,7 +72,7 @@ def test_extreme_raw_values_stay_finite_with_finite_gradients(synth, pattern):
     ("control", "expected"),
     [(CURVES[0], [0.101350]), (CURVES[1], [0.5, 0.5]), (CURVES[3], [3**0.5, 3**0.5])],
     ids=["amplitude", "linear", "log"],
-)  # fmt: skip
+)
 def test_silent_network(control, expected):
     assert control.constrain(torch.zeros(control.channels)).tolist() == pytest.approx(expected, rel=1e-4)
 

@@ -27,7 +27,7 @@ def voice(synth: SourceFilter, f0_hz: float, folds: float, breath: float, seed: 
         "harmonic_amplitude": torch.full((1, 1, FRAMES, 1), folds),
         "noise_gain": torch.full((1, 1, FRAMES, 1), breath),
         "noise_magnitude": torch.ones(1, 1, FRAMES, 40),
-        "lsf": lsf_from_logits(logits),
+        "lsf_hz": lsf_from_logits(logits) * (RATE / (2 * np.pi)),
     }
 
 
@@ -51,7 +51,7 @@ def test_the_vocal_tract_colours_the_harmonics(synth):
         for seed in (None, 3)
     )
     ratio = np.abs(np.fft.rfft(coloured * np.hanning(5120))) / np.abs(np.fft.rfft(plain * np.hanning(5120)))
-    lsf = voice(synth, 125.0, 0.8, 0.0, 3)["lsf"][0, 0, 0].double()
+    lsf = voice(synth, 125.0, 0.8, 0.0, 3)["lsf_hz"][0, 0, 0].double() * (2 * np.pi / RATE)
     a = np.concatenate([[1], lsf_to_coefficients(lsf).numpy()])
     lines = np.arange(1, 60) * 40  # harmonics of 125 Hz in bins of 3.125 Hz
     _, response = freqz(1, a, 2 * np.pi * lines / 5120)

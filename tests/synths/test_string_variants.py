@@ -1,4 +1,4 @@
-"""The string of every experiment as its recipe names it, and what each of the authors' faults changes."""
+"""The string of every experiment as its recipe names it, and what each of the authors' quirks changes."""
 
 import inspect
 import math
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ddsp_zoo.synths.control import ControlSet
-from ddsp_zoo.synths.karplus_strong import FAULTS, KarplusStrong
+from ddsp_zoo.synths.karplus_strong import QUIRKS, KarplusStrong
 
 RATE, HOP = 16000, 256
 FOLDER = Path(__file__).resolve().parents[2] / "recipes"
@@ -72,7 +72,7 @@ def test_there_is_a_published_form_of_every_experiment_of_the_thesis():
     assert set(PUBLISHED) == names and names < set(PLAIN)
     for name in names:
         plain, published = PLAIN[name], PUBLISHED[name]
-        assert not plain.faults and {"range", "tuning", "held_controls"} < published.faults
+        assert not plain.quirks and {"range", "tuning", "held_controls"} < published.quirks
         assert (plain.loop_rate, plain.loop_filter) == (published.loop_rate, published.loop_filter)
         assert (plain.hold_pitch, plain.clip) == (published.hold_pitch, published.clip)
 
@@ -95,21 +95,25 @@ def test_any_raw_values_sound_finite_with_finite_gradients_in_every_control(synt
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(
     predicts=st.sets(st.sampled_from(sorted(set(KarplusStrong(RATE, HOP).known_controls())))),
-    loop_filter=st.sampled_from(["one_zero", "one_pole"]), excitation=st.sampled_from(["burst", "noise"]),
-    hold_pitch=st.booleans(), clip=st.booleans(), oversampling=st.integers(1, 2), seed=st.integers(0, 99),
-    faults=st.sets(st.sampled_from(sorted(set(FAULTS) - {"range"}))),
-)  # fmt: skip
+    loop_filter=st.sampled_from(["one_zero", "one_pole"]),
+    excitation=st.sampled_from(["burst", "noise"]),
+    hold_pitch=st.booleans(),
+    clip=st.booleans(),
+    oversampling=st.integers(1, 2),
+    seed=st.integers(0, 99),
+    quirks=st.sets(st.sampled_from(sorted(set(QUIRKS) - {"range"}))),
+)
 def test_any_choice_of_options_is_stable(
-    predicts, loop_filter, excitation, hold_pitch, clip, oversampling, seed, faults
+    predicts, loop_filter, excitation, hold_pitch, clip, oversampling, seed, quirks
 ):
     """But for the range that the authors gave their controls, and a DC blocker in a loop that hardly loses anything."""
-    faults = faults - {"loop_high_pass"}
+    quirks = quirks - {"loop_high_pass"}
     if loop_filter == "one_pole":
         predicts = predicts | {"cutoff_hz"}
     if excitation == "noise":
         predicts = predicts | {"excitation_gain"}
     synth = KarplusStrong(
-        RATE, HOP, sorted(predicts), loop_filter, excitation, hold_pitch, clip, oversampling, tuple(faults)
+        RATE, HOP, sorted(predicts), loop_filter, excitation, hold_pitch, clip, oversampling, tuple(quirks)
     )
     draw = torch.Generator().manual_seed(seed)
     raw = 50 * torch.randn(1, 2, 6, synth.controls.channels, generator=draw)
@@ -158,11 +162,11 @@ def test_published_controls_reach_from_nothing_to_two(synth):
         assert low == pytest.approx(0, abs=1e-6) and high == pytest.approx(highest, rel=1e-6)
 
 
-def test_the_range_is_all_that_its_fault_changes():
-    plain, faulty = KarplusStrong(RATE, HOP), KarplusStrong(RATE, HOP, faults=("range",))
-    assert torch.equal(sound(plain, notes()), sound(faulty, notes()))
+def test_the_range_is_all_that_its_quirk_changes():
+    plain, quirky = KarplusStrong(RATE, HOP), KarplusStrong(RATE, HOP, quirks=("range",))
+    assert torch.equal(sound(plain, notes()), sound(quirky, notes()))
     raw = torch.linspace(-3, 3, 13)[:, None].expand(-1, 3)
-    wide, narrow = faulty.constrain(raw), plain.constrain(raw)
+    wide, narrow = quirky.constrain(raw), plain.constrain(raw)
     for name, high in (("excitation_gain", 1.0), ("damping", 0.5), ("dynamics", 0.95)):
         torch.testing.assert_close(wide[name], narrow[name] * 2 / high, atol=1e-6, rtol=1e-4)
 
@@ -201,10 +205,10 @@ def cents(synth: KarplusStrong, f0_hz: float, measure, **values: float) -> float
 )
 def test_the_published_delay_is_out_of_tune_by_known_cents(rate, f0_hz, loudest_hz):
     options = {"oversampling": rate // RATE}
-    faulty = KarplusStrong(RATE, HOP, faults=("tuning",), **options)
+    quirky = KarplusStrong(RATE, HOP, quirks=("tuning",), **options)
     period = rate / f0_hz
     expected = 1200 * math.log2(period / (math.floor(period) - period % 1 + 1 + 0.5))
-    heard = cents(faulty, f0_hz, loudest_hz, feedback=0.9999)
+    heard = cents(quirky, f0_hz, loudest_hz, feedback=0.9999)
     assert heard == pytest.approx(expected, abs=1) and heard == pytest.approx(CENTS[rate][f0_hz], abs=1.5)
     assert abs(cents(KarplusStrong(RATE, HOP, **options), f0_hz, loudest_hz, feedback=0.9999)) < 1
 
@@ -212,16 +216,16 @@ def test_the_published_delay_is_out_of_tune_by_known_cents(rate, f0_hz, loudest_
 @pytest.mark.parametrize(("f0_hz", "expected"), [(82.41, 58), (880.0, -30)])
 def test_published_series_b_is_sharp_in_the_bass_and_flat_in_the_treble(f0_hz, expected, loudest_hz):
     """With the DC blocker in the loop, whose lead grows towards low notes."""
-    faulty = KarplusStrong(RATE, HOP, faults=("tuning", "loop_high_pass"))
-    assert cents(faulty, f0_hz, loudest_hz, feedback=0.9999) == pytest.approx(expected, abs=4)
+    quirky = KarplusStrong(RATE, HOP, quirks=("tuning", "loop_high_pass"))
+    assert cents(quirky, f0_hz, loudest_hz, feedback=0.9999) == pytest.approx(expected, abs=4)
 
 
 def test_a_high_pass_in_the_loop_raises_low_notes_and_takes_the_mean(loudest_hz):
-    blocked = KarplusStrong(RATE, HOP, faults=("loop_high_pass",))
+    blocked = KarplusStrong(RATE, HOP, quirks=("loop_high_pass",))
     plain = KarplusStrong(RATE, HOP)
     low, high = (cents(blocked, hz, loudest_hz, feedback=0.9999) for hz in (82.41, 880.0))
     assert 50 < low < 80 and 2 < high < 12  # atan(20 Hz / f0) of a round
-    series_a = KarplusStrong(RATE, HOP, ("cutoff_hz",), "one_pole", faults=("loop_high_pass",))
+    series_a = KarplusStrong(RATE, HOP, ("cutoff_hz",), "one_pole", quirks=("loop_high_pass",))
     assert 10 < cents(series_a, 82.41, loudest_hz, cutoff_hz=8000.0) < 25  # 5 Hz
     means = [sound(synth, note(100.0, 40))[0, 0, : 40 * 160].mean().abs() for synth in (plain, blocked)]
     assert means[1] <= means[0] + 1e-4
@@ -234,7 +238,7 @@ def test_a_high_pass_in_the_loop_raises_low_notes_and_takes_the_mean(loudest_hz)
 def test_early_onsets_come_one_frame_early(oversampling, spread):
     """``spread``: samples that the resampler rings ahead."""
     plain, early = (
-        KarplusStrong(RATE, HOP, oversampling=oversampling, faults=f) for f in ((), ("early_onsets",))
+        KarplusStrong(RATE, HOP, oversampling=oversampling, quirks=f) for f in ((), ("early_onsets",))
     )
     given = note(200.0, 12, onset_at=5)
     first = [sound(synth, given)[0, 0].abs().gt(1e-3).nonzero()[0].item() for synth in (plain, early)]
@@ -242,7 +246,7 @@ def test_early_onsets_come_one_frame_early(oversampling, spread):
 
 
 def test_early_onsets_lose_the_first_and_move_the_others_and_no_more():
-    plain, early = KarplusStrong(RATE, HOP), KarplusStrong(RATE, HOP, faults=("early_onsets",))
+    plain, early = KarplusStrong(RATE, HOP), KarplusStrong(RATE, HOP, quirks=("early_onsets",))
     assert not sound(early, note(200.0, 12)).any() and sound(plain, note(200.0, 12)).any()
     given = note(200.0, 12, onset_at=5)
     torch.testing.assert_close(sound(early, given), sound(plain, note(200.0, 12, onset_at=4)))
@@ -255,8 +259,8 @@ def test_an_early_pluck_after_a_rest_rings_on_all_the_same(f0_hz, others):
     given = note(f0_hz, 40, onset_at=10)
     given["f0_hz"][:, :, :10] = 0
     levels = []
-    for faults in (others, ("early_onsets", *others)):
-        audio = sound(KarplusStrong(RATE, HOP, faults=faults), given, damping=0.1)[0, 0]
+    for quirks in (others, ("early_onsets", *others)):
+        audio = sound(KarplusStrong(RATE, HOP, quirks=quirks), given, damping=0.1)[0, 0]
         levels.append(audio[14 * HOP :].square().sum().item())
     assert levels[1] > 0.1 * levels[0] > 0
 
@@ -266,7 +270,7 @@ def test_an_early_pluck_enters_a_loop_tuned_to_the_note_before_and_a_held_pitch_
     onset = torch.zeros_like(f0)
     onset[:, :, (1, 10)] = 1
     held = {"hold_pitch": True}
-    for options, heard in (({}, 330), (held, 330), (held | {"faults": ("early_onsets",)}, 220)):
+    for options, heard in (({}, 330), (held, 330), (held | {"quirks": ("early_onsets",)}, 220)):
         audio = sound(
             KarplusStrong(RATE, HOP, **options), {"f0_hz": f0, "onset": onset}, feedback=0.999, damping=0.1
         )
@@ -284,19 +288,19 @@ def test_held_controls_are_steps_and_plain_ones_ramps():
     given["onset"][:, :, 3] = 1
     gain = torch.linspace(0.1, 0.8, 8)[None, None, :, None]
     shapes = {}
-    for faults in ((), ("held_controls",)):
-        synth = KarplusStrong(RATE, HOP, oversampling=1, faults=faults)
+    for quirks in ((), ("held_controls",)):
+        synth = KarplusStrong(RATE, HOP, oversampling=1, quirks=quirks)
         controls = named(synth, given, feedback=0.0)
         draws = [torch.Generator().manual_seed(0) for _ in range(2)]
         moving = synth.render(controls | {"excitation_gain": gain}, draws[0]).audio[0, 0]
         steady = synth.render(controls, draws[1]).audio[0, 0]
-        shapes[faults] = (moving / steady)[3 * HOP : 3 * HOP + 80]
+        shapes[quirks] = (moving / steady)[3 * HOP : 3 * HOP + 80]
     torch.testing.assert_close(shapes["held_controls",], torch.full((80,), 0.4))
     torch.testing.assert_close(shapes[()], 0.4 + 0.1 * torch.arange(80) / HOP, atol=1e-4, rtol=1e-4)
 
 
 def test_controls_that_do_not_move_are_the_same_held():
-    plain, held = KarplusStrong(RATE, HOP), KarplusStrong(RATE, HOP, faults=("held_controls",))
+    plain, held = KarplusStrong(RATE, HOP), KarplusStrong(RATE, HOP, quirks=("held_controls",))
     given = note(200.0, 12)
     torch.testing.assert_close(sound(plain, given), sound(held, given), atol=1e-6, rtol=1e-4)
 
@@ -305,11 +309,11 @@ def test_controls_that_do_not_move_are_the_same_held():
 
 
 def test_tied_heads_read_one_output():
-    synth = KarplusStrong(RATE, HOP, faults=("tied_heads", "range"))
+    synth = KarplusStrong(RATE, HOP, quirks=("tied_heads", "range"))
     raw = torch.randn(1, 2, 5, 3, generator=torch.Generator().manual_seed(0))
     controls = synth.constrain(raw)
     assert torch.equal(controls["damping"], controls["excitation_gain"])
     assert torch.equal(controls["damping"], controls["dynamics"])
     for one in (synth.constrain(raw[..., :1]), synth.constrain(raw * torch.tensor([1.0, 9.0, -9.0]))):
         assert all(torch.equal(one[name], value) for name, value in controls.items())
-    assert PUBLISHED["exA1"].faults > {"tied_heads"} and "tied_heads" not in PUBLISHED["exB4"].faults
+    assert PUBLISHED["exA1"].quirks > {"tied_heads"} and "tied_heads" not in PUBLISHED["exB4"].quirks

@@ -1,0 +1,49 @@
+"""`ddsp-zoo evaluate`."""
+
+from ddsp_zoo.cli.parser import Parser, add_checkpoint, add_data, device, read_data
+
+
+def evaluate(arguments: list[str]) -> int:
+    """Runs `ddsp-zoo evaluate --model NAME --data NAME`."""
+    parser = Parser("ddsp-zoo evaluate", description="Measure a model against baselines.")
+    parser.add_argument("--model", required=True, help="a name of `ddsp-zoo list`")
+    add_checkpoint(parser)
+    add_data(parser)
+    parser.add_argument("--split", choices=("test", "validation"), default="test")
+    parser.add_argument("--out", default="evaluation", help="folder for tables and plots (%(default)s)")
+    parser.add_argument(
+        "--pitch",
+        choices=("given", "mixture"),
+        default="given",
+        help="that of the data, or what the model itself finds in the mixture (%(default)s)",
+    )
+    parser.add_argument("--tracks", type=int, help="stop after so many tracks")
+    parser.add_argument("--seeds", type=int, default=5, help="noise seeds averaged over (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="where the model runs (%(default)s)")
+    options = parser.parse_args(arguments)
+
+    from ddsp_zoo import zoo
+    from ddsp_zoo.reports import evaluation
+    from ddsp_zoo.reports.tables import by_metric, by_source, pitch_table, render_text
+
+    zoo.info(options.model)  # an unknown name is told before any data is rendered
+    data = read_data(options)
+    model = zoo.load(options.model, checkpoint=options.checkpoint) if options.checkpoint else options.model
+    summary = evaluation.run(
+        model,
+        data,
+        options.out,
+        options.split,
+        device=device(options.device),
+        limit_tracks=options.tracks,
+        seeds=range(options.seeds),
+        pitch=options.pitch,
+    )
+    print(render_text(by_metric(summary["results"])))
+    print("\nSI-SDR (dB) by source")
+    print(render_text(by_source(summary["results"], order=summary["protocol"]["sources"])))
+    if "pitch" in summary:
+        print("\nPitch found in the mixture")
+        print(render_text(pitch_table(summary["pitch"])))
+    print(f"\n{options.out}: rows.csv, summary.csv, summary.json and a box plot per metric")
+    return 0

@@ -1,0 +1,165 @@
+"""`ddsp-zoo report`: models side by side, and the protocols that measure many at once."""
+
+import argparse
+from collections.abc import Callable
+
+from ddsp_zoo.cli.parser import Parser, add_data, device, load_all, read_data
+
+
+def report(arguments: list[str]) -> int:
+    """Runs `ddsp-zoo report FOLDER... --runs RUN...`, or `ddsp-zoo report PROTOCOL` with a name of `PROTOCOLS`."""
+    if arguments and arguments[0] in PROTOCOLS:
+        return PROTOCOLS[arguments[0]](arguments[1:])
+    parser = Parser(
+        "ddsp-zoo report",
+        description="Set models, or training runs, side by side.",
+        epilog="`ddsp-zoo report strings --help` tells of the report on all models of guitar strings, `bands` of that "
+        "on a band's instruments, `onsets` of that on onset detectors; folders of these names are ./strings and so on.",
+    )
+    parser.add_argument("folders", nargs="*", metavar="FOLDER", help="what `ddsp-zoo evaluate --out` wrote")
+    parser.add_argument("--runs", nargs="+", default=[], metavar="RUN", help="training runs, as in runs/NAME")
+    parser.add_argument("--out", default="report", help="folder for tables and plots (%(default)s)")
+    options = parser.parse_args(arguments)
+
+    from ddsp_zoo.reports.report import report as write_report
+
+    written = write_report(options.folders, options.out, options.runs)
+    print(f"{options.out}: {', '.join(path.name for path in written)}")
+    return 0
+
+
+def report_strings(arguments: list[str]) -> int:
+    """Runs `ddsp-zoo report strings --data NAME`."""
+    parser = Parser(
+        "ddsp-zoo report strings",
+        description="Measure models of guitar strings on the same files and draw all figures. What is measured stays "
+        "in --out, a folder a model; another call with the same models and files only draws.",
+    )
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="names of `ddsp-zoo list` (all of six strings, where --checkpoints names none)",
+    )
+    parser.add_argument(
+        "--checkpoints",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="checkpoint folders or .ckpt files beside --models; a curve.csv in a folder is drawn too",
+    )
+    parser.add_argument("--runs", nargs="+", default=[], metavar="RUN", help="training runs, as in runs/NAME")
+    _add_measuring(parser, data_required=True)
+    options = parser.parse_args(arguments)
+
+    from ddsp_zoo.reports import strings
+
+    checkpoints = strings.find_checkpoints(options.models, options.checkpoints)
+    losses = strings.find_losses(checkpoints, options.runs)
+    data, models = read_data(options), load_all(checkpoints)
+    written = strings.report(
+        models, data, options.out, losses, options.tracks, range(options.seeds), device(options.device)
+    )
+    print(f"{options.out}: report.md and {len(written) - 1} figures of {', '.join(models)}")
+    return 0
+
+
+def report_bands(arguments: list[str]) -> int:
+    """Runs `ddsp-zoo report bands --data NAME`."""
+    parser = Parser(
+        "ddsp-zoo report bands",
+        description="Measure models of a band's instruments, and stems from elsewhere, on the same whole tracks at "
+        "8 kHz (and at a model's own higher rate). What is measured stays in --out and is not measured again.",
+    )
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="names of `ddsp-zoo list` (all of bass, drums, guitar, where --checkpoints and --estimates name none)",
+    )
+    parser.add_argument(
+        "--checkpoints",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="checkpoint folders or .ckpt files beside --models",
+    )
+    parser.add_argument(
+        "--estimates",
+        nargs="+",
+        default=[],
+        metavar="NAME=FOLDER",
+        type=_named_folder,
+        help="stems of other programs: FOLDER/<track>/<source>.wav or .flac",
+    )
+    parser.add_argument(
+        "--songs", help="folder of Music Delta's songs: real ones, for a section of their own"
+    )
+    _add_measuring(parser, data_required=False)
+    options = parser.parse_args(arguments)
+
+    from ddsp_zoo.corpora import MusicDelta
+    from ddsp_zoo.reports import bands
+
+    if not options.data and not options.songs:
+        parser.error("name data with --data, or real songs with --songs")
+    none_named = not (options.models or options.checkpoints) and options.estimates
+    checkpoints = {} if none_named else bands.find_checkpoints(options.models, options.checkpoints)
+    data = [read_data(options)] if options.data else []
+    data += [MusicDelta(options.songs)] if options.songs else []
+    models = load_all(checkpoints)
+    estimates = dict(options.estimates)
+    written = bands.report(
+        models, data, options.out, estimates, options.tracks, range(options.seeds), device(options.device)
+    )
+    print(f"{options.out}: {', '.join(path.name for path in written)} of {', '.join([*models, *estimates])}")
+    return 0
+
+
+def report_onsets(arguments: list[str]) -> int:
+    """Runs `ddsp-zoo report onsets`."""
+    from ddsp_zoo.measuring import onsets
+
+    parser = Parser("ddsp-zoo report onsets", description="Print how well onsets of strings are found.")
+    add_data(parser, required=False)
+    parser.set_defaults(data="recipes/data/rendered_strings.yaml")
+    parser.add_argument("--checkpoint", help="of an OnsetHead: a .ckpt file or a folder")
+    parser.add_argument("--split", default="test", choices=("train", "validation", "test"))
+    parser.add_argument("--pitch", nargs="+", default=onsets.PITCHES, choices=onsets.PITCHES, help="(both)")
+    parser.add_argument("--tracks", type=int, help="stop after so many tracks")
+    parser.add_argument("--markdown", action="store_true", help="as a table for documents")
+    options = parser.parse_args(arguments)
+
+    from ddsp_zoo.reports.onsets import detectors
+    from ddsp_zoo.reports.tables import onset_table, render_markdown, render_text
+
+    found = detectors(options.checkpoint)
+    rows = onsets.evaluate_onsets(read_data(options), found, options.split, options.pitch, options.tracks)
+    table = onset_table(onsets.summarise_onsets(rows))
+    print((render_markdown if options.markdown else render_text)(table))
+    return 0
+
+
+def _add_measuring(parser: Parser, data_required: bool) -> None:
+    """Adds what every protocol of `ddsp-zoo report` asks for."""
+    add_data(parser, data_required)
+    parser.add_argument("--out", default="report", help="folder for tables and plots (%(default)s)")
+    parser.add_argument("--tracks", type=int, help="stop after so many tracks of a data set")
+    parser.add_argument("--seeds", type=int, default=1, help="noise seeds averaged over (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="where the models run (%(default)s)")
+
+
+def _named_folder(text: str) -> tuple[str, str]:
+    name, equals, folder = text.partition("=")
+    if not (name and equals and folder):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=FOLDER")
+    return name, folder
+
+
+PROTOCOLS: dict[str, Callable[[list[str]], int]] = {
+    "strings": report_strings,
+    "bands": report_bands,
+    "onsets": report_onsets,
+}

@@ -1,0 +1,49 @@
+"""`ddsp-zoo separate`."""
+
+from ddsp_zoo.cli.parser import Parser, add_checkpoint, device
+
+
+def separate(arguments: list[str]) -> int:
+    """Runs `ddsp-zoo separate IN... --model NAME --out DIR`."""
+    parser = Parser("ddsp-zoo separate", description="Separate audio files.")
+    parser.add_argument(
+        "inputs", nargs="+", metavar="IN", help="audio files: any rate and length, mono or stereo"
+    )
+    parser.add_argument("--model", default="ast_ddsp_all", help="a name of `ddsp-zoo list` (%(default)s)")
+    add_checkpoint(parser)
+    parser.add_argument(
+        "--out", default="out", help="folder for the results, one folder a file (%(default)s)"
+    )
+    parser.add_argument(
+        "--format", choices=("wav", "flac"), default="wav", help="32-bit float WAV or 24-bit FLAC"
+    )
+    parser.add_argument(
+        "--pitch",
+        help="for models that need it: an f0 CSV, a folder with one recording a source, or `crepe`; without "
+        "it, the models for choirs find it in the mixture",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the synthesiser's noise (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, mps (%(default)s)")
+    parser.add_argument(
+        "--skip-existing", action="store_true", help="pass over files whose results are there"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    options = parser.parse_args(arguments)
+
+    from ddsp_zoo.separation.files import separate_files
+    from ddsp_zoo.zoo import load
+
+    model = load(options.model, checkpoint=options.checkpoint).to(device(options.device))
+    folders = separate_files(
+        model,
+        options.inputs,
+        options.out,
+        options.skip_existing,
+        audio_format=options.format,
+        pitch=options.pitch,
+        seed=options.seed,
+        progress=not options.quiet,
+    )
+    for folder in folders:
+        print(f"{folder}: stems, residual, synthesised/, controls.npz, overview.png")
+    return 0

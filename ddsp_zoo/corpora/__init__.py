@@ -1,0 +1,31 @@
+"""Corpora: one DataModule a file, all on `StemDataModule`; `make` builds one by name, class path or recipe."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ddsp_zoo.corpora.base import StemDataModule, Track
+    from ddsp_zoo.corpora.registry import make
+
+CORPORA = {  # by name, with the module that defines it
+    "ChoralSingingDataset": "choral.corpus",
+    "GuitarSet": "guitarset.corpus",
+    "JoinedChoirs": "choral.joined",
+    "MusicDelta": "music_delta",
+    "RenderedBand": "rendered.band",
+    "RenderedChoir": "rendered.choir",
+    "RenderedStrings": "rendered.strings",
+    "Slakh2100": "slakh.corpus",
+    "StemFolder": "folder",
+    "StringResynthesisNotes": "rendered.prelim",
+    "SyntheticNotes": "rendered.synthetic_notes",
+}
+_OTHERS = {"StemDataModule": "base", "Track": "base", "make": "registry"}
+__all__ = ["StemDataModule", "Track", "make", *CORPORA]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a corpus when it is asked for."""
+    if (home := (CORPORA | _OTHERS).get(name)) is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{home}"), name)

@@ -1,0 +1,320 @@
+"""Stems on disk -> batches: what every corpus shares."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+from ddsp_zoo.corpora.resampling import resample_tracks
+from ddsp_zoo.corpora.variation import Place, Take, Variation, random_place
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.files.audio import duration_seconds, read_mono
+from ddsp_zoo.files.f0_csv import read_f0_csv
+from ddsp_zoo.pitch.track import PitchTrack
+from ddsp_zoo.sources import REST, SPLITS, Split
+
+AUDIO_SUFFIXES = (".wav", ".flac")
+SPARE_SECONDS = 0.01  # read beyond a resampled excerpt, so that it does not end short
+
+
+@dataclass(frozen=True)
+class Track:
+    """One piece of music: the files of each stem (several files of one stem are summed) and its f0 file."""
+
+    name: str
+    stems: dict[str, tuple[Path, ...]]
+    pitch: Path | None = None
+
+    @cached_property
+    def seconds(self) -> float:
+        """Length of the longest stem."""
+        return max(duration_seconds(path) for paths in self.stems.values() for path in paths)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the stems."""
+        return tuple(self.stems)
+
+    def read_pitch(self, sources: tuple[str, ...], hop_seconds: float) -> PitchTrack:
+        """f0 and onsets of the whole track on the model's frame grid."""
+        time, f0, onset = read_f0_csv(self.pitch, sources)
+        return PitchTrack.from_times(time, f0, onset, hop_seconds, int(self.seconds / hop_seconds) + 1)
+
+
+@dataclass(frozen=True)
+class BatchSpec:
+    """What a model wants to be fed."""
+
+    sources: tuple[str, ...]
+    sample_rate: int
+    hop_samples: int
+    segment_samples: int
+    needs_pitch: bool
+
+
+class EpochSampler(DistributedSampler):
+    """The training order of an epoch, a function of seed and epoch alone, so that a resumed run repeats it.
+
+    Consecutive excerpts are shuffled; random ones are numbered on from epoch to epoch, and the number is what
+    their place is drawn from. Every process takes its share. (A `DistributedSampler`, because Lightning calls
+    `set_epoch` on those and leaves them in place.)
+    """
+
+    def __init__(self, dataset: "StemDataset", seed: int) -> None:
+        parallel = dist.is_available() and dist.is_initialized()
+        world, rank = (dist.get_world_size(), dist.get_rank()) if parallel else (1, 0)
+        super().__init__(dataset, num_replicas=world, rank=rank, seed=seed, drop_last=False)
+
+    def __iter__(self) -> Iterator[int]:
+        if not self.dataset.random_excerpts:
+            return super().__iter__()
+        first = self.epoch * self.total_size
+        return iter(range(first + self.rank, first + self.total_size, self.num_replicas))
+
+
+class StemDataset(Dataset):
+    """Excerpts of tracks: random ones for training, consecutive ones else.
+
+    With ``random_excerpts`` any index is valid: it seeds the place of the excerpt and how ``variation`` changes it.
+    ``pitches``: by name of the track, in place of what belongs to it.
+    """
+
+    def __init__(
+        self,
+        tracks: list[Track],
+        spec: BatchSpec,
+        random_excerpts: int = 0,
+        seed: int = 0,
+        variation: Variation | None = None,
+    ) -> None:
+        self.tracks, self.spec, self.seed = tracks, spec, seed
+        self.seconds = spec.segment_samples / spec.sample_rate
+        self.random_excerpts, self.variation = random_excerpts, variation
+        self.excerpts = (
+            []
+            if random_excerpts
+            else [
+                Place(index, k * self.seconds)
+                for index, track in enumerate(tracks)
+                for k in range(max(1, int(track.seconds / self.seconds + 1e-6)))  # 0.6 / 0.2 is below 3
+            ]
+        )
+        self.track_seconds = np.array([track.seconds for track in tracks])
+        self.pitches: dict[str, PitchTrack] = {}
+        self._pitch: dict[int, PitchTrack] = {}
+
+    def __len__(self) -> int:
+        return self.random_excerpts or len(self.excerpts)
+
+    def track_of(self, index: int) -> str:
+        """Name of the track that excerpt ``index`` of consecutive excerpts comes from."""
+        return self.tracks[self.excerpts[index].track].name
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        takes = self._takes(index)
+        sources = torch.stack([self._read(row, take) for row, take in enumerate(takes)])
+        item = {"mixture": sources.sum(0), "sources": sources}
+        if self.spec.needs_pitch:
+            pitches = [self._pitch_excerpt(take.place) for take in takes]
+            for name in ("f0_hz", "onset"):
+                rows = [getattr(pitch, name)[row] for row, pitch in enumerate(pitches)]
+                item[name] = torch.from_numpy(np.stack(rows))
+        return item
+
+    def _takes(self, index: int) -> list[Take]:
+        """Where and how each source of an excerpt is read."""
+        count, key = len(self.spec.sources), (self.seed, index)
+        if self.random_excerpts:
+            place = random_place(np.random.default_rng(key), self.track_seconds, self.seconds)
+        else:
+            place = self.excerpts[index]
+        if self.variation is None:
+            return [Take(place)] * count
+        return self.variation.takes(place, self.track_seconds, self.seconds, count, key)
+
+    def _frame(self, place: Place) -> int:
+        """An excerpt begins on a frame."""
+        return round(place.start_seconds * self.spec.sample_rate) // self.spec.hop_samples
+
+    def _read(self, row: int, take: Take) -> torch.Tensor:
+        """One source (T,), silent beyond the end of its files."""
+        track = self.tracks[take.place.track]
+        start = self._frame(take.place) * self.spec.hop_samples / self.spec.sample_rate
+        rate, seconds = self.spec.sample_rate, self.seconds
+        if take.speed != 1:  # what is read at another rate than it is played at is faster or slower
+            rate, seconds = rate / take.speed, seconds * take.speed + SPARE_SECONDS
+            start = max(min(start, track.seconds - seconds), 0)
+        out = np.zeros(self.spec.segment_samples, np.float32)
+        for path in self._files(track, self.spec.sources[row]):
+            audio = read_mono(path, rate, start, seconds)[: len(out)]
+            out[: len(audio)] += audio
+        return torch.from_numpy(out) * take.gain
+
+    def _files(self, track: Track, source: str) -> tuple[Path, ...]:
+        if source != REST:
+            return track.stems[source]
+        return tuple(
+            path for name, paths in track.stems.items() if name not in self.spec.sources for path in paths
+        )
+
+    def _pitch_excerpt(self, place: Place) -> PitchTrack:
+        frames = self.spec.segment_samples // self.spec.hop_samples
+        return self._pitch_of(place.track).excerpt(self._frame(place), frames)
+
+    def _pitch_of(self, number: int) -> PitchTrack:
+        track = self.tracks[number]
+        if track.name in self.pitches:
+            return self.pitches[track.name]
+        if number not in self._pitch:
+            hop = self.spec.hop_samples / self.spec.sample_rate
+            self._pitch[number] = track.read_pitch(self.spec.sources, hop)
+        return self._pitch[number]
+
+
+class StemDataModule(L.LightningDataModule):
+    """Base of every corpus: a subclass says where its tracks are, `tracks(split)`, and how they get there.
+
+    Sources, rate, frame grid and excerpt length are the model's: they are taken from it when training starts,
+    or set with `feed`.
+
+    Args:
+        batch_size: excerpts a batch.
+        examples_per_epoch: random training excerpts an epoch; 0 takes all training audio in consecutive excerpts.
+        workers: processes that read audio.
+        seed: of the random excerpts.
+        gain_db: training sources are made louder or softer by up to so much, each by its own random gain.
+        apart: share of the random training excerpts whose sources come from different places of their track.
+        polarity: turn each training source upside down or not, by lot.
+        swap: share of the random training excerpts whose sources come from different tracks.
+        stretch: training sources are faster and higher or slower and lower by up to so much (0.1: 10 %); not for models
+            that need pitch.
+        resampled: where stems have another rate than the model, read copies at the model's rate, made once, in this
+            folder; true: in the package's cache folder; false: resample whenever an excerpt is read.
+    """
+
+    def __init__(
+        self,
+        batch_size: int = 8,
+        examples_per_epoch: int = 0,
+        workers: int = 0,
+        seed: int = 0,
+        gain_db: float = 0.0,
+        apart: float = 0.0,
+        polarity: bool = False,
+        swap: float = 0.0,
+        stretch: float = 0.0,
+        resampled: bool | str = False,
+    ) -> None:
+        super().__init__()
+        self.variation, self.resampled = Variation(gain_db, apart, polarity, swap, stretch), resampled
+        if self.variation.takes_apart and not examples_per_epoch:
+            raise DdspZooError(
+                "Sources from different places need random excerpts: set examples_per_epoch too."
+            )
+        self.batch_size, self.examples_per_epoch = batch_size, examples_per_epoch
+        self.workers, self.seed = workers, seed
+        self.spec: BatchSpec | None = None
+        self._split: Split | None = None
+        self.datasets: dict[str, StemDataset] = {}
+        self.pitches: dict[str, PitchTrack] = {}  # by name of the track, in place of the corpus's own
+
+    @abstractmethod
+    def tracks(self, split: Split) -> list[Track]:
+        """The tracks of a split."""
+
+    def feed(self, model: L.LightningModule, split: Split | None = None) -> "StemDataModule":
+        """Shape the batches for a model (`setup` does so for the trainer's); where a split is named, only that one is
+        wanted."""
+        self._split = split
+        self.spec = BatchSpec(
+            model.sources, model.sample_rate, model.hop_samples, model.segment_samples, model.needs_pitch
+        )
+        return self
+
+    def prepare(self, splits: tuple[Split, ...]) -> None:
+        """Makes what these splits need, and nothing for others: downloads, renders, cuts. By default nothing."""
+
+    def prepare_data(self) -> None:
+        """Prepares all splits for a trainer, and without one only the split that `feed` was told, if it was."""
+        everything = self.trainer is not None or self._split is None
+        self.prepare(SPLITS if everything else (self._split,))
+
+    def setup(self, stage: str) -> None:
+        """Find the tracks of the stage and check that they have what the model needs."""
+        if self.trainer is not None:
+            self.feed(self.trainer.lightning_module)
+        if self.spec.needs_pitch and self.variation.stretch:
+            raise DdspZooError(
+                "A stretched source no longer has its pitch, which the model needs: set data.stretch to 0."
+            )
+        splits = {"fit": ("train", "validation"), "validate": ("validation",)}.get(stage, ("test",))
+        for split in splits:
+            tracks = self.tracks(split)
+            self._check(tracks, split)
+            if self.resampled:
+                tracks = resample_tracks(tracks, self.spec.sample_rate, self.resampled, self.workers)
+            training = (self.examples_per_epoch, self.seed, self.variation) if split == "train" else ()
+            self.datasets[split] = StemDataset(tracks, self.spec, *training)
+            self.datasets[split].pitches = self.pitches
+
+    def train_dataloader(self) -> DataLoader:
+        """Random excerpts, or all in shuffled order (see `EpochSampler`)."""
+        return self._loader("train", EpochSampler(self.datasets["train"], self.seed))
+
+    def val_dataloader(self) -> DataLoader:
+        """All of the validation split in order."""
+        return self._loader("validation")
+
+    def test_dataloader(self) -> DataLoader:
+        """All of the test split in order."""
+        return self._loader("test")
+
+    predict_dataloader = test_dataloader
+
+    def _loader(self, split: str, sampler: EpochSampler | None = None) -> DataLoader:
+        return DataLoader(
+            self.datasets[split],
+            batch_size=self.batch_size,
+            sampler=sampler,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+        )
+
+    def _check(self, tracks: list[Track], split: str) -> None:
+        if not tracks:
+            raise DdspZooError(f"{type(self).__name__} has no tracks in its {split} split.")
+        for track in tracks:
+            for name in self.spec.sources:
+                if name != REST and name not in track.stems:
+                    folder = next(path for paths in track.stems.values() for path in paths).parent
+                    raise DdspZooError(
+                        f"There is no {folder / name}.wav or .flac: the model separates {name!r}, and "
+                        f"{track.name} ({split}) has only {', '.join(track.sources)}."
+                    )
+            if self.spec.needs_pitch and track.pitch is None:
+                raise DdspZooError(f"Track {track.name} ({split}) has no f0.csv, which the model needs.")
+
+
+def folder_tracks(folder: Path) -> list[Track]:
+    """Tracks of the layout ``<folder>/<track>/<source>.(wav|flac)`` with an optional ``f0.csv`` beside.
+
+    An absent folder has no tracks.
+    """
+    tracks = []
+    paths = Path(folder).iterdir() if Path(folder).is_dir() else ()
+    for path in sorted(p for p in paths if p.is_dir() and not p.name.startswith(".")):
+        stems = {
+            file.stem: (file,) for file in sorted(path.iterdir()) if file.suffix.lower() in AUDIO_SUFFIXES
+        }
+        if not stems:
+            raise DdspZooError(f"{path} holds no stems: put one WAV or FLAC file per source there.")
+        pitch = path / "f0.csv"
+        tracks.append(Track(path.name, stems, pitch if pitch.exists() else None))
+    return tracks

@@ -1,0 +1,1 @@
+"""Choirs recorded singer by singer."""

@@ -1,0 +1,105 @@
+"""What corpora of choirs share: voices that any group can be made of, quartets and duets, and their gains."""
+
+import itertools
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ddsp_zoo.corpora.base import StemDataModule, Track
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.files.f0_csv import read_f0_csv
+from ddsp_zoo.music.choir.scores import PARTS
+from ddsp_zoo.pitch.track import PitchTrack
+
+DUET = ("high", "low")
+
+
+@dataclass
+class Voice:
+    """One singer's line: a recording and the column of an f0 file that belongs to it."""
+
+    name: str
+    part: str
+    audio: Path
+    pitch: Path
+    column: str
+
+    @cached_property
+    def curve(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """time_seconds (M,), f0_hz (1, M), onset (1, M) or None: read once, however many groups it sings in."""
+        return read_f0_csv(self.pitch, (self.column,))
+
+
+@dataclass(frozen=True)
+class Group(Track):
+    """A track whose stems are single voices, in the order of the model's sources."""
+
+    voices: tuple[Voice, ...] = field(default=(), repr=False)
+
+    @cached_property
+    def seconds(self) -> float:
+        """As long as all voices last: recordings of one song end at slightly different times."""
+        return min(Track(v.name, {v.part: (v.audio,)}).seconds for v in self.voices)
+
+    def read_pitch(self, sources: tuple[str, ...], hop_seconds: float) -> PitchTrack:
+        """f0 and onsets of the group's voices on the model's frame grid."""
+        count = int(self.seconds / hop_seconds) + 1
+        named = dict(zip(self.stems, self.voices, strict=True))
+        lines = [PitchTrack.from_times(*named[name].curve, hop_seconds, count) for name in sources]
+        f0, onset = (np.concatenate([getattr(line, key) for line in lines]) for key in ("f0_hz", "onset"))
+        return PitchTrack(f0, onset, hop_seconds)
+
+
+def group(voices: tuple[Voice, ...], kind: type[Group] = Group, **more: object) -> Group:
+    """A quartet or, named high and low, a duet of voices given from the top."""
+    names = DUET if len(voices) == 2 else tuple(voice.part for voice in voices)
+    stems = {name: (voice.audio,) for name, voice in zip(names, voices, strict=True)}
+    return kind("+".join(voice.name for voice in voices), stems, voices[0].pitch, voices, **more)
+
+
+def combinations(voices: list[Voice], size: int) -> list[tuple[Voice, ...]]:
+    """Every way to fill ``size`` different parts (4: all, 2: each pair of parts) with one voice each."""
+    by_part = {part: [voice for voice in voices if voice.part == part] for part in PARTS}
+    return [
+        choice
+        for parts in itertools.combinations(PARTS, size)
+        for choice in itertools.product(*(by_part[part] for part in parts))
+    ]
+
+
+class ChoirDataModule(StemDataModule):
+    """Base of the choirs: four voices (soprano, alto, tenor, bass) or two of them (high, low).
+
+    Args:
+        voices: 4 or 2.
+        gain_db: training voices are made louder or softer by up to so much, each by its own random gain.
+        batch_size: excerpts a batch.
+        examples_per_epoch: random training excerpts an epoch; 0 takes all training audio in consecutive excerpts.
+        workers: processes that read audio.
+        seed: of the random excerpts and gains.
+        apart: share of the random training excerpts whose voices come from different places of their track.
+    """
+
+    def __init__(
+        self,
+        voices: int = 4,
+        gain_db: float = 0.0,
+        batch_size: int = 16,
+        examples_per_epoch: int = 0,
+        workers: int = 0,
+        seed: int = 0,
+        apart: float = 0.0,
+    ) -> None:
+        super().__init__(batch_size, examples_per_epoch, workers, seed, gain_db, apart)
+        if voices not in (2, 4):
+            raise DdspZooError(f"A choir has 4 voices or 2, not {voices}: set data.voices to one of them.")
+        self.voices = voices
+
+    def _spread(self, tracks: list[Group], most: int) -> list[Group]:
+        """At most so many of the tracks (0: all), drawn by lot but always the same ones, in their order."""
+        if not most or most >= len(tracks):
+            return tracks
+        chosen = np.random.default_rng(0).permutation(len(tracks))[:most]
+        return [tracks[index] for index in sorted(chosen)]

@@ -1,0 +1,124 @@
+"""Corpora from Zenodo: with progress, going on where a download stopped, verified, unpacked when complete."""
+
+import hashlib
+import shutil
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.files.atomic import folder_when_done
+from ddsp_zoo.files.download import TIMEOUT_SECONDS, forbidden_by, receive
+
+ZENODO = "https://zenodo.org"
+_CONTENT = ".content"  # what a tar.gz file holds, while it is being unpacked
+
+
+def fetch_archive(record: str, name: str, folder: Path) -> None:
+    """Bring the zip or tar.gz file ``name`` of a Zenodo record and unpack it as ``folder``, which appears complete.
+
+    Of a tar.gz file that holds nothing but a folder, ``folder`` is that one. The record says how long the file is and
+    what its MD5 sum is. Raises `DdspZooError` where downloads are forbidden (DDSP_ZOO_OFFLINE=1), the disk is too
+    full, the server does not answer, or what comes is not what was promised.
+    """
+    from filelock import FileLock
+
+    if variable := forbidden_by():
+        raise DdspZooError(
+            f"{variable} forbids downloads: unpack {name} ({ZENODO}/records/{record}) yourself."
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
+        if folder.exists():  # another process brought it while this one waited
+            return
+        part = folder.with_name(f"{folder.name}.{'zip' if name.endswith('.zip') else 'tar.gz'}.part")
+        entry = _entry(record, name)
+        _check_space(part, name, entry["size"])
+        _bring(entry["links"]["self"], part, entry["size"], entry["checksum"].removeprefix("md5:"))
+        _unpack(part, folder)
+        part.unlink()
+
+
+def _entry(record: str, name: str) -> dict[str, Any]:
+    """What Zenodo knows about a file: size in bytes, checksum, links."""
+    import requests
+
+    address = f"{ZENODO}/api/records/{record}"
+    try:
+        answer = requests.get(address, timeout=TIMEOUT_SECONDS)
+        answer.raise_for_status()
+        return next(entry for entry in answer.json()["files"] if entry["key"] == name)
+    except (requests.RequestException, ValueError, KeyError, StopIteration) as error:
+        raise DdspZooError(
+            f"{address} does not tell where {name} is ({type(error).__name__}): try again, or download it from "
+            f"{ZENODO}/records/{record} and unpack it."
+        ) from error
+
+
+def _check_space(part: Path, name: str, size: int) -> None:
+    """Raise `DdspZooError` where what is missing of an archive and its content will not fit; audio packs little."""
+    needed = 2 * size - (part.stat().st_size if part.exists() else 0)
+    if (free := shutil.disk_usage(part.parent).free) < needed:
+        raise DdspZooError(
+            f"{name} needs {needed / 1e9:.1f} GB in {part.parent} to be fetched and unpacked, and {free / 1e9:.1f} GB "
+            "are free: make room or choose a folder on another disk (data.root or DDSP_ZOO_CACHE)."
+        )
+
+
+def _bring(url: str, part: Path, size: int, md5: str) -> None:
+    """Fill ``part`` with what it lacks of a file, and verify it."""
+    problem = receive(url, part, size)
+    if (found := part.stat().st_size) < size:
+        raise DdspZooError(
+            f"The download of {url} stopped at {found} of {size} bytes ({problem}): run it again."
+        )
+    digest = hashlib.md5()
+    with part.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    if digest.hexdigest() == md5:
+        return
+    part.unlink()
+    raise DdspZooError(f"{url} is not the file that its MD5 sum promises, so it was thrown away: try again.")
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Unpacks an archive as ``folder``; of a tar.gz file that holds nothing but a folder, the content of that one."""
+    try:
+        with folder_when_done(folder) as draft:
+            if archive.name.endswith(".zip.part"):
+                _unzip(archive, draft)
+            else:
+                _untar(archive, draft / _CONTENT)
+                _lift(draft)
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error) as error:
+        raise DdspZooError(f"{archive} cannot be unpacked ({error}): remove it and try again.") from error
+
+
+def _unzip(archive: Path, folder: Path) -> None:
+    with zipfile.ZipFile(archive) as content:
+        content.extractall(folder, [n for n in content.namelist() if not n.startswith("__MACOSX")])
+
+
+def _untar(archive: Path, folder: Path) -> None:
+    from tqdm import tqdm
+
+    folder.mkdir()
+    with tarfile.open(archive, "r:gz") as content:
+        # Members that would land elsewhere are refused, where Python knows how (3.10.12 and later).
+        content.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
+        for member in tqdm(content, desc="unpacking", unit="file", disable=None):
+            if not Path(member.name).name.startswith("._"):  # what macOS adds to every file
+                content.extract(member, folder)
+
+
+def _lift(draft: Path) -> None:
+    """Moves what was unpacked up into ``draft``, from its only folder where there is nothing else."""
+    inside = list((draft / _CONTENT).iterdir())
+    if len(inside) == 1 and inside[0].is_dir():
+        inside = list(inside[0].iterdir())
+    for path in inside:
+        path.rename(draft / path.name)
+    shutil.rmtree(draft / _CONTENT)

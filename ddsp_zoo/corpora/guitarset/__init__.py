@@ -1,0 +1,1 @@
+"""GuitarSet (Xi et al. 2018)."""

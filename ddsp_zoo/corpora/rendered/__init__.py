@@ -1,0 +1,1 @@
+"""Corpora that the package renders itself."""

@@ -1,0 +1,1 @@
+"""Slakh2100 (Manilow et al. 2019)."""

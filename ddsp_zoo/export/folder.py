@@ -1,0 +1,149 @@
+"""The folder that a separation leaves: complete or absent, whatever its length."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soundfile as sf
+
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.export.controls import write_controls
+from ddsp_zoo.separation.stream import Separation
+
+SUBTYPES = {"wav": "FLOAT", "flac": "PCM_24"}
+PLOT_SECONDS = 60.0
+CONTROLS, OVERVIEW, SYNTHESISED = "controls.npz", "overview.png", "synthesised"
+LARGEST_WAV = 1 << 32  # bytes; beyond it the header of RF64 is needed
+
+
+class OutputFolder:
+    """Writes the pieces of one separation and puts the folder in place when all of them are written.
+
+    It holds ``<source>.wav`` and ``residual.wav`` (which sum to the mixture), ``synthesised/<source>.wav``,
+    ``controls.npz`` and ``overview.png`` (the first minute). Use as a context manager; after an error nothing is
+    left. An earlier separation in the folder is replaced; a folder that holds anything else is refused, for what
+    it holds would be lost.
+    """
+
+    def __init__(self, folder: str | Path, audio_format: str = "wav", expected_frames: int = 0) -> None:
+        if audio_format not in SUBTYPES:
+            raise DdspZooError(f"Stems are written as {' or '.join(SUBTYPES)}, not as {audio_format!r}.")
+        self.folder, self.format, self.expected_frames = Path(folder), audio_format, expected_frames
+        self._audio: dict[str, sf.SoundFile] = {}
+        self._controls: dict[tuple[str, str], tuple[BinaryIO, tuple[int, ...], np.dtype]] = {}
+        self._head: list[Separation] = []
+        self.peak = 0.0
+
+    def __enter__(self) -> "OutputFolder":
+        try:
+            if not _replaceable(self.folder):
+                raise DdspZooError(
+                    f"{self.folder} holds files that are no separation and would be lost: "
+                    "choose another folder with --out."
+                )
+            self._made = [path for path in self.folder.parents if not path.exists()]
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            self._partial = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}.", dir=self.folder.parent))
+            self._partial.chmod(0o755)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        try:
+            for file in (*self._audio.values(), *(file for file, _, _ in self._controls.values())):
+                file.close()
+            if kind is None:
+                self._finish()
+        except (OSError, sf.LibsndfileError) as problem:
+            raise self._unwritable(problem) from problem
+        finally:
+            shutil.rmtree(self._partial, ignore_errors=True)
+            if not self.folder.exists():
+                for path in self._made:
+                    with contextlib.suppress(OSError):  # somebody else has put something there
+                        path.rmdir()
+        if isinstance(error, (OSError, sf.LibsndfileError)):
+            raise self._unwritable(error) from error
+
+    def write(self, piece: Separation) -> None:
+        """Append a piece."""
+        tracks = piece.stems | {"residual": piece.residual}
+        tracks |= {f"{SYNTHESISED}/{name}": audio for name, audio in piece.synthesised.items()}
+        for name, audio in tracks.items():
+            self._file(name, piece.sample_rate, len(audio)).write(audio.T)
+            self.peak = max(self.peak, float(np.abs(audio).max(initial=0)))
+        for source, named in piece.controls.items():
+            for name, values in named.items():
+                self._append(source, name, values)
+        self._rate = piece.control_rate_hz
+        if sum(p.mixture.shape[-1] for p in self._head) < PLOT_SECONDS * piece.sample_rate:
+            self._head.append(piece)
+
+    def _file(self, name: str, rate: int, channels: int) -> sf.SoundFile:
+        if name not in self._audio:
+            path = self._partial / f"{name}.{self.format}"
+            path.parent.mkdir(exist_ok=True)
+            big = self.format == "wav" and 4 * channels * self.expected_frames > LARGEST_WAV - 4096
+            self._audio[name] = sf.SoundFile(
+                path,
+                "w",
+                rate,
+                channels,
+                SUBTYPES[self.format],
+                format="RF64" if big else self.format.upper(),
+            )
+        return self._audio[name]
+
+    def _append(self, source: str, name: str, values: np.ndarray) -> None:
+        if (source, name) not in self._controls:
+            file = open(self._partial / f".{source}.{name}.raw", "w+b")
+            self._controls[source, name] = (file, values.shape[1:], values.dtype)
+        self._controls[source, name][0].write(np.ascontiguousarray(values).tobytes())
+
+    def _finish(self) -> None:
+        controls: dict[str, dict[str, np.ndarray]] = {}
+        for (source, name), (file, shape, dtype) in self._controls.items():
+            values = np.memmap(file.name, dtype, "r").reshape(-1, *shape)
+            controls.setdefault(source, {})[name] = values
+        write_controls(controls, self._rate, self._partial / CONTROLS)
+        for file, _, _ in self._controls.values():
+            os.unlink(file.name)
+        Separation.join(self._head).plot(self._partial / OVERVIEW)
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+        self._partial.rename(self.folder)
+
+    def _unwritable(self, error: Exception) -> DdspZooError:
+        reason = getattr(error, "strerror", None) or error
+        return DdspZooError(f"Cannot write to {self.folder} ({reason}): choose another folder with --out.")
+
+
+def _replaceable(folder: Path) -> bool:
+    """Whether a folder is absent, empty or holds a separation and nothing else."""
+    if not folder.exists():
+        return True
+    names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    own = {CONTROLS, OVERVIEW, SYNTHESISED}
+    others = {name for name in names - own if name.rpartition(".")[2] not in SUBTYPES}
+    return not names or (CONTROLS in names and not others)
+
+
+def save(separation: Separation, folder: str | Path, audio_format: str = "wav") -> Path:
+    """Write a separation to a folder and return it."""
+    return save_pieces([separation], folder, audio_format, separation.mixture.shape[-1]).folder
+
+
+def save_pieces(
+    pieces: Iterable[Separation], folder: str | Path, audio_format: str = "wav", expected_frames: int = 0
+) -> OutputFolder:
+    """Write pieces as they come."""
+    with OutputFolder(folder, audio_format, expected_frames) as output:
+        for piece in pieces:
+            output.write(piece)
+    return output

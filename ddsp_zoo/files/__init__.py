@@ -1,0 +1,1 @@
+"""Reads and writes files: audio, pitch curves, downloads, the cache, files and folders that appear when complete."""

@@ -1,0 +1,93 @@
+"""Reads audio files, with errors that say which file is at fault and why."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+import soxr
+
+from ddsp_zoo.errors import DdspZooError
+
+MAX_CHANNELS = 2
+LOUDEST = 1e6  # samples of floating-point files that hold 16-bit numbers pass
+
+
+def open_audio(path: str | Path) -> sf.SoundFile:
+    """Opens a file that holds mono or stereo audio; raises `DdspZooError` where it is missing or something else."""
+    path = Path(path)
+    if path.is_dir():
+        raise DdspZooError(f"{path} is a folder: pass the audio files in it.")
+    if not path.exists():
+        raise DdspZooError(f"There is no file {path}.")
+    if path.stat().st_size == 0:
+        raise DdspZooError(f"{path} is empty (0 bytes).")
+    try:
+        file = sf.SoundFile(path)
+    except (sf.LibsndfileError, OSError) as error:
+        raise DdspZooError(
+            f"{path} is not audio that can be read (WAV, FLAC, OGG, MP3, AIFF): {error}"
+        ) from error
+    problem = ""
+    if file.channels > MAX_CHANNELS:
+        problem = f"{path} has {file.channels} channels: pass mono or stereo."
+    elif file.frames == 0:
+        problem = f"{path} holds no samples."
+    if problem:
+        file.close()
+        raise DdspZooError(problem)
+    return file
+
+
+def check_finite(audio: np.ndarray, name: str | Path) -> None:
+    """Raises `DdspZooError` where a sample is NaN, infinite or so large that it cannot be audio."""
+    if not np.isfinite(audio).all():
+        raise DdspZooError(f"{name} contains samples that are not finite numbers (NaN or infinity).")
+    if (peak := np.abs(audio).max(initial=0)) > LOUDEST:
+        raise DdspZooError(f"{name} has a peak of {peak:.1e}, where audio lies between -1 and 1: scale it.")
+
+
+def read_blocks(path: str | Path, block_frames: int = 1 << 18) -> Iterator[np.ndarray]:
+    """Reads a file as float32 blocks (C, n), which together are as long as its header says.
+
+    Raises `DdspZooError` where the file breaks off.
+    """
+    with open_audio(path) as file:
+        left = file.frames
+        while left > 0:
+            block = _read(file, block_frames, path)
+            if not len(block):
+                if left > 0.1 * file.samplerate:
+                    raise DdspZooError(f"{path} breaks off {left / file.samplerate:.1f} s before its end.")
+                block = np.zeros((left, file.channels), np.float32)  # the length of an MP3 can be an estimate
+            left -= len(block)
+            yield block.T
+
+
+def _read(file: sf.SoundFile, frames: int, path: str | Path) -> np.ndarray:
+    """Reads up to ``frames`` samples (n, C), all of them finite."""
+    try:
+        block = file.read(frames, dtype="float32", always_2d=True)
+    except sf.LibsndfileError as error:
+        raise DdspZooError(f"{path} is damaged: {error}") from error
+    check_finite(block, path)
+    return block
+
+
+def read_mono(
+    path: str | Path, sample_rate: int, start_seconds: float = 0.0, seconds: float = -1
+) -> np.ndarray:
+    """Reads a mono excerpt (T,) float32 at ``sample_rate``; the whole file where ``seconds`` is negative."""
+    with open_audio(path) as file:
+        file.seek(min(round(start_seconds * file.samplerate), file.frames))
+        frames = -1 if seconds < 0 else round(seconds * file.samplerate)
+        audio = _read(file, frames, path).mean(1)
+        if file.samplerate != sample_rate:
+            audio = soxr.resample(audio, file.samplerate, sample_rate)
+    return audio
+
+
+def duration_seconds(path: str | Path) -> float:
+    """Returns the length of a file, from its header."""
+    with open_audio(path) as file:
+        return file.frames / file.samplerate

@@ -1,0 +1,36 @@
+"""Runs the same function on many inputs, with a progress bar, in one process or several."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+
+def run_all(
+    function: Callable[..., Result], jobs: Sequence[tuple[Any, ...]], workers: int, text: str, unit: str
+) -> list[Result]:
+    """Calls ``function(*job)`` for each job and returns the results in the order of the jobs.
+
+    ``text`` and ``unit`` are shown in the progress bar, which appears only where there is something to do.
+    ``workers`` > 1 runs the jobs in that many processes; the function and its arguments then have to be picklable.
+    """
+    if not jobs:
+        return []
+    from tqdm import tqdm
+
+    results: list[Any] = [None] * len(jobs)
+    with tqdm(total=len(jobs), desc=text, unit=unit) as progress:
+        if workers < 2:
+            for place, job in enumerate(jobs):
+                results[place] = function(*job)
+                progress.update()
+            return results
+        # A forked process would inherit locked threads of torch.
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            places = {pool.submit(function, *job): place for place, job in enumerate(jobs)}
+            for future in as_completed(places):
+                results[places[future]] = future.result()
+                progress.update()
+    return results

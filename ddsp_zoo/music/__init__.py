@@ -1,0 +1,1 @@
+"""Invents music and renders it: signals, effects, instruments, scores."""

@@ -1,0 +1,1 @@
+"""Invents and renders bands of bass, drums, guitar and other instruments."""

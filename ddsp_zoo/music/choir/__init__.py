@@ -1,0 +1,1 @@
+"""Invents four-part chorales and sings them."""

@@ -1,0 +1,1 @@
+"""Invents what is played on six guitar strings, and renders each note."""

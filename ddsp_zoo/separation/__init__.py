@@ -1,0 +1,1 @@
+"""Separation of recordings of any length: masks, the stream of segments, the result."""

@@ -1,0 +1,1 @@
+"""Settings: what a config says, made into an object."""

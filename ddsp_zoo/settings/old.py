@@ -1,0 +1,119 @@
+"""Settings of earlier versions in today's form: the only place that knows them."""
+
+import importlib
+import inspect
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+MODEL = {  # old argument -> today's, in a group of settings or of another name
+    "learning_rate": "optimiser.learning_rate",
+    "weight_decay": "optimiser.weight_decay",
+    "decay_every": "optimiser.decay_every",
+    "betas": "optimiser.betas",
+    "mask_power": "masks.power",
+    "mask_fft": "masks.fft",
+    "faults": "quirks",
+}
+SOUNDS = ("soundfonts", "drum_kits", "bass_notes", "guitar_notes")
+DATA = {
+    **{
+        name: f"excerpts.{name}"
+        for name in ("batch_size", "examples_per_epoch", "workers", "seed", "resampled")
+    },
+    **{name: f"variation.{name}" for name in ("gain_db", "apart", "polarity", "swap", "stretch")},
+    **{name: f"sounds.{name}" for name in SOUNDS},
+    **{f"test_{name}": f"test_sounds.{name}" for name in SOUNDS},
+    "faults": "quirks",
+}
+SECTIONS = {"model": MODEL, "data": DATA}
+
+
+def modern_path(class_path: str) -> str:
+    """Returns a class path as it is today: corpora were in ``ddsp_zoo.data``."""
+    return re.sub(r"^ddsp_zoo\.data\.(\w+\.)*(\w+)$", r"ddsp_zoo.corpora.\2", class_path)
+
+
+def modern(arguments: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    """Returns arguments of any version as a class takes them today."""
+    known = inspect.signature(kind).parameters
+    table = DATA if "excerpts" in known else MODEL
+    return _moved(arguments, table, known)
+
+
+def modern_recipe(recipe: Any, classes: Mapping[str, Collection[str] | None]) -> Any:
+    """Returns a recipe of any version as it is written today.
+
+    Args:
+        recipe: what a YAML file holds.
+        classes: of the sections model and data the arguments that their classes take, None where that is unknown.
+    """
+    if not isinstance(recipe, dict):
+        return recipe
+    return {
+        name: _modern_section(value, SECTIONS[name], classes[name]) if name in SECTIONS else value
+        for name, value in recipe.items()
+    }
+
+
+def modern_options(options: list[str], classes: Mapping[str, Collection[str] | None]) -> list[str]:
+    """Returns options of the command line, such as ``--model.learning_rate``, as they are written today."""
+    out = []
+    for before, option in zip(["", *options], options, strict=False):
+        if before in ("--model", "--data", "--model.class_path", "--data.class_path"):
+            option = modern_path(option)
+        elif match := re.match(r"(--(model|data)(?:\.class_path)?=)(.+)$", option):
+            option = match[1] + modern_path(match[3])
+        elif match := re.match(r"(--(model|data)\.(?:init_args\.)?)(\w+)(=.*)?$", option, re.DOTALL):
+            head, section, name, value = match.groups()
+            option = head + _today(name, SECTIONS[section], classes[section]) + (value or "")
+        out.append(option)
+    return out
+
+
+def arguments_of(class_path: str | None) -> Collection[str] | None:
+    """Returns the names of the arguments that a class takes today; None where there is no such class."""
+    module, _, name = modern_path(class_path or "").rpartition(".")
+    try:
+        return inspect.signature(getattr(importlib.import_module(module), name)).parameters
+    except (ImportError, AttributeError, TypeError, ValueError):
+        return None
+
+
+def _modern_section(section: Any, table: Mapping[str, str], known: Collection[str] | None) -> Any:
+    if isinstance(section, str):
+        return modern_path(section)
+    if not isinstance(section, dict):
+        return section
+    section = dict(section)
+    if isinstance(section.get("class_path"), str):
+        section["class_path"] = modern_path(section["class_path"])
+    if isinstance(section.get("init_args"), dict):
+        section["init_args"] = _moved(section["init_args"], table, known)
+    return section
+
+
+def _moved(
+    arguments: Mapping[str, Any], table: Mapping[str, str], known: Collection[str] | None
+) -> dict[str, Any]:
+    """Arguments under the names that the class knows; what it knows by its old name stays."""
+    out: dict[str, Any] = {}
+    for name, value in arguments.items():
+        group, _, inner = _today(name, table, known).partition(".")
+        if not inner:
+            out[group] = {**out[group], **value} if _both_groups(out.get(group), value) else value
+        elif isinstance(out.setdefault(group, {}), dict):
+            out[group] = {inner: value, **out[group]}
+    return out
+
+
+def _both_groups(one: Any, other: Any) -> bool:
+    return isinstance(one, dict) and isinstance(other, dict)
+
+
+def _today(name: str, table: Mapping[str, str], known: Collection[str] | None) -> str:
+    """The name of an argument today."""
+    new = table.get(name, name)
+    if known is None:
+        return new
+    return new if name not in known and new.partition(".")[0] in known else name

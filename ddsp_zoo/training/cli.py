@@ -1,0 +1,135 @@
+"""Training from recipes: LightningCLI with the package's loggers, checkpoints and pictures."""
+
+import re
+from argparse import ArgumentError
+from pathlib import Path
+from typing import Any
+from zipfile import is_zipfile
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from ddsp_zoo import zoo
+from ddsp_zoo.corpora.base import StemDataModule
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.learning.learner import Learner
+from ddsp_zoo.training.loggers import LogConfigCallback, make_loggers
+from ddsp_zoo.training.media import LogMedia
+
+
+class ZooCLI(LightningCLI):
+    """`fit`, `validate`, `test` and `predict` on recipes; module level, so that it survives a spawned process."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Flags beside Lightning's own."""
+        parser.add_argument("--name", type=str, default="run", help="name of the run, also of its folder")
+        parser.add_argument("--runs", type=str, default="runs", help="folder that holds the runs")
+        parser.add_argument(
+            "--media_every", type=int, default=5, help="epochs between logged audio and pictures"
+        )
+        parser.add_argument(
+            "--start_from",
+            type=str | None,
+            default=None,
+            help="weights to start a new run from: a released name, a checkpoint folder or a .ckpt file",
+        )
+
+    def before_fit(self) -> None:
+        """Take over weights, where some are named; --ckpt_path goes on with a run instead."""
+        config = self.config[self.subcommand]
+        if (start := config.start_from) is None:
+            return
+        if config.ckpt_path is not None:
+            raise DdspZooError(
+                "start_from begins a new run and ckpt_path goes on with one: give one of them."
+            )
+        path = Path(start)
+        zoo.copy_weights(zoo.load(start, checkpoint=path if path.exists() else None), self.model, start)
+
+    before_validate = before_test = before_predict = before_fit
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: list[str]) -> None:
+        """Parse, without the base class's warning that a program should not pass arguments on."""
+        try:
+            self.config = parser.parse_args(args)
+        except ArgumentError as error:
+            raise DdspZooError(
+                f"{_sentence(error.message)}: mend the recipe or the option (`ddsp-zoo {args[0]} --help` lists all)."
+            ) from error
+
+    def instantiate_classes(self) -> None:
+        """Model, data and trainer; what they say against their settings becomes one sentence."""
+        try:
+            super().instantiate_classes()
+        except (ValueError, MisconfigurationException) as error:
+            raise DdspZooError(f"{_sentence(str(error))}.") from error
+
+    def instantiate_trainer(self, **options: Any) -> L.Trainer:
+        """The trainer of the recipe, with the package's callbacks, and its loggers where it names none."""
+        config = self.config[self.subcommand]
+        root = config.trainer.get("default_root_dir") or str(Path(config.runs) / config.name)
+        options.setdefault("default_root_dir", root)
+        if not config.trainer.get("fast_dev_run") and not config.trainer.get("barebones"):
+            if config.trainer.get("logger") in (None, True):
+                options.setdefault("logger", make_loggers(config.runs, config.name))
+            given = self._get(self.config_init, "trainer").get("callbacks") or []
+            given = given if isinstance(given, list) else [given]
+            options.setdefault("callbacks", [*given, *self._callbacks(config)])
+        return super().instantiate_trainer(**options)
+
+    @staticmethod
+    def _callbacks(config: Any) -> list[Callback]:
+        folder = Path(config.runs) / config.name / "checkpoints"
+        callbacks: list[Callback] = []
+        if config.trainer.get("logger") is not False:
+            callbacks += [LearningRateMonitor("step"), LogMedia(every_n_epochs=config.media_every)]
+        if config.trainer.get("enable_checkpointing") is not False:
+            # Two, because save_last follows the best one and would leave a resumed run epochs behind.
+            callbacks += [
+                ModelCheckpoint(folder, name, monitor=monitor, enable_version_counter=False)
+                for name, monitor in (("best", "validation/loss"), ("last", None))
+            ]
+        return callbacks
+
+
+def run_trainer(arguments: list[str]) -> None:
+    """Run LightningCLI; recipes and options that do not fit raise `DdspZooError`."""
+    check_files(arguments)
+    ZooCLI(
+        Learner,
+        StemDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        args=arguments,
+        save_config_callback=LogConfigCallback,
+        save_config_kwargs={"overwrite": True},
+        trainer_defaults={"log_every_n_steps": 10},
+        seed_everything_default=0,
+        parser_kwargs={"prog": "ddsp-zoo", "exit_on_error": False},
+    )
+
+
+def check_files(arguments: list[str]) -> None:
+    """Name a recipe or checkpoint that is not there, or not whole, before the parser meets it."""
+    words = [part for argument in arguments for part in argument.split("=", 1)]
+    for flag, value in zip(words, words[1:], strict=False):
+        path = Path(value)
+        if flag in ("--config", "-c") and path.suffix in (".yaml", ".yml") and not path.is_file():
+            raise DdspZooError(f"There is no recipe {value}.")
+        if flag == "--ckpt_path" and path.suffix == ".ckpt":
+            if not path.is_file():
+                raise DdspZooError(f"There is no checkpoint {value}.")
+            if not is_zipfile(path):
+                raise DdspZooError(f"The checkpoint {value} is damaged or not whole: take another one.")
+
+
+def _sentence(report: str) -> str:
+    """What jsonargparse reports in several lines, in one and without its lists of types."""
+    noise = ("Does not validate", "Subtypes:", "Errors:", "Given value", "- Expected a <class 'NoneType'>")
+    lines = [line.strip() for line in report.splitlines()]
+    kept = [line.removeprefix("- ") for line in lines if line and not line.startswith(noise)]
+    given = [line for line in lines if re.match(r"Given value: [^{]*$", line) and "(" not in line]
+    text = ", ".join([" ".join(kept), *(line.replace("Given value:", "not") for line in given)])
+    return re.sub(r'Parser key "([^"]+)"', r"\1", text).rstrip(".:!")

@@ -1,0 +1,71 @@
+"""From a checkpoint to a model with its weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.settings.build import build
+from ddsp_zoo.zoo.checkpoint import read_checkpoint
+from ddsp_zoo.zoo.finding import find
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ddsp_zoo.learning.learner import Learner
+    from ddsp_zoo.models.separator import Separator
+
+ROOMS = ("ddsp_zoo.models", "ddsp_zoo.pitch")  # what a checkpoint may have imported
+
+
+def load(
+    name: str, *, checkpoint: str | Path | None = None, kind: type[Learner] | None = None
+) -> Separator | Any:
+    """Returns model `name` with its trained weights, in eval mode, on the CPU, in float32.
+
+    A checkpoint of a class of one's own loads once the module that defines it is imported; a file alone imports
+    nothing but this package.
+
+    Args:
+        name: one of `list_models`.
+        checkpoint: a folder or a `.ckpt` file of one's own instead; then `name` is not looked up.
+        kind: the class that the model must be of; by default any that this package trains.
+
+    Raises:
+        DdspZooError: where the checkpoint cannot be found, verified, read or built.
+    """
+    from ddsp_zoo.learning.learner import Learner
+
+    path = find(name) if checkpoint is None else Path(checkpoint).expanduser()
+    config, weights = read_checkpoint(path)
+    if not isinstance(config, dict) or "class_path" not in config:
+        raise DdspZooError(f"The config in {path} describes no model: it needs class_path and init_args.")
+    # `pretrained` says where training started; all weights are in the file.
+    model = build(config, kind or Learner, ROOMS, without=("pretrained",))
+    try:
+        model.load_state_dict(weights, strict=True)  # copies into the model's own float32
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip()[:200]
+        raise DdspZooError(
+            f"The weights in {path} do not fit {config['class_path']} as configured ({first}): "
+            "take weights and config from the same training, and the version of ddsp_zoo that wrote them."
+        ) from error
+    return model.eval()
+
+
+def copy_weights(source: nn.Module, target: nn.Module, name: str) -> None:
+    """Gives `target` its weights from `source`, called `name`, which may have more parts than it.
+
+    Where both are of one class and name other sources, the class may adapt them. `DdspZooError` where they do not fit.
+    """
+    theirs = source.state_dict()
+    if type(source) is type(target) and hasattr(target, "adapt_weights") and source.sources != target.sources:
+        theirs = target.adapt_weights(theirs, source.sources)
+    try:
+        target.load_state_dict({key: theirs[key] for key in target.state_dict()})
+    except (KeyError, RuntimeError) as error:
+        raise DdspZooError(
+            f"The weights of {name} do not fit the {type(target).__name__} of this recipe: start from a model "
+            "of the same class and sizes."
+        ) from error

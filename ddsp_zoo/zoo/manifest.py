@@ -1,0 +1,75 @@
+"""The manifest: which models are released, with the sizes and checksums of their files."""
+
+import difflib
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.files.atomic import replaced_when_done
+
+Files = dict[str, dict[str, Any]]  # file name -> {"sha256": hex digits, "size": bytes}
+
+WEIGHTS, CONFIG, CARD, METRICS = "model.safetensors", "config.yaml", "card.md", "metrics.json"
+MANIFEST = "manifest.json"
+
+
+def list_models() -> list[str]:
+    """Returns the names that `load` knows, sorted."""
+    return sorted(read_manifest()["models"])
+
+
+def bundle() -> Path:
+    """Returns the folder of manifest.json: in the package when installed as a wheel, else of the clone."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "checkpoints"
+    return inside if (inside / MANIFEST).exists() else package.parent / "checkpoints"
+
+
+def read_manifest() -> dict[str, Any]:
+    """Returns the manifest: `hub` says where files are published, `models` has a row for every name."""
+    path = bundle() / MANIFEST
+    if not path.exists():
+        raise DdspZooError(f"{path} is missing: install ddsp_zoo again.")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def row(name: str) -> dict[str, Any]:
+    """Returns the manifest's row of a model; raises `DdspZooError` with a guess for an unknown name."""
+    models = read_manifest()["models"]
+    if name in models:
+        return models[name]
+    folded = {known.lower(): known for known in models}
+    near = [repr(folded[match]) for match in difflib.get_close_matches(name.lower(), folded, cutoff=0.5)]
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    raise DdspZooError(f"There is no model '{name}': {hint}ddsp_zoo.list_models() lists all names.")
+
+
+def refresh_manifest(checkpoints_dir: str | Path) -> None:
+    """Writes sha256 and size of the files in `checkpoints_dir` into its manifest.json.
+
+    A new row need not name its files. A row without a folder stays as it is; a folder without a row is an error.
+    """
+    path = Path(checkpoints_dir) / MANIFEST
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    for folder in sorted(weights.parent for weights in path.parent.glob(f"*/{WEIGHTS}")):
+        if folder.name not in manifest["models"]:
+            raise DdspZooError(f"{folder} has no row in {path}: add one and try again.")
+        model = manifest["models"][folder.name]
+        files = model.get("files") or (WEIGHTS, CONFIG, CARD, METRICS)
+        model["files"] = {file: fingerprint(folder / file) for file in files}
+    with replaced_when_done(path) as draft:
+        draft.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def fingerprint(path: Path) -> dict[str, Any]:
+    """Returns sha256 and size in bytes of a file; both None where there is none."""
+    if not path.is_file():
+        return {"sha256": None, "size": None}
+    return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "size": path.stat().st_size}
+
+
+def damaged(folder: Path, files: Files) -> list[str]:
+    """Returns those of `files` that are missing in `folder` or differ from their fingerprints."""
+    return [f for f in files if not (folder / f).is_file() or fingerprint(folder / f) != files[f]]

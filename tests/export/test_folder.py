@@ -1,0 +1,200 @@
+"""The folder of a separation: exact, complete or absent."""
+
+import resource
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from tiny import RATE, music
+
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.export import plots
+from ddsp_zoo.export.folder import LARGEST_WAV, OutputFolder, save, save_pieces
+from ddsp_zoo.separation.stream import Separation
+
+FILES = ["bass.{0}", "controls.npz", "lead.{0}", "overview.png", "residual.{0}"]
+SYNTHESISED = ["bass.{0}", "lead.{0}"]
+
+
+@pytest.fixture(autouse=True)
+def quick_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture that costs nothing."""
+    monkeypatch.setattr(plots, "plot_separation", lambda separation, path: Path(path).write_bytes(b"picture"))
+
+
+def separation(frames: int = 4000, channels: int = 2, gain: float = 1.0) -> Separation:
+    """Two stems of noise, and one control frame every hundred samples."""
+    stems = {name: gain * music(frames, channels, seed=seed) for seed, name in enumerate(("bass", "lead"))}
+    mixture = music(frames, channels, seed=9)
+    count = frames // 100
+    f0 = np.linspace(100, 200, count, dtype=np.float32)
+    named = {"f0_hz": f0, "amplitude": np.stack([f0, f0], 1) / 1000}
+    return Separation(
+        mixture=mixture,
+        stems=stems,
+        synthesised={name: audio[:1] for name, audio in stems.items()},
+        residual=mixture - sum(stems.values()),
+        controls={"bass": named, "lead": named},
+        sample_rate=RATE,
+        control_rate_hz=80.0,
+    )
+
+
+def pieces(whole: Separation, size: int = 1000) -> Iterator[Separation]:
+    """The same as consecutive pieces."""
+    for start in range(0, whole.mixture.shape[1], size):
+        span, frames = slice(start, start + size), slice(start // 100, (start + size) // 100)
+        yield replace(
+            whole,
+            mixture=whole.mixture[:, span],
+            residual=whole.residual[:, span],
+            stems={name: audio[:, span] for name, audio in whole.stems.items()},
+            synthesised={name: audio[:, span] for name, audio in whole.synthesised.items()},
+            controls={s: {k: v[frames] for k, v in named.items()} for s, named in whole.controls.items()},
+        )
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def read(path: Path) -> np.ndarray:
+    audio, rate = sf.read(path, dtype="float32", always_2d=True)
+    assert rate == RATE
+    return audio.T
+
+
+@pytest.mark.parametrize("kind, subtype", [("wav", "FLOAT"), ("flac", "PCM_24")])
+def test_folder_holds_stems_residual_synthesised_controls_and_a_picture(
+    tmp_path: Path, kind: str, subtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # the real picture
+    folder = save(separation(), tmp_path / "new" / "song", kind)
+    assert folder == tmp_path / "new" / "song" and names(tmp_path / "new") == ["song"]
+    assert names(folder) == sorted([file.format(kind) for file in FILES] + ["synthesised"])
+    assert names(folder / "synthesised") == [file.format(kind) for file in SYNTHESISED]
+    assert {sf.info(path).subtype for path in folder.rglob(f"*.{kind}")} == {subtype}
+    assert (folder / "overview.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_wav_is_exact_even_beyond_full_scale(tmp_path: Path) -> None:
+    whole = separation(gain=5.0)
+    folder = save(whole, tmp_path / "song")
+    assert np.abs(whole.stems["bass"]).max() > 1
+    for name, audio in (whole.stems | {"residual": whole.residual}).items():
+        np.testing.assert_array_equal(read(folder / f"{name}.wav"), audio)
+    for name, audio in whole.synthesised.items():
+        np.testing.assert_array_equal(read(folder / "synthesised" / f"{name}.wav"), audio)
+
+
+def test_flac_is_exact_to_24_bits(tmp_path: Path) -> None:
+    whole = separation()
+    folder = save(whole, tmp_path / "song", "flac")
+    np.testing.assert_allclose(read(folder / "bass.flac"), whole.stems["bass"], rtol=0, atol=2**-23)
+
+
+def test_pieces_leave_what_the_whole_leaves(tmp_path: Path) -> None:
+    whole = separation()
+    save(whole, tmp_path / "whole")
+    output = save_pieces(pieces(whole), tmp_path / "pieces")
+    for path in (tmp_path / "whole").rglob("*.wav"):
+        other = tmp_path / "pieces" / path.relative_to(tmp_path / "whole")
+        np.testing.assert_array_equal(read(other), read(path))
+    loudest = max(np.abs(audio).max() for audio in (*whole.stems.values(), whole.residual))
+    assert output.peak == pytest.approx(loudest)
+    with np.load(tmp_path / "whole/controls.npz") as one, np.load(tmp_path / "pieces/controls.npz") as other:
+        assert set(one) == set(other) and len(one["time_seconds"]) == 40
+        assert all(np.array_equal(one[key], other[key]) for key in one)
+        np.testing.assert_array_equal(one["bass/amplitude"], whole.controls["bass"]["amplitude"])
+        assert one["control_rate_hz"] == 80
+
+
+def test_an_earlier_separation_is_replaced(tmp_path: Path) -> None:
+    folder = save(separation(), tmp_path / "song", "flac")
+    save(separation(), folder, "wav")
+    assert names(folder) == sorted([file.format("wav") for file in FILES] + ["synthesised"])
+    (folder / ".DS_Store").touch()
+    save(separation(), folder)
+    assert names(tmp_path) == ["song"]
+
+
+@pytest.mark.parametrize("inside", [["song.wav"], ["controls.npz", "bass.wav", "thesis.doc"], ["a/b.wav"]])
+def test_a_folder_with_anything_else_in_it_is_left_alone(tmp_path: Path, inside: list[str]) -> None:
+    folder = tmp_path / "precious"
+    for name in inside:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("mine")
+    with pytest.raises(DdspZooError, match="precious holds files.*--out"):
+        save(separation(), folder)
+    assert all((folder / name).read_text() == "mine" for name in inside)
+    assert names(tmp_path) == ["precious"]
+
+
+def test_an_empty_folder_is_used(tmp_path: Path) -> None:
+    (tmp_path / "song").mkdir()
+    save(separation(), tmp_path / "song")
+    assert (tmp_path / "song" / "bass.wav").exists()
+
+
+@pytest.mark.parametrize("place", ["file/song", "file/deep/song", "file"])
+def test_a_place_that_cannot_be_written_is_named_and_left_as_it_was(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(DdspZooError, match=f"Cannot write to .*{place}.*--out"):
+        save(separation(), tmp_path / place)
+    assert names(tmp_path) == ["file"] and (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))  # the system then refuses larger files
+    try:
+        with pytest.raises(DdspZooError, match="Cannot write to .*song"):
+            save_pieces(pieces(separation(100_000)), tmp_path / "song")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("problem", [DdspZooError("no"), RuntimeError("no"), KeyboardInterrupt()])
+def test_an_error_on_the_way_leaves_nothing_and_keeps_the_earlier_result(
+    tmp_path: Path, problem: BaseException
+) -> None:
+    def breaking_off() -> Iterator[Separation]:
+        yield from list(pieces(separation()))[:2]
+        raise problem
+
+    folder = save(separation(), tmp_path / "song")
+    before = {path: path.read_bytes() for path in folder.rglob("*.*")}
+    for target in (folder, tmp_path / "other", tmp_path / "new/deep/song"):
+        with pytest.raises(type(problem)):
+            save_pieces(breaking_off(), target)
+    assert names(tmp_path) == ["song"]
+    assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
+
+
+def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(DdspZooError, match="wav or flac.*'mp3'"):
+        save(separation(), tmp_path / "song", "mp3")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "frames, channels, expected",
+    [
+        (LARGEST_WAV // 8 + 1, 2, "RF64"),
+        (LARGEST_WAV // 8 - 2000, 2, "WAV"),
+        (LARGEST_WAV // 8 + 1, 1, "WAV"),
+        (0, 1, "WAV"),
+    ],
+)
+def test_wav_of_more_than_4_gib_gets_the_header_for_it(
+    tmp_path: Path, frames: int, channels: int, expected: str
+) -> None:
+    whole = separation(channels=channels)
+    with OutputFolder(tmp_path / "song", "wav", frames) as output:
+        output.write(whole)
+    assert sf.info(tmp_path / "song" / "bass.wav").format == expected
+    np.testing.assert_array_equal(read(tmp_path / "song" / "bass.wav"), whole.stems["bass"])

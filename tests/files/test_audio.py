@@ -1,0 +1,110 @@
+"""Reading audio files, and what is said of those that cannot be read."""
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.files.audio import duration_seconds, open_audio, read_blocks, read_mono
+
+
+@pytest.fixture
+def stereo(tmp_path):
+    """A ramp of 1000 samples on the left, silence on the right, 8 kHz."""
+    ramp = np.arange(1000) / 1024
+    sf.write(tmp_path / "ramp.wav", np.stack([ramp, 0 * ramp], axis=1), 8000, subtype="FLOAT")
+    return tmp_path / "ramp.wav"
+
+
+@pytest.mark.parametrize("block", [64, 300, 1000, 5000])
+def test_blocks_put_together_are_the_file(stereo, block):
+    blocks = list(read_blocks(stereo, block))
+    assert all(part.shape[0] == 2 and part.shape[1] <= block and part.dtype == np.float32 for part in blocks)
+    joined = np.concatenate(blocks, axis=1)
+    assert np.array_equal(joined[0] * 1024, np.arange(1000)) and not joined[1].any()
+
+
+def test_mono_is_the_mean_of_the_channels(stereo):
+    assert np.array_equal(read_mono(stereo, 8000) * 2048, np.arange(1000))
+
+
+@pytest.mark.parametrize(
+    ("start", "seconds", "expected"),
+    [
+        (0.025, 0.05, range(200, 600)),
+        (0.1, -1, range(800, 1000)),
+        (0.1, 1.0, range(800, 1000)),
+        (3.0, 1.0, []),
+    ],
+)
+def test_excerpts(stereo, start, seconds, expected):
+    assert (read_mono(stereo, 8000, start, seconds) * 2048).tolist() == list(expected)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 48000])
+def test_other_rates_keep_pitch_and_length(tmp_path, tone, loudest_hz, rate):
+    sf.write(tmp_path / "a.flac", tone(440, 0.5, rate), rate)
+    audio = read_mono(tmp_path / "a.flac", 16000)
+    assert audio.dtype == np.float32 and len(audio) == 8000
+    assert loudest_hz(audio.astype(np.float64), 16000, 300, 600) == pytest.approx(440, abs=0.2)
+
+
+def test_beyond_the_end_of_a_file_of_another_rate(stereo):
+    assert len(read_mono(stereo, 16000, 3.0, 1.0)) == 0
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "aiff", "mp3"])
+def test_formats(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    sf.write(path, np.zeros((4410, 2)), 44100)
+    assert duration_seconds(path) == pytest.approx(0.1, abs=0.03)
+
+
+def wav(samples: np.ndarray):
+    return lambda path: sf.write(path, samples, 8000, subtype="FLOAT")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "There is no file .*a.wav"),
+        (lambda path: path.mkdir(), "a.wav is a folder: pass the audio files in it"),
+        (lambda path: path.touch(), r"a.wav is empty \(0 bytes\)"),
+        (lambda path: path.write_text("la la la"), r"a.wav is not audio that can be read \(WAV, FLAC"),
+        (wav(np.zeros(0)), "a.wav holds no samples"),
+        (wav(np.zeros((10, 7))), "a.wav has 7 channels: pass mono or stereo"),
+    ],
+    ids=["missing", "folder", "empty", "text", "no samples", "seven channels"],
+)
+def test_files_that_cannot_be_opened(tmp_path, make, message):
+    make(tmp_path / "a.wav")
+    readers = (
+        open_audio,
+        duration_seconds,
+        lambda path: list(read_blocks(path)),
+        lambda path: read_mono(path, 8000),
+    )
+    for read in readers:
+        with pytest.raises(DdspZooError, match=message):
+            read(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_samples_that_are_no_numbers(tmp_path, value):
+    samples = np.zeros(500)
+    samples[400] = value
+    wav(samples)(tmp_path / "a.wav")
+    with pytest.raises(DdspZooError, match="a.wav contains samples that are not finite numbers"):
+        list(read_blocks(tmp_path / "a.wav", 100))
+    with pytest.raises(DdspZooError, match="not finite"):
+        read_mono(tmp_path / "a.wav", 16000)
+    assert not read_mono(tmp_path / "a.wav", 8000, 0, 0.05).any()  # before the fault
+
+
+def test_a_file_that_breaks_off_is_not_taken_for_whole(tmp_path):
+    path = tmp_path / "a.flac"
+    sf.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 32000), 8000)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(DdspZooError, match="a.flac (breaks off|is damaged)"):
+        list(read_blocks(path))

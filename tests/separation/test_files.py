@@ -1,0 +1,155 @@
+"""Separating files into folders."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from tiny import RATE, Mirror, music, tiny_ast
+
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.export import plots
+from ddsp_zoo.files import audio
+from ddsp_zoo.models import AstDdsp
+from ddsp_zoo.separation.files import separate_file, separate_files
+from ddsp_zoo.separation.stream import separate
+
+
+@pytest.fixture(autouse=True)
+def quick_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture that costs nothing."""
+    monkeypatch.setattr(plots, "plot_separation", lambda separation, path: Path(path).write_bytes(b"picture"))
+
+
+@pytest.fixture(scope="module")
+def model() -> AstDdsp:
+    return tiny_ast()
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Path:
+    """Three seconds of stereo at 22.05 kHz."""
+    return write(tmp_path / "in" / "song.wav", music(66151, 2, 22050), 22050)
+
+
+def write(path: Path, samples: np.ndarray, rate: int = RATE) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    sf.write(path, samples.T, rate, "FLOAT" if path.suffix == ".wav" else None)
+    return path
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def test_a_file_leaves_what_its_array_gives(model: AstDdsp, song: Path, tmp_path: Path) -> None:
+    folder = separate_file(model, song, tmp_path / "out", seed=5)
+    samples, rate = sf.read(song, dtype="float32")
+    expected = separate(model, samples.T, rate, seed=5)
+    parts = {"bass": expected.stems["bass"], "residual": expected.residual}
+    for name, part in (parts | {"synthesised/bass": expected.synthesised["bass"]}).items():
+        written, written_rate = sf.read(folder / f"{name}.wav", dtype="float32", always_2d=True)
+        assert written_rate == rate
+        np.testing.assert_allclose(written.T, part, rtol=0, atol=1e-6)
+    total = sum(sf.read(folder / f"{name}.wav", dtype="float32")[0] for name in parts)
+    np.testing.assert_allclose(total, samples, rtol=0, atol=1e-6)
+    with np.load(folder / "controls.npz") as controls:
+        for name, values in expected.controls["bass"].items():
+            np.testing.assert_allclose(controls[f"bass/{name}"], values, rtol=1e-4, atol=1e-5)
+
+
+def test_same_file_twice_gives_exactly_the_same(model: AstDdsp, song: Path, tmp_path: Path) -> None:
+    one, two = (separate_file(model, song, tmp_path / name) for name in ("one", "two"))
+    for path in one.rglob("*.wav"):
+        np.testing.assert_array_equal(sf.read(two / path.relative_to(one))[0], sf.read(path)[0])
+
+
+def test_pitch_of_a_file(song: Path, tmp_path: Path) -> None:
+    (tmp_path / "f0.csv").write_text("time_seconds,one\n0,100\n0.9,100\n1.8,100\n2.7,100\n")
+    model = Mirror(("one",), needs_pitch=True)
+    folder = separate_file(model, song, tmp_path / "out", pitch=tmp_path / "f0.csv")
+    with np.load(folder / "controls.npz") as controls:
+        np.testing.assert_allclose(controls["one/f0_hz"], 100, rtol=1e-6)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_shown_at_a_terminal_only(
+    song: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    separate_file(Mirror(), song, tmp_path / "out", progress=True)
+    shown = capsys.readouterr().err
+    assert ("separating" in shown and "/3" in shown) is terminal and "\n" not in shown
+    separate_file(Mirror(), song, tmp_path / "out", progress=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_clipped_flac_is_told_and_wav_is_not(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    loud = write(tmp_path / "in" / "loud.wav", 3 * music(5000))
+    separate_file(Mirror(), loud, tmp_path / "wav")
+    assert capsys.readouterr().err == ""
+    separate_file(Mirror(), loud, tmp_path / "flac", "flac")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "loud.wav" in line and "--format wav" in line and "clipped" in line
+
+
+def test_every_file_gets_a_folder_of_its_name(model: AstDdsp, song: Path, tmp_path: Path) -> None:
+    other = write(tmp_path / "in" / "my other.take.flac", music(3000))
+    folders = separate_files(model, [song, str(other)], tmp_path / "out")
+    assert folders == [tmp_path / "out" / "song", tmp_path / "out" / "my other.take"]
+    assert all((folder / "bass.wav").exists() for folder in folders)
+
+
+@pytest.mark.parametrize("second", ["in/song.flac", "elsewhere/song.wav", "in/song.wav"])
+def test_two_inputs_with_one_name_are_refused_before_any_work(
+    song: Path, tmp_path: Path, second: str
+) -> None:
+    other = write(tmp_path / second, music(3000))
+    with pytest.raises(DdspZooError, match="out/song"):
+        separate_files(Mirror(), [song, other], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bad_file_is_named_before_any_work(song: Path, tmp_path: Path) -> None:
+    with pytest.raises(DdspZooError, match="missing.wav"):
+        separate_files(Mirror(), [song, tmp_path / "missing.wav"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_existing_results_are_passed_over_when_asked(song: Path, tmp_path: Path) -> None:
+    model = Mirror()
+    other = write(tmp_path / "in" / "other.wav", music(3000))
+    separate_files(model, [song], tmp_path / "out")
+    kept = (tmp_path / "out/song/controls.npz").stat().st_mtime_ns
+    seen = len(model.segments)
+    folders = separate_files(model, [song, other], tmp_path / "out", skip_existing=True)
+    assert names(tmp_path / "out") == ["other", "song"] and len(folders) == 2
+    assert (tmp_path / "out/song/controls.npz").stat().st_mtime_ns == kept
+    assert len(model.segments) == seen + 1
+    separate_files(model, [song], tmp_path / "out")
+    assert (tmp_path / "out/song/controls.npz").stat().st_mtime_ns > kept
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_bad_sample_late_in_a_file_leaves_nothing_new(tmp_path: Path, earlier: bool) -> None:
+    samples = music(900_000)
+    path = write(tmp_path / "in" / "song.wav", samples[:, :9000])
+    if earlier:
+        separate_files(Mirror(), [path], tmp_path / "out")
+    before = {file: file.read_bytes() for file in (tmp_path / "out").rglob("*.*")}
+    samples[0, -5] = np.nan
+    write(path, samples)
+    assert next(audio.read_blocks(path)).shape[1] < 890_000  # found only after pieces were written
+    with pytest.raises(DdspZooError, match="song.wav.*not finite"):
+        separate_files(Mirror(), [path], tmp_path / "out")
+    assert names(tmp_path) == (["in", "out"] if earlier else ["in"])
+    assert names(tmp_path / "out") == (["song"] if earlier else [])
+    assert {file: file.read_bytes() for file in (tmp_path / "out").rglob("*.*")} == before
+
+
+def test_the_folder_of_the_input_itself_is_never_replaced(tmp_path: Path) -> None:
+    path = write(tmp_path / "song" / "song.wav", music(3000))
+    with pytest.raises(DdspZooError, match="--out"):
+        separate_files(Mirror(), [path], tmp_path)
+    assert names(tmp_path / "song") == ["song.wav"]

@@ -1,0 +1,157 @@
+"""A stream in pieces sounds as in one call, whatever the synthesiser and the cuts; a source sounds the same alone."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ddsp_zoo.synths.banded import BandedSinusoids
+from ddsp_zoo.synths.base import Sound, Synth
+from ddsp_zoo.synths.control import Controls
+from ddsp_zoo.synths.karplus_strong import KarplusStrong
+from ddsp_zoo.synths.modal_string import EXTRAS, ModalString
+from ddsp_zoo.synths.one_parameter_string import OneParameterString
+from ddsp_zoo.synths.sinusoids import QUIRKS, SinusoidsPlusNoise
+from ddsp_zoo.synths.source_filter import SourceFilter
+
+RATE, HOP, FRAMES, SOURCES = 16000, 128, 40, 3
+STRINGS = {  # what the recipes of experiments A to D predict, and how their strings are made
+    "A": {"predicts": ("excitation_gain", "cutoff_hz", "dynamics"), "loop_filter": "one_pole"},
+    "A2": {"predicts": ("cutoff_hz", "balance"), "loop_filter": "one_pole", "oversampling": 1},
+    "B": {},
+    "B2.1": {"predicts": ("excitation_gain", "damping"), "clip": True},
+    "B3": {"predicts": ("feedback", "excitation_gain"), "oversampling": 3},
+    "C1": {"hold_pitch": True},
+    "C2": {"excitation": "noise"},
+    "C2 held": {"excitation": "noise", "hold_pitch": True},
+    "D1": {"predicts": ("excitation_gain", "damping", "dynamics", "t60_seconds")},
+}
+SYNTHS: dict[str, Callable[[], Synth]] = {
+    "bands": lambda: BandedSinusoids(RATE, HOP, bands=12, noise_points=33),
+    "bands, long filters": lambda: BandedSinusoids(RATE, HOP, bands=12, noise_points=300),
+    "sinusoids": lambda: SinusoidsPlusNoise(RATE, HOP, sinusoids=9, noise_bands=17, bins=8),
+    "voice": lambda: SourceFilter(RATE, HOP, harmonics=20),
+    "voice, long filters": lambda: SourceFilter(RATE, HOP, harmonics=20, noise_bands=200),
+    "voice by frames": lambda: SourceFilter(RATE, HOP, harmonics=20, filtering="framewise"),
+    "one parameter": lambda: OneParameterString(RATE, HOP),
+    "one parameter, reproducible": lambda: OneParameterString(
+        RATE, HOP, "reproducible", 3, ("tuning", "range")
+    ),
+    "modes": lambda: ModalString(RATE, HOP, partials=20),
+    "plain modes": lambda: ModalString(RATE, HOP, (), partials=20),
+}
+SYNTHS |= {
+    f"sinusoids, {quirk}": lambda quirk=quirk: SinusoidsPlusNoise(
+        RATE, HOP, sinusoids=9, noise_bands=17, bins=8, quirks=(quirk,)
+    )
+    for quirk in QUIRKS
+}
+SYNTHS["sinusoids, all quirks"] = lambda: SinusoidsPlusNoise(RATE, HOP, 9, 17, 8, tuple(QUIRKS))
+SYNTHS |= {
+    f"modes, {extra}": lambda extra=extra: ModalString(RATE, HOP, (extra,), partials=20) for extra in EXTRAS
+}
+SYNTHS |= {
+    f"loop {name}": lambda options=options: KarplusStrong(RATE, HOP, **options)
+    for name, options in STRINGS.items()
+}
+SYNTHS |= {
+    f"loop {name}, {quirk}": lambda options=options, quirk=quirk: KarplusStrong(
+        RATE, HOP, **options, quirks=(quirk,)
+    )
+    for name, options in STRINGS.items()
+    for quirk in ("tuning", "early_onsets", "held_controls", "loop_high_pass")
+}
+EACH = pytest.mark.parametrize("name", SYNTHS)
+
+
+def score(seed: int) -> Controls:
+    """Pitches that move, rests at the start and between, notes one after the other, onsets in rests too."""
+    draw = torch.Generator().manual_seed(seed)
+    note = torch.rand(1, SOURCES, FRAMES, generator=draw) < 0.2
+    note[:, 0, : seed % 12] = False
+    height = 80 * 2 ** (3 * torch.rand(1, SOURCES, FRAMES, generator=draw))
+    index = torch.where(note, torch.arange(FRAMES), 0).cummax(-1).values
+    rest = (torch.rand(1, SOURCES, FRAMES, generator=draw) < 0.3).gather(-1, index)
+    if seed % 2:
+        rest = rest | (note.cumsum(-1) == 0)
+    glide = 1 + 0.05 * torch.sin(torch.arange(FRAMES) / 3)
+    return {"f0_hz": (height.gather(-1, index) * glide * ~rest)[..., None], "onset": note.float()[..., None]}
+
+
+def controls_of(synth: Synth, seed: int) -> Controls:
+    """Controls that move far within a few frames, those of a whole clip too; filters of the voice with some measure."""
+    draw = torch.Generator().manual_seed(seed)
+    raw = torch.randn(1, SOURCES, FRAMES, synth.controls.channels, generator=draw)
+    raw = (0.5 if isinstance(synth, SourceFilter) else 2) * torch.lerp(raw, raw.roll(1, 2), 0.5)
+    return Synth.constrain(synth, raw) | score(seed)
+
+
+def complete(synth: Synth, seed: int) -> Controls:
+    controls = controls_of(synth, seed)
+    if isinstance(synth, KarplusStrong):
+        like = torch.zeros_like(controls["f0_hz"])
+        controls = {name: like + value for name, value in synth.fixed.items()} | controls
+        if synth.clip:
+            controls["ceiling"] = 0.3 + 0.2 * torch.sin(torch.arange(FRAMES) / 5)[:, None] + like
+    return controls
+
+
+def in_pieces(synth: Synth, controls: Controls, sizes: list[int], generator: object) -> Sound:
+    """Renders pieces of these sizes, the rest as the last one."""
+    audio, tonal, state, start = [], [], None, 0
+    for size in [*sizes, FRAMES]:
+        piece = {name: value[:, :, start : start + size] for name, value in controls.items()}
+        start += size
+        sound = synth.render(piece, generator, state, last=size == FRAMES)
+        state = sound.state
+        audio.append(sound.audio)
+        tonal.append(sound.tonal)
+        rendered = sum(x.shape[-1] for x in audio)
+        assert rendered % HOP == 0 and rendered <= min(start, FRAMES) * HOP
+        assert state is None or size != FRAMES
+    return Sound(torch.cat(audio, -1), torch.cat(tonal, -1))
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def assert_same(sound: Sound, whole: Sound, limit: float = 1e-5) -> None:
+    full_scale = max(whole.audio.abs().max().item(), 1)
+    for piece, expected in ((sound.audio, whole.audio), (sound.tonal, whole.tonal)):
+        assert piece.shape == expected.shape
+        assert (piece - expected).abs().max() <= limit * full_scale
+
+
+@EACH
+@settings(max_examples=6, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 99), sizes=st.lists(st.integers(0, 9), max_size=8))
+def test_any_cutting_into_pieces_gives_the_same_sound(name: str, seed: int, sizes: list[int]) -> None:
+    synth = SYNTHS[name]()
+    controls = complete(synth, seed)
+    whole = synth.render(controls, seeded())
+    assert whole.audio.shape == (1, SOURCES, FRAMES * HOP) and whole.state is None
+    assert_same(in_pieces(synth, controls, sizes, seeded()), whole)
+
+
+@EACH
+def test_frame_by_frame_it_is_still_the_same_sound(name: str) -> None:
+    synth = SYNTHS[name]()
+    controls = complete(synth, 5)
+    whole = synth.render(controls, seeded())
+    assert whole.audio.abs().max() > 1e-3
+    assert_same(in_pieces(synth, controls, [1] * FRAMES, seeded()), whole)  # the last piece is empty
+
+
+@EACH
+def test_a_source_alone_sounds_as_among_the_others(name: str) -> None:
+    synth = SYNTHS[name]()
+    controls = complete(synth, 7)
+    together = in_pieces(synth, controls, [7, 1, 20], [seeded(s) for s in range(SOURCES)])
+    for source in range(SOURCES):
+        own = {k: value[:, [source]] for k, value in controls.items()}
+        alone = synth.render(own, seeded(source))
+        kept = Sound(together.audio[:, [source]], together.tonal[:, [source]])
+        assert_same(kept, alone)

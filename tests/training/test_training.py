@@ -1,0 +1,375 @@
+"""`fit` and its kin: runs leave curves, media and checkpoints, resume exactly and work on several processes."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+import yaml
+from tiny import RATE, SMALL, music, save_tiny_ast
+
+import ddsp_zoo
+from ddsp_zoo import zoo
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.training.cli import run_trainer
+
+ROOT = Path(__file__).resolve().parents[2]
+QUIET = {"enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+
+
+@pytest.fixture(autouse=True)
+def own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working folder that must stay empty, and no W&B unless a test asks for it."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.delenv("GUITARSET_ROOT", raising=False)
+    yield
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def stems(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two training tracks and one each to validate and test on; 1.6 s of a low bass and two other stems."""
+    time = np.arange(round(1.6 * RATE)) / RATE
+    root = tmp_path_factory.mktemp("stems")
+    for seed, folder in enumerate(("train/a", "train/b", "validation/c", "test/d")):
+        (root / folder).mkdir(parents=True)
+        for index, name in enumerate(("bass", "drums", "other")):
+            audio = 0.3 * music(len(time), seed=10 * seed + index)[0]
+            if name == "bass":
+                audio = 0.2 * np.sin(2 * np.pi * (50 + 17 * seed) * time)
+            sf.write(root / folder / f"{name}.wav", audio, RATE)
+    return root
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, stems: Path) -> Path:
+    """A tiny transformer on the tiny stems: six excerpts, three steps an epoch, two epochs."""
+    return write(
+        tmp_path / "recipe.yaml",
+        {
+            "name": "tiny",
+            "runs": str(tmp_path / "runs"),
+            "model": {"class_path": "ddsp_zoo.models.AstDdsp", "init_args": dict(SMALL, learning_rate=1e-2)},
+            "data": {
+                "class_path": "ddsp_zoo.corpora.StemFolder",
+                "init_args": {"root": str(stems), "batch_size": 2},
+            },
+            "trainer": QUIET | {"max_epochs": 2, "log_every_n_steps": 1},
+        },
+    )
+
+
+def write(path: Path, content: dict) -> Path:
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def fit(recipe: Path, *options: str) -> Path:
+    """Train; returns the folder of the run."""
+    run_trainer(["fit", "--config", str(recipe), *options])
+    return recipe.parent / "runs" / "tiny"
+
+
+def checkpoint(folder: Path, name: str = "last") -> dict:
+    return torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
+
+
+def curve(folder: Path, column: str) -> list[float]:
+    with open(folder / "version_0" / "metrics.csv", newline="") as file:
+        return [float(row[column]) for row in csv.DictReader(file) if row[column]]
+
+
+def assert_same_state(one: dict, other: dict) -> None:
+    """Weights, optimiser and steps are equal to the last bit."""
+    assert one["global_step"] == other["global_step"] and one["epoch"] == other["epoch"]
+    assert one["state_dict"].keys() == other["state_dict"].keys()
+    for name, weights in one["state_dict"].items():
+        assert torch.equal(weights, other["state_dict"][name]), name
+    states = (part["optimizer_states"][0]["state"] for part in (one, other))
+    for left, right in zip(*(state.values() for state in states), strict=True):
+        assert torch.equal(left["exp_avg_sq"], right["exp_avg_sq"])
+
+
+# What a run leaves
+
+
+def test_a_run_leaves_curves_its_recipe_and_two_checkpoints(recipe: Path) -> None:
+    folder = fit(recipe, "--trainer.precision", "bf16-mixed", "--trainer.max_epochs", "4")
+    left = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    assert left == [
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+        "version_0/config.yaml",
+        "version_0/hparams.yaml",
+        "version_0/metrics.csv",
+    ]
+    train, validation = curve(folder, "train/loss"), curve(folder, "validation/loss")
+    assert len(train) == 12 and len(validation) == 4
+    assert sum(train[-3:]) < sum(train[:3]) and validation[-1] < validation[0]
+    parts = [curve(folder, f"train/{name}")[0] for name in ("masked", "level", "frequency")]
+    assert sum(parts) == pytest.approx(train[0], abs=1e-5)
+    assert len(curve(folder, "lr-Adam")) == 12
+    kept = yaml.safe_load((folder / "version_0/config.yaml").read_text())
+    assert kept["model"]["init_args"]["width"] == 24 and kept["trainer"]["precision"] == "bf16-mixed"
+    last = checkpoint(folder)
+    assert last["global_step"] == 12 and last["epoch"] == 3
+    assert {value.dtype for value in last["state_dict"].values()} == {torch.float32}
+    assert checkpoint(folder, "best")["epoch"] == validation.index(min(validation))
+
+
+def test_the_kept_recipe_repeats_the_run(recipe: Path, tmp_path: Path) -> None:
+    first = fit(recipe, "--trainer.max_epochs", "1")
+    run_trainer(["fit", "--config", str(first / "version_0/config.yaml"), "--runs", str(tmp_path / "again")])
+    assert_same_state(checkpoint(first), checkpoint(tmp_path / "again/tiny"))
+
+
+def test_another_seed_is_another_run(recipe: Path, tmp_path: Path) -> None:
+    first = fit(recipe, "--trainer.max_steps", "1")
+    fit(recipe, "--trainer.max_steps", "1", "--seed_everything", "7", "--runs", str(tmp_path / "other"))
+    one, other = (
+        checkpoint(place)["state_dict"]["network.head.weight"] for place in (first, tmp_path / "other/tiny")
+    )
+    assert not torch.equal(one, other)
+
+
+def test_a_trained_ckpt_loads_by_path(recipe: Path) -> None:
+    folder = fit(recipe)
+    model = ddsp_zoo.load("ast_ddsp_bass", checkpoint=folder / "checkpoints/last.ckpt")
+    assert not model.training and model.hparams["width"] == 24
+    for name, value in checkpoint(folder)["state_dict"].items():
+        assert torch.equal(value, model.state_dict()[name])
+    result = model.separate(music(9000), RATE)
+    assert set(result.stems) == {"bass"} and abs(result.stems["bass"]).max() > 0
+
+
+def test_wandb_offline_run_holds_curves_sound_and_pictures(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import wandb
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    try:
+        fit(recipe, "--media_every", "5")
+    finally:
+        wandb.finish()
+        wandb.teardown()
+    (run,) = (tmp_path / "runs").rglob("run-*.wandb")
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--summary", "--json", str(run)]
+    found = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    assert {"train/loss", "validation/loss", "train/masked", "lr-Adam"} <= set(found["summary"])
+    assert found["summary"]["audio/example_0"]["captions"] == [
+        "mixture",
+        "bass, target",
+        "bass, synthesised",
+        "bass, masked",
+        "rest, target",
+        "rest, synthesised",
+        "rest, masked",
+    ]
+    assert found["summary"]["spectrograms/example_1"]["captions"] == ["bass", "rest"]
+    assert found["summary"]["controls/example_1"]["captions"] == ["bass", "rest"]
+    kinds = [path.suffix for path in run.parent.rglob("media/**/*") if path.is_file()]
+    assert kinds.count(".wav") == 14 and kinds.count(".png") == 8
+
+
+# Resuming
+
+
+def test_last_is_the_last_epoch_though_an_earlier_one_was_best(recipe: Path) -> None:
+    folder = fit(recipe, "--model.learning_rate", "0")  # every epoch is as good as the first
+    assert [checkpoint(folder, name)["epoch"] for name in ("best", "last")] == [0, 1]
+
+
+@pytest.mark.parametrize("examples", ["0", "6"], ids=["consecutive", "random"])
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
+    recipe: Path, tmp_path: Path, examples: str
+) -> None:
+    options = ("--data.examples_per_epoch", examples, "--model.decay_every", "2")
+    straight = fit(recipe, *options, "--trainer.max_epochs", "4", "--runs", str(tmp_path / "straight"))
+    fit(recipe, *options, "--trainer.max_epochs", "2")
+    halfway = checkpoint(tmp_path / "runs/tiny")
+    assert halfway["global_step"] == 6
+    last = str(tmp_path / "runs/tiny/checkpoints/last.ckpt")
+    fit(recipe, *options, "--trainer.max_epochs", "4", "--ckpt_path", last)
+    resumed, straight = checkpoint(tmp_path / "runs/tiny"), checkpoint(tmp_path / "straight/tiny")
+    assert straight["global_step"] == 12
+    assert_same_state(straight, resumed)
+    assert not torch.equal(
+        halfway["state_dict"]["network.head.weight"], resumed["state_dict"]["network.head.weight"]
+    )
+
+
+@pytest.mark.parametrize("content, words", [(None, "There is no checkpoint"), (b"PK\3\4 half", "not whole")])
+def test_a_checkpoint_that_is_missing_or_cut_is_named(
+    recipe: Path, tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    path = tmp_path / "half.ckpt"
+    if content:
+        path.write_bytes(content)
+    for flag in (["--ckpt_path", str(path)], [f"--ckpt_path={path}"]):
+        with pytest.raises(DdspZooError, match=f"{words}|half.ckpt.*{words}"):
+            fit(recipe, *flag)
+    assert not (tmp_path / "runs").exists()
+
+
+# Starting from weights
+
+
+@pytest.fixture
+def trained(recipe: Path, tmp_path: Path) -> Path:
+    """A run of one epoch beside the others."""
+    fit(recipe, "--trainer.max_epochs", "1", "--runs", str(tmp_path / "trained"))
+    return tmp_path / "trained/tiny"
+
+
+@pytest.mark.parametrize("form", ["file", "folder", "name"])
+def test_a_run_starts_from_the_weights_it_is_given(
+    recipe: Path, trained: Path, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without learning, the first validation is that of the model whose weights were taken over."""
+    best = trained / "checkpoints/best.ckpt"
+    own = tmp_path / "own/ast_ddsp_bass"
+    config = {"class_path": "ddsp_zoo.models.AstDdsp", "init_args": dict(SMALL)}
+    zoo.save_checkpoint(zoo.load("tiny", checkpoint=best), own, config)
+    monkeypatch.setenv("DDSP_ZOO_CHECKPOINTS", str(own.parent))
+    start = {"file": str(best), "folder": str(own), "name": own.name}[form]
+    still = ("--model.learning_rate", "0", "--trainer.max_epochs", "1")
+    fit(recipe, *still, "--runs", str(tmp_path / "fresh"))
+    (fresh,) = curve(tmp_path / "fresh/tiny", "validation/loss")
+    folder = fit(recipe, *still, "--start_from", start)
+    (first,), (last,) = curve(folder, "validation/loss"), curve(trained, "validation/loss")
+    half = 0 if form == "file" else 1e-3  # folders hold half precision
+    assert first == pytest.approx(last, rel=half or 1e-6) and fresh > last + 0.1
+    for name, value in checkpoint(trained)["state_dict"].items():
+        assert torch.allclose(checkpoint(folder)["state_dict"][name], value, rtol=half, atol=half / 10)
+    assert checkpoint(folder)["global_step"] == 3  # a run of its own, from step 0 on
+
+
+def test_a_run_of_other_stems_starts_from_what_they_have_in_common(recipe: Path, trained: Path) -> None:
+    """Bass and rest are known; the drums were a part of the rest."""
+    best = trained / "checkpoints/best.ckpt"
+    still = ("--model.learning_rate", "0", "--trainer.max_steps", "1", "--start_from", str(best))
+    folder = fit(recipe, *still, "--model.sources", "[drums,bass,rest]")
+    old, new = checkpoint(trained, "best")["state_dict"], checkpoint(folder)["state_dict"]
+    for name, weights in new.items():
+        if "network.head" in name:
+            bass, rest = old[name].chunk(2)
+            assert torch.equal(weights, torch.cat([rest, bass, rest])), name
+        else:
+            assert torch.equal(weights, old[name]), name
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--start_from", "exB4"], "weights of exB4 do not fit the AstDdsp of this recipe"),
+        (["--start_from", "OWN", "--model.width", "48"], "own do not fit the AstDdsp of this recipe"),
+        (["--start_from", "OWN", "--model.depth", "2"], "own do not fit the AstDdsp of this recipe"),
+        (["--start_from", "OWN", "--ckpt_path", "OWN"], "start_from.*ckpt_path.*give one of them"),
+        (["--start_from", "umss_3v"], "There is no model 'umss_3v': did you mean 'umss_4v'"),
+        (["--start_from", "runs/none/best.ckpt"], "'?runs/none/best.ckpt"),
+        (["--start_from", "."], "is no checkpoint: it needs both"),
+    ],
+)
+def test_weights_that_cannot_be_started_from_are_told(
+    recipe: Path, tmp_path: Path, options: list[str], words: str
+) -> None:
+    own = str(save_tiny_ast(tmp_path / "own"))
+    with pytest.raises(DdspZooError, match=words) as caught:
+        fit(recipe, *(own if option == "OWN" else option for option in options))
+    assert "\n" not in str(caught.value) and not list((tmp_path / "runs").rglob("*.ckpt"))
+
+
+# Several processes
+
+
+@pytest.mark.parametrize("strategy", ["ddp", pytest.param("ddp_spawn", marks=pytest.mark.slow)])
+def test_two_processes_share_an_epoch(recipe: Path, strategy: str) -> None:
+    options = ["--trainer.strategy", strategy, "--trainer.devices", "2", "--data.batch_size", "1"]
+    command = [sys.executable, "-m", "ddsp_zoo.cli", "fit", "--config", str(recipe), *options]
+    subprocess.run(command, check=True, cwd=ROOT, timeout=300)
+    folder = recipe.parent / "runs/tiny"
+    last = checkpoint(folder)
+    assert last["global_step"] == 6 and last["epoch"] == 1
+    assert len(curve(folder, "train/loss")) == 6 and len(curve(folder, "validation/loss")) == 2
+
+
+# Other commands and options
+
+
+def test_a_checkpoint_is_validated_tested_and_used(recipe: Path, capsys: pytest.CaptureFixture) -> None:
+    last = str(fit(recipe, "--trainer.max_epochs", "1") / "checkpoints/last.ckpt")
+    capsys.readouterr()
+    for command, metric in (("validate", "validation/loss"), ("test", "test/loss"), ("predict", "")):
+        run_trainer([command, "--config", str(recipe), "--ckpt_path", last, "--trainer.logger", "false"])
+        assert metric in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "options, left",
+    [
+        (["--trainer.fast_dev_run", "true"], []),
+        (["--trainer.enable_checkpointing", "false"], ["config.yaml", "hparams.yaml", "metrics.csv"]),
+        (["--trainer.logger", "false"], ["best.ckpt", "config.yaml", "last.ckpt"]),
+    ],
+)
+def test_what_is_switched_off_is_not_written(
+    recipe: Path, tmp_path: Path, options: list[str], left: list[str]
+) -> None:
+    fit(recipe, "--trainer.max_epochs", "1", *options)
+    assert sorted(path.name for path in (tmp_path / "runs").rglob("*.*")) == left
+
+
+def test_callbacks_of_a_recipe_stay_beside_the_packages_own(recipe: Path, tmp_path: Path) -> None:
+    stop = {"monitor": "validation/loss", "min_delta": 1e9, "patience": 1}
+    callback = {"class_path": "lightning.pytorch.callbacks.EarlyStopping", "init_args": stop}
+    overlay = write(tmp_path / "overlay.yaml", {"trainer": {"callbacks": [callback], "max_epochs": 9}})
+    assert checkpoint(fit(recipe, "--config", str(overlay)))["epoch"] == 1
+
+
+# Errors
+
+
+def test_guitarset_that_is_absent_names_the_rendered_stand_in() -> None:
+    with pytest.raises(DdspZooError, match="--config recipes/data/rendered_strings.yaml") as caught:
+        run_trainer(["fit", "--config", str(ROOT / "recipes/exB4.yaml"), "--trainer.fast_dev_run", "true"])
+    flag, path = str(caught.value).rstrip(".").split()[-2:]
+    assert flag == "--config" and (ROOT / path).is_file()
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        ({"model": {"init_args": {"sinusoidz": 3}}}, "'sinusoidz' is not accepted"),
+        ({"data": {"init_args": {"rooot": "x"}}}, "'rooot' is not accepted"),
+        ({"trainer": {"max_epoch": 3}}, "'trainer.max_epoch'"),
+        ({"trainer": {"max_epochs": "many"}}, "trainer.max_epochs.*int.*many"),
+        ({"learning_rate": 1}, "'learning_rate'"),
+        ({"model": {"class_path": "ddsp_zoo.models.Nothing"}}, "'Nothing'"),
+        ({"model": {"init_args": {"segment_seconds": 0.1}}}, "800 samples"),
+        ({"trainer": {"accelerator": "cuda"}}, "cuda|CUDA"),
+    ],
+)
+def test_a_recipe_that_does_not_fit_is_told_in_one_sentence(
+    recipe: Path, tmp_path: Path, content: dict, words: str, capsys: pytest.CaptureFixture
+) -> None:
+    overlay = write(tmp_path / "overlay.yaml", content)
+    with pytest.raises(DdspZooError, match=words) as caught:
+        fit(recipe, "--config", str(overlay))
+    message = str(caught.value)
+    assert "\n" not in message and len(message) < 300 and "Traceback" not in message
+    assert "usage" not in capsys.readouterr().err and not (tmp_path / "runs").exists()
+
+
+def test_missing_stems_and_splits_are_named(recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(DdspZooError, match="elsewhere/train"):
+        fit(recipe, "--data.root", str(tmp_path / "elsewhere"))
+    with pytest.raises(DdspZooError, match="flute.wav"):
+        fit(recipe, "--model.sources", "[flute,rest]")

@@ -1,0 +1,51 @@
+"""Every released checkpoint: complete, loadable, described, and of the size that git can carry."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ddsp_zoo import zoo
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+FOLDERS = sorted(path.parent for path in (ROOT / "checkpoints").glob("*/model.safetensors"))
+
+
+def test_all_models_of_the_manifest_are_here() -> None:
+    assert [folder.name for folder in FOLDERS] == zoo.list_models()
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_checkpoint(folder: Path) -> None:
+    assert (folder / "model.safetensors").stat().st_size < 25e6
+    model, row = zoo.load(folder.name), zoo.info(folder.name)
+    assert not model.training
+    assert list(model.sources) == row["sources"] and model.sample_rate == row["sample_rate"]
+    assert all(row["licences"].values())
+    frames = model.segment_samples // model.hop_samples
+    pitch = torch.full((1, len(model.sources), frames), 200.0)
+    audio = 0.1 * torch.randn(1, model.segment_samples, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        rendered = model(audio, pitch, torch.zeros_like(pitch)) if model.needs_pitch else model(audio)
+    assert rendered.sources.isfinite().all()
+    torch.testing.assert_close(model.masked(audio, rendered).sum(1), audio, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_card_says_what_was_measured(folder: Path) -> None:
+    from release import measured
+
+    summary = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    card = (folder / "card.md").read_text(encoding="utf-8")
+    assert card.endswith(measured(summary))
+    assert all(f"## {heading}" in card for heading in ("Trained on", "Weaknesses", "Licence"))
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_masked_stems_gain_three_decibels_over_the_mixture(folder: Path) -> None:
+    results = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["results"]
+    mean = {r["system"]: r["mean"] for r in results if r["source"] == "all" and r["metric"] == "si_sdr_db"}
+    assert max(mean["masked"], mean["masked_power"]) >= mean["mixture"] + 3
