@@ -7,12 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ddsp_zoo.dsp.scale import hz_to_midi
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.files.atomic import replaced_when_done
+from ddsp_zoo.music.midi import DRUM_CHANNEL, PITCHED_CHANNELS, MidiNote, MidiTrack, write_midi_file
 
-TICKS_PER_BEAT = 480
-TICKS_PER_SECOND = 960  # at 120 beats a minute
-DRUM_CHANNEL = 9  # "channel 10" of the MIDI standard, which counts from 1
 # First match of a part of the source's name; numbers of General Midi, counted from 0.
 PROGRAMS = {
     "bass": 33,
@@ -68,7 +66,7 @@ def notes_from_f0(
     """
     f0_hz = np.asarray(f0_hz, dtype=np.float64).reshape(-1)
     voiced = np.isfinite(f0_hz) & (f0_hz > 0)
-    pitch = 69 + 12 * np.log2(np.where(voiced, f0_hz, 440.0) / 440.0)
+    pitch = hz_to_midi(np.where(voiced, f0_hz, 440.0))
     velocity = np.full(len(pitch), 80.0)
     if loudness_db is not None and voiced.any():
         level = _level(loudness_db)
@@ -171,40 +169,19 @@ def _level(loudness_db: np.ndarray) -> np.ndarray:
 
 
 def write_midi(notes: Mapping[str, Sequence[Note]], path: str | Path) -> None:
-    """Write `{source: notes}` as a MIDI file of type 1: a tempo track (120 bpm), then a track per source.
+    """Writes `{source: notes}` as a MIDI file of type 1: a tempo track (120 bpm), then a track per source.
 
     The instrument follows from the source's name; "drums" play on channel 10. Times are kept to a thousandth.
+    Raises DdspZooError for a path that cannot be written to.
     """
-    import mido
-
-    file = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT, charset="utf-8")
-    file.tracks.append(mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(120), time=0)]))
-    channels = [channel for channel in range(16) if channel != DRUM_CHANNEL]
-    for number, (source, its_notes) in enumerate(notes.items()):
-        channel = DRUM_CHANNEL if "drum" in source.lower() else channels[number % len(channels)]
-        file.tracks.append(mido.MidiTrack(_messages(source, its_notes, channel)))
-    with replaced_when_done(path) as temporary:
-        file.save(temporary)
+    tracks = [_track(number, source, its_notes) for number, (source, its_notes) in enumerate(notes.items())]
+    write_midi_file(tracks, path, with_tempo=True)
 
 
-def _messages(source: str, notes: Sequence[Note], channel: int) -> list:
-    """The messages of one track, each timed from the one before; notes end before others begin at a tick."""
-    import mido
-
+def _track(number: int, source: str, notes: Sequence[Note]) -> MidiTrack:
     lowered = source.lower()
-    program = next((number for part, number in PROGRAMS.items() if part in lowered), 0)
-    events = []
-    for note in notes:
-        start, end = round(note.start_s * TICKS_PER_SECOND), round(note.end_s * TICKS_PER_SECOND)
-        events.append((start, 1, note.midi, note.velocity))
-        events.append((max(end, start + 1), 0, note.midi, 0))
-    messages = [mido.MetaMessage("track_name", name=source, time=0)]
-    messages.append(
-        mido.Message("program_change", channel=channel, program=0 if channel == DRUM_CHANNEL else program)
-    )
-    now = 0
-    for tick, is_on, key, velocity in sorted(events):
-        kind = "note_on" if is_on else "note_off"
-        messages.append(mido.Message(kind, channel=channel, note=key, velocity=velocity, time=tick - now))
-        now = tick
-    return messages
+    is_drum = "drum" in lowered
+    channel = DRUM_CHANNEL if is_drum else PITCHED_CHANNELS[number % len(PITCHED_CHANNELS)]
+    program = next((program for part, program in PROGRAMS.items() if part in lowered and not is_drum), 0)
+    midi_notes = [MidiNote(note.start_s, note.end_s, note.midi, note.velocity) for note in notes]
+    return MidiTrack(source, midi_notes, program, channel)
