@@ -121,7 +121,7 @@ def train(arguments: argparse.Namespace, model: AstDdsp, pool: StemPool, log: Lo
         torch._dynamo.config.suppress_errors = True
         model.network.compile()
     generator = torch.Generator(device).manual_seed(arguments.seed)
-    mixing, totals, step, last = Mixing(), {}, 0, began
+    mixing, totals, step, logged, last = Mixing(), {}, 0, 0, began
     profiler = None
     model.train()
     while (passed := time.time() - began) < arguments.seconds and step < arguments.steps:
@@ -148,7 +148,7 @@ def train(arguments: argparse.Namespace, model: AstDdsp, pool: StemPool, log: Lo
         for name, value in (parts | {"norm": norm}).items():
             totals[name] = totals.get(name, 0) + value.detach()
         if step % arguments.log_every == 0 or step == 10:
-            count = step % arguments.log_every or arguments.log_every
+            count, logged = step - logged, step
             means = {name: float(value) / count for name, value in totals.items()}
             now, totals = time.time(), {}
             memory = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else 0.0

@@ -22,6 +22,7 @@ class Mixing:
         swap: share of the excerpts whose stems come from different tracks.
         stretch: octaves that a stem is read faster or slower by, at most.
         gain_db: each stem is louder or softer by up to so much.
+        turned: share of the stems that are turned upside down.
         absent: share of the stems that are left out.
         second: share of the excerpts in which another track's guitar, or rest, is added to the one that is there.
         lone: share of the excerpts in which a guitar comes from the recordings of guitars alone.
@@ -34,6 +35,7 @@ class Mixing:
     swap: float = 0.6
     stretch: float = 0.2
     gain_db: float = 8.0
+    turned: float = 0.5
     absent: float = 0.1
     second: float = 0.25
     lone: float = 0.12
@@ -116,7 +118,7 @@ def mixtures(
     seconds = (uniform(*shape) < mixing.second) * torch.tensor(DOUBLED, device=stems.device)
     stems = stems + pool.draw(batch, samples, mixing, generator) * seconds[..., None]
     gain_db = (uniform(*shape) * 2 - 1) * mixing.gain_db
-    sign = torch.where(uniform(*shape) < 0.5, -1.0, 1.0)
+    sign = torch.where(uniform(*shape) < mixing.turned, -1.0, 1.0)
     there = uniform(*shape) >= mixing.absent
     there[:, 0] |= ~there.any(1)
     response = _responses(stems, pool.sample_rate, mixing, generator)
