@@ -334,3 +334,49 @@ def test_the_pretrained_transformer_is_taken_when_training_starts(tmp_path: Path
         model.setup(stage)
         assert torch.equal(model.network.transformer.state_dict()[projection], expected)
     assert not torch.equal(own, theirs)
+
+
+# Full band
+
+
+def full_band(**settings: object) -> AstDdsp:
+    """Four stems at a high rate, with attention along time and bands."""
+    shape = {
+        "sample_rate": 44100,
+        "hop_samples": 588,
+        "segment_seconds": 20 / 75,
+        "network": "axial",
+        "bands": 64,
+    }
+    return tiny_ast(sources=BAND, **(shape | {"heads": 2, "width": 24, "depth": 2} | settings))
+
+
+def test_attention_along_axes_takes_its_place() -> None:
+    model = full_band(windows=(0.25, 2.0))
+    mixture = noise(model, 2)
+    controls = model.predict_controls(mixture)
+    assert controls["amplitude"].shape == (2, 4, 20, 64) and model.pictures.channels == 4
+    masked = model.masked(mixture, Rendered(None, controls, None))
+    assert torch.allclose(masked.sum(1), mixture, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "cheaper", [{"error_every": 2}, {"exact_below_hz": 2000.0}, {"exact_below_hz": 1000.0, "error_every": 2}]
+)
+def test_cheaper_grids_give_about_the_same_error(cheaper: dict[str, float]) -> None:
+    errors = []
+    for settings in ({}, cheaper):
+        model = full_band(treble_weight=0.1, segment_seconds=60 / 75, **settings)
+        _, logged = step(model, batch_of(model))
+        errors.append(
+            [logged["train/masked"] / model.error_weight, logged["train/treble"] / model.treble_weight]
+        )
+    assert torch.allclose(torch.tensor(errors[0]), torch.tensor(errors[1]), atol=0.15)
+
+
+def test_errors_of_stretches_are_averaged() -> None:
+    model, whole = full_band(error_seconds=10 / 75), full_band()
+    batch = batch_of(model)
+    batch["sources"][:, 0, : model.segment_samples // 2] *= 0.01
+    batch["mixture"] = batch["sources"].sum(1)
+    assert abs(step(model, batch)[1]["train/masked"] - step(whole, batch)[1]["train/masked"]) > 1e-3
