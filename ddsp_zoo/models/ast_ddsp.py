@@ -25,6 +25,7 @@ TREBLE_HZ, TREBLE_RISE, TREBLE_POWER = (
     32.0,
     1.75,
 )  # what makes the bands of a band about equally strong
+POSITIONS = "position_embeddings"  # of transformers, a weight's name
 PLACE_WIDTH = 0.4  # in bands, of the bell over the places around the mixture's frequency
 
 
@@ -239,9 +240,11 @@ class AstDdsp(Separator):
         return ((offset - truth.offset).abs() * weight).sum() / weight.sum().clamp(min=1e-3)
 
     def adapt_weights(self, weights: dict[str, Tensor], sources: tuple[str, ...]) -> dict[str, Tensor]:
-        """Weights of a model of other ``sources`` for this one's.
+        """Adapts the weights of a model of other ``sources``, or of fewer bands, for this one.
 
-        A source takes over the one of its name, any other the mean of those that no name of this model claims.
+        A source takes over the one of its name, any other the mean of those that no name of this model claims. Bands
+        beyond the others' highest one start as that one: with bands as far apart in mel, which are the same pictures,
+        a model of a higher rate so begins with all that one of a lower rate has learned.
         """
         claimed = [name for name in self.targets if name in sources]
         left = [index for index, name in enumerate(sources) if name not in claimed] or range(len(sources))
@@ -250,9 +253,11 @@ class AstDdsp(Separator):
             key: weights[key].unflatten(0, (len(sources), -1))
             for key in ("network.head.weight", "network.head.bias")
         }
-        return weights | {
-            key: torch.cat([head[group].mean(0) for group in groups]) for key, head in heads.items()
+        heads = {key: torch.cat([head[group].mean(0) for group in groups]) for key, head in heads.items()}
+        positions = {
+            key: self.network.with_rows(value) for key, value in weights.items() if key.endswith(POSITIONS)
         }
+        return weights | heads | positions
 
     def given_controls(self, rendered: Rendered, stems: Tensor) -> Controls:
         """The controls, and f0_hz (B, S, N, 1): the fundamental of the masked stem; drums have none."""

@@ -82,6 +82,13 @@ class DenseAST(HoldsTransformer):
         """Start from a published transformer, see `pretrained_ast.load_pretrained`."""
         load_pretrained(self.transformer, name, self.rows, self.columns)
 
+    def with_rows(self, positions: Tensor) -> Tensor:
+        """Returns positions (1, 2 + rows * columns, width) of a network of fewer bands, the highest row repeated."""
+        special, grid = positions[:, :2], positions[:, 2:].unflatten(1, (-1, self.columns))
+        missing = max(self.rows - grid.shape[1], 0)
+        grid = torch.cat([grid, grid[:, -1:].expand(-1, missing, -1, -1)], dim=1)
+        return torch.cat([special, grid.flatten(1, 2)], dim=1)
+
     def _tokens(self, picture: Tensor) -> Tensor:
         """(B, N, K) -> (B, width, N / 8, K / 8), each token at the centre of its patch."""
         patches = nn.functional.pad(picture, (MARGIN, MARGIN, MARGIN, MARGIN))

@@ -57,10 +57,11 @@ def load(
 def copy_weights(source: nn.Module, target: nn.Module, name: str) -> None:
     """Gives `target` its weights from `source`, called `name`, which may have more parts than it.
 
-    Where both are of one class and name other sources, the class may adapt them. `DdspZooError` where they do not fit.
+    Where both are of one class, but with other sources or shapes, the class may adapt them. `DdspZooError` where they
+    do not fit.
     """
     theirs = source.state_dict()
-    if type(source) is type(target) and hasattr(target, "adapt_weights") and source.sources != target.sources:
+    if type(source) is type(target) and hasattr(target, "adapt_weights") and _differ(source, target):
         theirs = target.adapt_weights(theirs, source.sources)
     try:
         target.load_state_dict({key: theirs[key] for key in target.state_dict()})
@@ -69,3 +70,11 @@ def copy_weights(source: nn.Module, target: nn.Module, name: str) -> None:
             f"The weights of {name} do not fit the {type(target).__name__} of this recipe: start from a model "
             "of the same class and sizes."
         ) from error
+
+
+def _differ(source: nn.Module, target: nn.Module) -> bool:
+    """Tells whether two models have other sources or weights of other shapes."""
+    shapes = (
+        [(name, value.shape) for name, value in model.state_dict().items()] for model in (source, target)
+    )
+    return source.sources != target.sources or next(shapes) != next(shapes)

@@ -16,6 +16,7 @@ from ddsp_zoo.models import AstDdsp, Rendered
 from ddsp_zoo.networks.band_features import Bands
 from ddsp_zoo.networks.pretrained_ast import make_transformer
 from ddsp_zoo.synths.control import Controls
+from ddsp_zoo.zoo.loading import copy_weights
 
 BAND = ["bass", "drums", "guitar", "rest"]
 
@@ -380,3 +381,18 @@ def test_errors_of_stretches_are_averaged() -> None:
     batch["sources"][:, 0, : model.segment_samples // 2] *= 0.01
     batch["mixture"] = batch["sources"].sum(1)
     assert abs(step(model, batch)[1]["train/masked"] - step(whole, batch)[1]["train/masked"]) > 1e-3
+
+
+def test_a_model_of_more_bands_begins_with_what_one_of_fewer_has_learned() -> None:
+    """At twice the rate the lower half of the mel bands are the same pictures."""
+    low = tiny_ast(sources=BAND, bands=32)
+    with torch.no_grad():
+        for weights in low.parameters():
+            weights += 0.02 * torch.randn(weights.shape, generator=seeded())
+    distance = low.pictures.long.distance
+    high = tiny_ast(sources=BAND, bands=40, sample_rate=16000, hop_samples=256)
+    copy_weights(low, high, "low")
+    positions = "network.transformer.embeddings.position_embeddings"
+    old, new = (model.state_dict()[positions][0, 2:].unflatten(0, (-1, 4)) for model in (low, high))
+    assert len(new) == 5 and torch.equal(new[:4], old) and torch.equal(new[4], old[3])
+    assert distance < high.pictures.long.distance < 2 * distance
