@@ -172,7 +172,7 @@ def profiled(profiler: Any) -> Any:
         return torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]).__enter__()
     torch.cuda.synchronize()
     profiler.__exit__(None, None, None)
-    table = profiler.key_averages().table(sort_by="cuda_time_total", row_limit=30, max_name_column_width=70)
+    table = profiler.key_averages().table(sort_by="self_device_time_total", row_limit=30, max_name_column_width=70)
     print(table, flush=True)
     return None
 
