@@ -18,7 +18,7 @@ from ddsp_zoo.music.band import renderer as band_renderer
 from ddsp_zoo.music.band import scores as band_scores
 from ddsp_zoo.music.band import sounds as band_sounds
 from ddsp_zoo.music.band.banks import Source, open_bank
-from ddsp_zoo.music.band.renderer import _with_guitar
+from ddsp_zoo.music.band.casting import with_guitar
 from ddsp_zoo.music.band.scores import STEMS, Note, Part
 from ddsp_zoo.music.band.sounds import Sounds, pitched_events, render_sampled
 from ddsp_zoo.music.sampler import play
@@ -79,7 +79,8 @@ def test_some_stems_of_training_tracks_are_absent_and_some_have_singers(tmp_path
 def test_the_same_seed_gives_the_same_files_in_any_order_and_number(tmp_path: Path) -> None:
     small(tmp_path / "a").prepare_data()
     larger = small(tmp_path / "b", train_tracks=3)
-    larger.band.render(_made(larger._folder("train", 1)), ("train", 1))
+    folder = tmp_path / "b" / larger.band.fingerprint() / "train" / "track_00001"
+    larger.band.render(_made(folder), ("train", 1))
     larger.prepare_data()
     first, second = (sorted((tmp_path / name).rglob("track_0000[01]/*")) for name in "ab")
     assert len(first) == 10 and [p.name for p in first] == [p.name for p in second]
@@ -162,19 +163,19 @@ def test_midi_pieces_and_performances_of_the_split_are_used(tmp_path: Path, monk
     assert {part.stem for part in parts} == set(STEMS)
     assert {note.midi for part in parts if part.stem == "drums" for note in part.notes} == {38}
     corpus.prepare_data()
-    score = band_scores.read_midi(corpus._folder("train", 0) / "score.mid")
+    score = band_scores.read_midi(corpus.tracks("train")[0].stems["bass"][0].with_name("score.mid"))
     kept = sorted(note.midi for part in parts for note in part.notes)
     assert sorted(note.midi for part in score.parts for note in part.notes) == kept
 
 
 def test_some_pieces_without_guitar_get_one_from_their_other_parts() -> None:
     parts = (Part("bass", 33, line(40)), Part("other", 80, line(60, 62)), Part("other", 16, line(60)))
-    given = [_with_guitar(parts, np.random.default_rng(seed)) for seed in range(20)]
+    given = [with_guitar(parts, np.random.default_rng(seed)) for seed in range(20)]
     guitars = [part for new in given for part in new if part.stem == "guitar"]
     assert 4 <= len(guitars) <= 16 and all(part.notes == parts[1].notes for part in guitars)
     assert {part.program // 8 for part in guitars} == {3}
     complete = (*parts, Part("guitar", 27, line(64)))
-    assert all(_with_guitar(complete, np.random.default_rng(seed)) == complete for seed in range(9))
+    assert all(with_guitar(complete, np.random.default_rng(seed)) == complete for seed in range(9))
 
 
 def test_batches_are_stems_and_their_sum(tmp_path: Path) -> None:
