@@ -1,4 +1,4 @@
-"""Stems on disk -> batches: what every corpus shares."""
+"""Turns stems on disk into batches: what all corpora share."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ SPARE_SECONDS = 0.01  # read beyond a resampled excerpt, so that it does not end
 
 @dataclass(frozen=True)
 class Track:
-    """One piece of music: the files of each stem (several files of one stem are summed) and its f0 file."""
+    """Holds one piece of music: the files of each stem (several files of one stem are summed) and its f0 file."""
 
     name: str
     stems: dict[str, tuple[Path, ...]]
@@ -34,23 +34,23 @@ class Track:
 
     @cached_property
     def seconds(self) -> float:
-        """Length of the longest stem."""
+        """Returns the length of the longest stem."""
         return max(duration_seconds(path) for paths in self.stems.values() for path in paths)
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Names of the stems."""
+        """Returns the names of the stems."""
         return tuple(self.stems)
 
     def read_pitch(self, sources: tuple[str, ...], hop_seconds: float) -> PitchTrack:
-        """f0 and onsets of the whole track on the model's frame grid."""
+        """Reads f0 and onsets of the whole track on the model's frame grid."""
         time, f0, onset = read_f0_csv(self.pitch, sources)
         return PitchTrack.from_times(time, f0, onset, hop_seconds, int(self.seconds / hop_seconds) + 1)
 
 
 @dataclass(frozen=True)
 class BatchSpec:
-    """What a model wants to be fed."""
+    """Says what a model needs in its batches."""
 
     sources: tuple[str, ...]
     sample_rate: int
@@ -60,7 +60,7 @@ class BatchSpec:
 
 
 class EpochSampler(DistributedSampler):
-    """The training order of an epoch, a function of seed and epoch alone, so that a resumed run repeats it.
+    """Orders the excerpts of an epoch; the order follows from seed and epoch alone, so a resumed run repeats it.
 
     Consecutive excerpts are shuffled; random ones are numbered on from epoch to epoch, and the number is what
     their place is drawn from. Every process takes its share. (A `DistributedSampler`, because Lightning calls
@@ -80,10 +80,10 @@ class EpochSampler(DistributedSampler):
 
 
 class StemDataset(Dataset):
-    """Excerpts of tracks: random ones for training, consecutive ones else.
+    """Reads excerpts of tracks: random ones for training, else consecutive ones.
 
-    With ``random_excerpts`` any index is valid: it seeds the place of the excerpt and how ``variation`` changes it.
-    ``pitches``: by name of the track, in place of what belongs to it.
+    With ``random_excerpts`` any index is valid: it is the seed for the place of the excerpt and for how ``variation``
+    changes it. ``pitches``: pitch tracks by name of the track, used in place of the corpus's own.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class StemDataset(Dataset):
         return self.random_excerpts or len(self.excerpts)
 
     def track_of(self, index: int) -> str:
-        """Name of the track that excerpt ``index`` of consecutive excerpts comes from."""
+        """Returns the name of the track that excerpt ``index`` of consecutive excerpts comes from."""
         return self.tracks[self.excerpts[index].track].name
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
@@ -129,7 +129,7 @@ class StemDataset(Dataset):
         return item
 
     def _takes(self, index: int) -> list[Take]:
-        """Where and how each source of an excerpt is read."""
+        """Returns where and how each source of an excerpt is read."""
         count, key = len(self.spec.sources), (self.seed, index)
         if self.random_excerpts:
             place = random_place(np.random.default_rng(key), self.track_seconds, self.seconds)
@@ -140,11 +140,11 @@ class StemDataset(Dataset):
         return self.variation.takes(place, self.track_seconds, self.seconds, count, key)
 
     def _frame(self, place: Place) -> int:
-        """An excerpt begins on a frame."""
+        """Returns the frame on which an excerpt begins."""
         return round(place.start_seconds * self.spec.sample_rate) // self.spec.hop_samples
 
     def _read(self, row: int, take: Take) -> torch.Tensor:
-        """One source (T,), silent beyond the end of its files."""
+        """Reads one source (T,), silent beyond the end of its files."""
         track = self.tracks[take.place.track]
         start = self._frame(take.place) * self.spec.hop_samples / self.spec.sample_rate
         rate, seconds = self.spec.sample_rate, self.seconds
@@ -179,7 +179,7 @@ class StemDataset(Dataset):
 
 
 class StemDataModule(L.LightningDataModule):
-    """Base of every corpus: a subclass says where its tracks are, `tracks(split)`, and how they get there.
+    """Feeds a model from a corpus; a subclass says where its tracks are (`tracks`) and how they get there (`prepare`).
 
     Sources, rate, frame grid and excerpt length are the model's: they are taken from it when training starts,
     or set with `feed`.
@@ -227,11 +227,13 @@ class StemDataModule(L.LightningDataModule):
 
     @abstractmethod
     def tracks(self, split: Split) -> list[Track]:
-        """The tracks of a split."""
+        """Returns the tracks of a split."""
 
     def feed(self, model: L.LightningModule, split: Split | None = None) -> "StemDataModule":
-        """Shape the batches for a model (`setup` does so for the trainer's); where a split is named, only that one is
-        wanted."""
+        """Shapes the batches for a model; `setup` does so for the model of a trainer.
+
+        Where a split is named, only that one is prepared.
+        """
         self._split = split
         self.spec = BatchSpec(
             model.sources, model.sample_rate, model.hop_samples, model.segment_samples, model.needs_pitch
@@ -239,15 +241,15 @@ class StemDataModule(L.LightningDataModule):
         return self
 
     def prepare(self, splits: tuple[Split, ...]) -> None:
-        """Makes what these splits need, and nothing for others: downloads, renders, cuts. By default nothing."""
+        """Makes what these splits need and nothing for others: downloads, renders, cuts. By default it does nothing."""
 
     def prepare_data(self) -> None:
-        """Prepares all splits for a trainer, and without one only the split that `feed` was told, if it was."""
+        """Prepares all splits for a trainer; without one, only the split that `feed` was told, if any."""
         everything = self.trainer is not None or self._split is None
         self.prepare(SPLITS if everything else (self._split,))
 
     def setup(self, stage: str) -> None:
-        """Find the tracks of the stage and check that they have what the model needs."""
+        """Finds the tracks of a stage and checks that they have what the model needs."""
         if self.trainer is not None:
             self.feed(self.trainer.lightning_module)
         if self.spec.needs_pitch and self.variation.stretch:
@@ -269,11 +271,11 @@ class StemDataModule(L.LightningDataModule):
         return self._loader("train", EpochSampler(self.datasets["train"], self.seed))
 
     def val_dataloader(self) -> DataLoader:
-        """All of the validation split in order."""
+        """Returns all excerpts of the validation split in order."""
         return self._loader("validation")
 
     def test_dataloader(self) -> DataLoader:
-        """All of the test split in order."""
+        """Returns all excerpts of the test split in order."""
         return self._loader("test")
 
     predict_dataloader = test_dataloader
@@ -303,7 +305,7 @@ class StemDataModule(L.LightningDataModule):
 
 
 def folder_tracks(folder: Path) -> list[Track]:
-    """Tracks of the layout ``<folder>/<track>/<source>.(wav|flac)`` with an optional ``f0.csv`` beside.
+    """Finds the tracks of a folder: ``<folder>/<track>/<source>.(wav|flac)`` with an optional ``f0.csv`` beside.
 
     An absent folder has no tracks.
     """

@@ -1,4 +1,4 @@
-"""A user's own stems."""
+"""Reads a user's own stems."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from ddsp_zoo.sources import Split
 
 
 class StemFolder(StemDataModule):
-    """Own data: ``<root>/<train|validation|test>/<track>/<source>.(wav|flac)``, any rate, mono or stereo.
+    """Reads own data: ``<root>/<train|validation|test>/<track>/<source>.(wav|flac)``, any rate, mono or stereo.
 
     Models that need pitch read ``<track>/f0.csv``: a header ``time_seconds,<source>,…``, then Hz with 0 for
     unvoiced; optional columns ``<source>_onset`` mark plucks with 1.
@@ -49,7 +49,7 @@ class StemFolder(StemDataModule):
         self.root = Path(root)
 
     def tracks(self, split: Split) -> list[Track]:
-        """The track folders of a split; `DdspZooError` where the split's folder is absent."""
+        """Returns the track folders of a split; raises `DdspZooError` where the folder of the split is absent."""
         folder = self.root / split
         if not folder.is_dir():
             raise DdspZooError(

@@ -1,4 +1,4 @@
-"""What corpora of choirs share: voices that any group can be made of, quartets and duets, and their gains."""
+"""Makes quartets and duets of single voices: what all corpora of choirs share."""
 
 import itertools
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ DUET = ("high", "low")
 
 @dataclass
 class Voice:
-    """One singer's line: a recording and the column of an f0 file that belongs to it."""
+    """Holds the line of one singer: a recording, and the column of an f0 file that belongs to it."""
 
     name: str
     part: str
@@ -28,23 +28,26 @@ class Voice:
 
     @cached_property
     def curve(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """time_seconds (M,), f0_hz (1, M), onset (1, M) or None: read once, however many groups it sings in."""
+        """Reads time_seconds (M,), f0_hz (1, M) and onset (1, M) or None.
+
+        They are read once for all groups that the voice sings in.
+        """
         return read_f0_csv(self.pitch, (self.column,))
 
 
 @dataclass(frozen=True)
 class Group(Track):
-    """A track whose stems are single voices, in the order of the model's sources."""
+    """Is a track whose stems are single voices, in the order of the model's sources."""
 
     voices: tuple[Voice, ...] = field(default=(), repr=False)
 
     @cached_property
     def seconds(self) -> float:
-        """As long as all voices last: recordings of one song end at slightly different times."""
+        """Returns how long all voices last together: recordings of one song end at slightly different times."""
         return min(Track(v.name, {v.part: (v.audio,)}).seconds for v in self.voices)
 
     def read_pitch(self, sources: tuple[str, ...], hop_seconds: float) -> PitchTrack:
-        """f0 and onsets of the group's voices on the model's frame grid."""
+        """Reads f0 and onsets of the group's voices on the model's frame grid."""
         count = int(self.seconds / hop_seconds) + 1
         named = dict(zip(self.stems, self.voices, strict=True))
         lines = [PitchTrack.from_times(*named[name].curve, hop_seconds, count) for name in sources]
@@ -53,14 +56,14 @@ class Group(Track):
 
 
 def group(voices: tuple[Voice, ...], kind: type[Group] = Group, **more: object) -> Group:
-    """A quartet or, named high and low, a duet of voices given from the top."""
+    """Makes a quartet or, named high and low, a duet of voices that are given from the top."""
     names = DUET if len(voices) == 2 else tuple(voice.part for voice in voices)
     stems = {name: (voice.audio,) for name, voice in zip(names, voices, strict=True)}
     return kind("+".join(voice.name for voice in voices), stems, voices[0].pitch, voices, **more)
 
 
 def combinations(voices: list[Voice], size: int) -> list[tuple[Voice, ...]]:
-    """Every way to fill ``size`` different parts (4: all, 2: each pair of parts) with one voice each."""
+    """Returns every way to fill ``size`` different parts (4: all, 2: each pair of parts) with one voice each."""
     by_part = {part: [voice for voice in voices if voice.part == part] for part in PARTS}
     return [
         choice
@@ -70,7 +73,7 @@ def combinations(voices: list[Voice], size: int) -> list[tuple[Voice, ...]]:
 
 
 class ChoirDataModule(StemDataModule):
-    """Base of the choirs: four voices (soprano, alto, tenor, bass) or two of them (high, low).
+    """Feeds a model from a choir of four voices (soprano, alto, tenor, bass) or two of them (high, low).
 
     Args:
         voices: 4 or 2.
@@ -98,7 +101,7 @@ class ChoirDataModule(StemDataModule):
         self.voices = voices
 
     def _spread(self, tracks: list[Group], most: int) -> list[Group]:
-        """At most so many of the tracks (0: all), drawn by lot but always the same ones, in their order."""
+        """Returns at most so many of the tracks (0: all), drawn at random but always the same, in their order."""
         if not most or most >= len(tracks):
             return tracks
         chosen = np.random.default_rng(0).permutation(len(tracks))[:most]

@@ -1,4 +1,4 @@
-"""Several choirs as one corpus: rendered ones for variety, real ones for truth."""
+"""Joins rendered and real choirs to one corpus."""
 
 from ddsp_zoo.corpora.base import Track
 from ddsp_zoo.corpora.choral.corpus import ChoralSingingDataset
@@ -8,7 +8,7 @@ from ddsp_zoo.sources import Split
 
 
 class JoinedChoirs(ChoirDataModule):
-    """`RenderedChoir` and `ChoralSingingDataset` together; each has a share of training as large as it is long.
+    """Joins `RenderedChoir` and `ChoralSingingDataset`; each has a share of training that is as large as it is long.
 
     Args:
         root: folder of the real corpus; by default the environment variable CHORAL_SINGING_ROOT.
@@ -48,5 +48,5 @@ class JoinedChoirs(ChoirDataModule):
             part.prepare(splits)
 
     def tracks(self, split: Split) -> list[Track]:
-        """The tracks of all parts."""
+        """Returns the tracks of both corpora."""
         return [track for part in self.parts for track in part.tracks(split)]

@@ -1,4 +1,4 @@
-"""A band of bass, drums, guitar and other, rendered from scores: training data that needs no download."""
+"""Renders a corpus of bands from scores: training data that needs no download."""
 
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ Engine = Literal["own", "sampled", "mixed"]
 
 
 class RenderedBand(StemDataModule):
-    """Rendered mixtures of bass, drums, guitar and other, kept on disk as 16-bit FLAC.
+    """Renders mixtures of bass, drums, guitar and other, kept on disk as 16-bit FLAC.
 
     Scores are invented (grooves, chords, lines, rests) or, with ``midi_dir``, excerpts of General MIDI
     pieces; drums may be human performances (``drum_midi_dir``). Pieces and performances are split by the
@@ -127,7 +127,7 @@ class RenderedBand(StemDataModule):
 
     @cached_property
     def band(self) -> Band:
-        """The renderer; its files are looked for when it is first needed."""
+        """Returns the renderer; its files are looked for when it is first needed."""
         shares = {"own": 1.0, "sampled": 0.0, "mixed": self.own_share}
         if self.engine not in shares:
             raise DdspZooError(f"There is no engine {self.engine!r}: choose own, sampled or mixed.")
@@ -156,12 +156,12 @@ class RenderedBand(StemDataModule):
         render_folders(jobs, self.band.render, self.workers, "rendering a band")
 
     def tracks(self, split: Split) -> list[Track]:
-        """The first tracks of a split, as many as asked for."""
+        """Returns the first tracks of a split, as many as asked for."""
         wanted = {self._folder(split, index).name for index in range(self.counts[split])}
         return [track for track in folder_tracks(self._folder(split, 0).parent) if track.name in wanted]
 
     def _sounds(self, use: int) -> Sounds:
-        """The sounds of training (0), or of validation and test (1)."""
+        """Returns the sounds of training (0), or of validation and test (1)."""
         singing = singing_files(self.singing) if use == 0 else ()
         if self.engine == "own":
             return Sounds(singing=singing)
@@ -185,6 +185,6 @@ def _by_use(train: list[str] | None, unheard: list[str] | None) -> tuple[list[st
 
 
 def _split_files(folder: str | None) -> dict[str, tuple[Path, ...]]:
-    """MIDI files of a folder by split; none without a folder."""
+    """Returns the MIDI files of a folder by split; none without a folder."""
     files = band_scores.midi_files(folder) if folder else []
     return {split: tuple(path for path in files if band_scores.split_of(path) == split) for split in SPLITS}

@@ -1,4 +1,4 @@
-"""Choirs of four voices rendered from invented chorales: what one recorded song cannot teach."""
+"""Renders a corpus of four-part choirs from invented chorales."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ VERSION = 2  # to be raised whenever a change here or in the choir modules chang
 
 
 def perform(rng: np.random.Generator, seconds: float) -> tuple[NDArray, NDArray, NDArray]:
-    """One piece: voices (4, T) at 16 kHz from soprano to bass, f0_hz (4, M) and onset (4, M) every 4 ms."""
+    """Renders one piece: voices (4, T) at 16 kHz from soprano to bass, f0_hz (4, M) and onset (4, M) every 4 ms."""
     lines, singers = compose(rng, seconds), [Singer.random(rng, part) for part in PARTS]
     audio, f0, onset = sing([lines[part] for part in PARTS], singers, seconds, rng)
     t60, wet, floor_db = log_uniform(rng, 0.2, 1.2), log_uniform(rng, 0.05, 0.5), rng.uniform(-52, -32)
@@ -32,7 +32,7 @@ def perform(rng: np.random.Generator, seconds: float) -> tuple[NDArray, NDArray,
 
 
 def _hiss(rng: np.random.Generator, samples: int) -> NDArray:
-    """The noise of a room and its microphone: stronger towards low frequencies, of unit power."""
+    """Returns the noise of a room and its microphone, stronger towards low frequencies, of unit power."""
     spectrum = np.fft.rfft(rng.standard_normal(samples))
     hertz = np.fft.rfftfreq(samples, 1 / RATE)
     noise = np.fft.irfft(
@@ -42,7 +42,7 @@ def _hiss(rng: np.random.Generator, samples: int) -> NDArray:
 
 
 class RenderedChoir(ChoirDataModule):
-    """Four-part chorales with exact f0, rendered once and kept on disk; needs nothing but this package.
+    """Renders four-part chorales with exact f0, once, and keeps them on disk; needs nothing but this package.
 
     Pieces follow common-practice voice leading (`choir_scores`); every piece has four singers of its own
     (`choir_voices`), who share a text and a room. So pieces and singers differ within and between the splits. With
@@ -96,7 +96,7 @@ class RenderedChoir(ChoirDataModule):
         render_folders(jobs, self._render, self.workers, "rendering choirs")
 
     def tracks(self, split: Split) -> list[Track]:
-        """The quartet, or the six duets, of each piece of a split."""
+        """Returns the quartet, or the six duets, of each piece of a split."""
         folders = [self.root / split / f"piece_{index:04d}" for index in range(self.counts[split])]
         return [
             group(choice)

@@ -1,4 +1,4 @@
-"""Notes played by the string of the preliminary experiment itself, all alike but for their excitation."""
+"""Renders the corpus of the preliminary experiment by the string of that experiment itself."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ NAME = "string"
 
 
 class StringResynthesisNotes(StemDataModule):
-    """Single notes of one pitch and one cutoff frequency, which a model is to find again (thesis, section 5.2).
+    """Renders single notes of one pitch and one cutoff frequency, which a model has to find (thesis, section 5.2).
 
     They are kept on disk in floating point, unscaled, because a burst of amplitude 1 makes notes beyond 1.
 
@@ -89,7 +89,7 @@ class StringResynthesisNotes(StemDataModule):
         render_folders(jobs, self._render, self.workers, "rendering notes")
 
     def tracks(self, split: Split) -> list[Track]:
-        """The first notes of a split's folder, as many as asked for."""
+        """Returns the first notes of a split's folder, as many as asked for."""
         return folder_tracks(self.root / split)[: self.counts[split]]
 
     def _render(self, folder: Path, seed: list[int]) -> None:

@@ -1,4 +1,4 @@
-"""Slakh2100 (Manilow et al. 2019): 2100 pieces of MIDI played by sampled instruments, in the corpus's own layout."""
+"""Reads Slakh2100 (Manilow et al. 2019): 2100 pieces of MIDI played by sampled instruments, in its own layout."""
 
 import os
 from functools import cached_property
@@ -22,7 +22,7 @@ _INSTEAD = "to train on a rendered band instead, add --config recipes/data/rende
 
 
 class Slakh2100(StemDataModule):
-    """Bass, drums, guitar and other: of each track all stems of a class together, whatever else plays as other.
+    """Reads bass, drums, guitar and other: of each track all stems of a class together; whatever else plays is other.
 
     Reads ``TrackNNNNN/metadata.yaml`` and ``TrackNNNNN/stems/Sxx.flac`` (or ``.wav``), the tracks side by side or in
     folders train, validation, test and omitted. A class that nobody plays is silent, and silence is kept. (The authors
@@ -88,7 +88,7 @@ class Slakh2100(StemDataModule):
             fetch_archive(*ARCHIVES[self.download], self._folder())
 
     def tracks(self, split: Split) -> list[Track]:
-        """The tracks of a split, as many as asked for."""
+        """Returns the tracks of a split, as many as asked for."""
         found = self._by_split[split]
         if not found:
             raise DdspZooError(
@@ -105,7 +105,7 @@ class Slakh2100(StemDataModule):
 
     @cached_property
     def _by_split(self) -> dict[Split, list[Path]]:
-        """Folders of the tracks of every split."""
+        """Returns the folders of the tracks of every split."""
         root = self._folder()
         folders = find_tracks(root)
         if not folders:
