@@ -25,6 +25,26 @@ SPARE_SECONDS = 0.01  # read beyond a resampled excerpt, so that it does not end
 
 
 @dataclass(frozen=True)
+class Excerpts:
+    """How tracks are cut into batches.
+
+    Args:
+        batch_size: excerpts a batch.
+        examples_per_epoch: random training excerpts an epoch; 0 takes all training audio in consecutive excerpts.
+        workers: processes that render and read audio.
+        seed: of the random excerpts, and of how they are varied.
+        resampled: where stems have another rate than the model, read copies at the model's rate, made once, in this
+            folder; true: in the package's cache folder; false: resample whenever an excerpt is read.
+    """
+
+    batch_size: int = 8
+    examples_per_epoch: int = 0
+    workers: int = 0
+    seed: int = 0
+    resampled: bool | str = False
+
+
+@dataclass(frozen=True)
 class Track:
     """Holds one piece of music: the files of each stem (several files of one stem are summed) and its f0 file."""
 
@@ -185,41 +205,17 @@ class StemDataModule(L.LightningDataModule):
     or set with `feed`.
 
     Args:
-        batch_size: excerpts a batch.
-        examples_per_epoch: random training excerpts an epoch; 0 takes all training audio in consecutive excerpts.
-        workers: processes that read audio.
-        seed: of the random excerpts.
-        gain_db: training sources are made louder or softer by up to so much, each by its own random gain.
-        apart: share of the random training excerpts whose sources come from different places of their track.
-        polarity: turn each training source upside down or not, by lot.
-        swap: share of the random training excerpts whose sources come from different tracks.
-        stretch: training sources are faster and higher or slower and lower by up to so much (0.1: 10 %); not for models
-            that need pitch.
-        resampled: where stems have another rate than the model, read copies at the model's rate, made once, in this
-            folder; true: in the package's cache folder; false: resample whenever an excerpt is read.
+        excerpts: how tracks are cut into batches.
+        variation: how training excerpts are changed at random.
     """
 
-    def __init__(
-        self,
-        batch_size: int = 8,
-        examples_per_epoch: int = 0,
-        workers: int = 0,
-        seed: int = 0,
-        gain_db: float = 0.0,
-        apart: float = 0.0,
-        polarity: bool = False,
-        swap: float = 0.0,
-        stretch: float = 0.0,
-        resampled: bool | str = False,
-    ) -> None:
+    def __init__(self, excerpts: Excerpts = Excerpts(), variation: Variation = Variation()) -> None:
         super().__init__()
-        self.variation, self.resampled = Variation(gain_db, apart, polarity, swap, stretch), resampled
-        if self.variation.takes_apart and not examples_per_epoch:
+        if variation.takes_apart and not excerpts.examples_per_epoch:
             raise DdspZooError(
-                "Sources from different places need random excerpts: set examples_per_epoch too."
+                "Sources from different places need random excerpts: set excerpts.examples_per_epoch too."
             )
-        self.batch_size, self.examples_per_epoch = batch_size, examples_per_epoch
-        self.workers, self.seed = workers, seed
+        self.excerpts, self.variation = excerpts, variation
         self.spec: BatchSpec | None = None
         self._split: Split | None = None
         self.datasets: dict[str, StemDataset] = {}
@@ -254,21 +250,22 @@ class StemDataModule(L.LightningDataModule):
             self.feed(self.trainer.lightning_module)
         if self.spec.needs_pitch and self.variation.stretch:
             raise DdspZooError(
-                "A stretched source no longer has its pitch, which the model needs: set data.stretch to 0."
+                "A stretched source no longer has its pitch, which the model needs: set data.variation.stretch to 0."
             )
+        how = self.excerpts
         splits = {"fit": ("train", "validation"), "validate": ("validation",)}.get(stage, ("test",))
         for split in splits:
             tracks = self.tracks(split)
             self._check(tracks, split)
-            if self.resampled:
-                tracks = resample_tracks(tracks, self.spec.sample_rate, self.resampled, self.workers)
-            training = (self.examples_per_epoch, self.seed, self.variation) if split == "train" else ()
+            if how.resampled:
+                tracks = resample_tracks(tracks, self.spec.sample_rate, how.resampled, how.workers)
+            training = (how.examples_per_epoch, how.seed, self.variation) if split == "train" else ()
             self.datasets[split] = StemDataset(tracks, self.spec, *training)
             self.datasets[split].pitches = self.pitches
 
     def train_dataloader(self) -> DataLoader:
         """Random excerpts, or all in shuffled order (see `EpochSampler`)."""
-        return self._loader("train", EpochSampler(self.datasets["train"], self.seed))
+        return self._loader("train", EpochSampler(self.datasets["train"], self.excerpts.seed))
 
     def val_dataloader(self) -> DataLoader:
         """Returns all excerpts of the validation split in order."""
@@ -283,10 +280,10 @@ class StemDataModule(L.LightningDataModule):
     def _loader(self, split: str, sampler: EpochSampler | None = None) -> DataLoader:
         return DataLoader(
             self.datasets[split],
-            batch_size=self.batch_size,
+            batch_size=self.excerpts.batch_size,
             sampler=sampler,
-            num_workers=self.workers,
-            persistent_workers=self.workers > 0,
+            num_workers=self.excerpts.workers,
+            persistent_workers=self.excerpts.workers > 0,
         )
 
     def _check(self, tracks: list[Track], split: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import soundfile as sf
 import yaml
 
-from ddsp_zoo.corpora.base import AUDIO_SUFFIXES, StemDataModule, Track
+from ddsp_zoo.corpora.base import AUDIO_SUFFIXES, Excerpts, StemDataModule, Track
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.audio import open_audio, read_mono
 from ddsp_zoo.files.cache import cache_root, fingerprint
@@ -103,21 +103,15 @@ class MusicDelta(StemDataModule):
 
     Args:
         root: folder of the songs; by default the environment variable MUSIC_DELTA_ROOT.
-        batch_size: excerpts a batch.
-        examples_per_epoch: of no use here: there is no training split.
-        workers: processes that read audio.
-        seed: of no use here.
+        excerpts: how tracks are cut into batches.
     """
 
     def __init__(
         self,
         root: str | None = None,
-        batch_size: int = 8,
-        examples_per_epoch: int = 0,
-        workers: int = 0,
-        seed: int = 0,
+        excerpts: Excerpts = Excerpts(),
     ) -> None:
-        super().__init__(batch_size, examples_per_epoch, workers, seed)
+        super().__init__(excerpts)
         self.root = root or os.environ.get("MUSIC_DELTA_ROOT")
 
     def prepare(self, splits: tuple[Split, ...]) -> None:

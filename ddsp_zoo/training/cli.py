@@ -1,6 +1,7 @@
 """Training from recipes: LightningCLI with the package's loggers, checkpoints and pictures."""
 
 import re
+import sys
 from argparse import ArgumentError
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ddsp_zoo import zoo
 from ddsp_zoo.corpora.base import StemDataModule
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.learner import Learner
+from ddsp_zoo.settings.old import modern_command
 from ddsp_zoo.training.loggers import LogConfigCallback, make_loggers
 from ddsp_zoo.training.media import LogMedia
 
@@ -95,14 +97,22 @@ class ZooCLI(LightningCLI):
 
 
 def run_trainer(arguments: list[str]) -> None:
-    """Run LightningCLI; recipes and options that do not fit raise `DdspZooError`."""
+    """Runs LightningCLI; recipes and options that do not fit raise `DdspZooError`.
+
+    Those of earlier versions are read as today's.
+    """
     check_files(arguments)
+    if (today := modern_command(arguments)) != arguments:
+        print(
+            "ddsp-zoo: settings of an earlier version are read as today's (docs/own_data.md).",
+            file=sys.stderr,
+        )
     ZooCLI(
         Learner,
         StemDataModule,
         subclass_mode_model=True,
         subclass_mode_data=True,
-        args=arguments,
+        args=today,
         save_config_callback=LogConfigCallback,
         save_config_kwargs={"overwrite": True},
         trainer_defaults={"log_every_n_steps": 10},

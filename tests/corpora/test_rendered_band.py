@@ -10,7 +10,7 @@ import soundfile as sf
 import yaml
 from bands import line, name_in, write_piece
 
-from ddsp_zoo.corpora.rendered.band import RenderedBand
+from ddsp_zoo.corpora.rendered.band import RenderedBand, SoundFiles
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.music import soundfonts
 from ddsp_zoo.music.band import banks as band_banks
@@ -23,6 +23,7 @@ from ddsp_zoo.music.band.scores import STEMS, Note, Part
 from ddsp_zoo.music.band.sounds import Sounds, pitched_events, render_sampled
 from ddsp_zoo.music.sampler import play
 from ddsp_zoo.music.signals import playing_level
+from ddsp_zoo.settings.build import build
 
 RATE = 16000
 RECIPE = Path(__file__).parents[2] / "recipes" / "data" / "rendered_band.yaml"
@@ -201,7 +202,7 @@ def test_pieces_without_a_band_are_reported(tmp_path: Path) -> None:
 def test_recipe_names_every_argument() -> None:
     data = yaml.safe_load(RECIPE.read_text())["data"]
     assert data["class_path"] == "ddsp_zoo.corpora.RenderedBand"
-    corpus = RenderedBand(**data["init_args"])
+    corpus = build(data, RenderedBand)
     assert set(data["init_args"]) == set(RenderedBand.__init__.__annotations__) - {"return"}
     assert corpus.counts == RenderedBand().counts
     keys = [text for text in RECIPE.read_text().splitlines() if text.startswith("    ")]
@@ -305,10 +306,8 @@ def test_recorded_sounds_play_a_corpus_each_split_its_own(tmp_path: Path, monkey
         tmp_path / "corpus",
         engine="sampled",
         render_rate=8000,
-        soundfonts=fonts[:1],
-        test_soundfonts=fonts[1:],
-        bass_notes=[str(tmp_path / "notes")],
-        test_bass_notes=[],
+        sounds=SoundFiles(fonts[:1], bass_notes=[str(tmp_path / "notes")]),
+        test_sounds=SoundFiles(fonts[1:], bass_notes=[]),
     )
     corpus.prepare_data()
     banks = list(corpus.root.glob("banks/*/notes.json"))
@@ -323,7 +322,7 @@ def test_recorded_sounds_play_a_corpus_each_split_its_own(tmp_path: Path, monkey
     assert set(played) == {"test.sf2"}
     with pytest.raises(DdspZooError, match="no folder .*nowhere"):
         small(
-            tmp_path, engine="sampled", soundfonts=fonts, drum_kits=[str(tmp_path / "nowhere")]
+            tmp_path, engine="sampled", sounds=SoundFiles(fonts, [str(tmp_path / "nowhere")])
         ).prepare_data()
 
 

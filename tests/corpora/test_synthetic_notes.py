@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ddsp_zoo.corpora.base import BatchSpec
+from ddsp_zoo.corpora.base import BatchSpec, Excerpts
 from ddsp_zoo.corpora.rendered.synthetic_notes import NOTE_SECONDS, SyntheticNotes, play
 from ddsp_zoo.dsp.scale import hz_to_midi
 from ddsp_zoo.errors import DdspZooError
@@ -22,9 +22,7 @@ def model(needs_pitch: bool = False, sources: tuple[str, ...] = ("bass", "rest")
 
 
 def notes(needs_pitch: bool = False, **settings: object) -> SyntheticNotes:
-    data = SyntheticNotes(
-        **({"harmonics": 20, "noise_bands": 9, "batch_size": 4, "examples_per_epoch": 8} | settings)
-    )
+    data = SyntheticNotes(**({"harmonics": 20, "noise_bands": 9, "excerpts": Excerpts(4, 8)} | settings))
     data.feed(model(needs_pitch)).setup("fit")
     return data
 

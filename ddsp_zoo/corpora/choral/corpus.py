@@ -10,9 +10,10 @@ from typing import Literal
 import numpy as np
 import soundfile as sf
 
-from ddsp_zoo.corpora.base import Track
+from ddsp_zoo.corpora.base import Excerpts, Track
 from ddsp_zoo.corpora.choral.groups import ChoirDataModule, Group, Voice, combinations, group
 from ddsp_zoo.corpora.download import fetch_archive
+from ddsp_zoo.corpora.variation import Variation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.audio import duration_seconds, read_mono
 from ddsp_zoo.files.cache import cache_root, fingerprint
@@ -105,11 +106,8 @@ class ChoralSingingDataset(ChoirDataModule):
         validation_tracks: groups to validate on; 0: all.
         test_tracks: groups to test on; 0: all.
         download: fetch the corpus (1.1 GB) where it is absent.
-        gain_db: training voices are made louder or softer by up to so much, each by its own random gain.
-        batch_size: excerpts a batch.
-        examples_per_epoch: random training excerpts an epoch; 0 takes all training audio in consecutive excerpts.
-        workers: processes that read audio.
-        seed: of the random excerpts and gains.
+        excerpts: how tracks are cut into batches.
+        variation: how training excerpts are changed at random.
     """
 
     def __init__(
@@ -123,13 +121,10 @@ class ChoralSingingDataset(ChoirDataModule):
         validation_tracks: int = 9,
         test_tracks: int = 0,
         download: bool = False,
-        gain_db: float = 0.0,
-        batch_size: int = 16,
-        examples_per_epoch: int = 0,
-        workers: int = 0,
-        seed: int = 0,
+        excerpts: Excerpts = Excerpts(batch_size=16),
+        variation: Variation = Variation(),
     ) -> None:
-        super().__init__(voices, gain_db, batch_size, examples_per_epoch, workers, seed)
+        super().__init__(voices, excerpts, variation)
         self.root = root or os.environ.get("CHORAL_SINGING_ROOT")
         self.download, self.f0_source, self.crepe_model = download, f0_source, crepe_model
         if splits not in SPLITS:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ddsp_zoo.corpora.base import StemDataModule, Track
+from ddsp_zoo.corpora.base import Excerpts, StemDataModule, Track
+from ddsp_zoo.corpora.variation import Variation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.f0_csv import read_f0_csv
 from ddsp_zoo.music.choir.scores import PARTS
@@ -77,25 +78,17 @@ class ChoirDataModule(StemDataModule):
 
     Args:
         voices: 4 or 2.
-        gain_db: training voices are made louder or softer by up to so much, each by its own random gain.
-        batch_size: excerpts a batch.
-        examples_per_epoch: random training excerpts an epoch; 0 takes all training audio in consecutive excerpts.
-        workers: processes that read audio.
-        seed: of the random excerpts and gains.
-        apart: share of the random training excerpts whose voices come from different places of their track.
+        excerpts: how tracks are cut into batches.
+        variation: how training excerpts are changed at random.
     """
 
     def __init__(
         self,
         voices: int = 4,
-        gain_db: float = 0.0,
-        batch_size: int = 16,
-        examples_per_epoch: int = 0,
-        workers: int = 0,
-        seed: int = 0,
-        apart: float = 0.0,
+        excerpts: Excerpts = Excerpts(batch_size=16),
+        variation: Variation = Variation(),
     ) -> None:
-        super().__init__(batch_size, examples_per_epoch, workers, seed, gain_db, apart)
+        super().__init__(excerpts, variation)
         if voices not in (2, 4):
             raise DdspZooError(f"A choir has 4 voices or 2, not {voices}: set data.voices to one of them.")
         self.voices = voices

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from ddsp_zoo.corpora.base import StemDataModule, Track
+from ddsp_zoo.corpora.base import Excerpts, StemDataModule, Track
 from ddsp_zoo.corpora.download import fetch_archive
 from ddsp_zoo.corpora.guitarset.files import (
     ANNOTATION,
@@ -23,6 +23,7 @@ from ddsp_zoo.corpora.guitarset.files import (
     string_file,
     write_strings,
 )
+from ddsp_zoo.corpora.variation import Variation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.cache import cache_root, fingerprint
 from ddsp_zoo.files.f0_csv import write_f0_csv
@@ -97,10 +98,8 @@ class GuitarSet(StemDataModule):
         validation_tracks: recordings to validate on; 0: all.
         test_tracks: recordings to test on; 0: all.
         download: fetch annotations and audio (3.6 GB) where they are absent.
-        batch_size: excerpts a batch.
-        examples_per_epoch: random training excerpts an epoch; 0 takes all training audio in consecutive excerpts.
-        workers: processes that read audio.
-        seed: of the random excerpts.
+        excerpts: how tracks are cut into batches.
+        variation: how training excerpts are changed at random.
     """
 
     def __init__(
@@ -115,12 +114,10 @@ class GuitarSet(StemDataModule):
         validation_tracks: int = 0,
         test_tracks: int = 0,
         download: bool = False,
-        batch_size: int = 2,
-        examples_per_epoch: int = 0,
-        workers: int = 0,
-        seed: int = 0,
+        excerpts: Excerpts = Excerpts(batch_size=2),
+        variation: Variation = Variation(),
     ) -> None:
-        super().__init__(batch_size, examples_per_epoch, workers, seed)
+        super().__init__(excerpts, variation)
         if splits not in SPLITS:
             raise DdspZooError(f"There are no splits called {splits!r}: choose one of {', '.join(SPLITS)}.")
         if f0_source not in F0_SOURCES:

@@ -6,8 +6,9 @@ import numpy as np
 import soundfile as sf
 from numpy.typing import NDArray
 
-from ddsp_zoo.corpora.base import Track
+from ddsp_zoo.corpora.base import Excerpts, Track
 from ddsp_zoo.corpora.choral.groups import ChoirDataModule, Voice, combinations, group
+from ddsp_zoo.corpora.variation import Variation
 from ddsp_zoo.files.cache import fingerprint, folder_or_cache
 from ddsp_zoo.files.f0_csv import write_f0_csv
 from ddsp_zoo.files.rendered import render_folders
@@ -56,11 +57,8 @@ class RenderedChoir(ChoirDataModule):
         test_tracks: pieces in the test split.
         track_seconds: length of a piece.
         render_seed: of the music and the singers.
-        gain_db: training voices are made louder or softer by up to so much, each by its own random gain.
-        batch_size: excerpts a batch.
-        examples_per_epoch: random training excerpts an epoch; 0 takes all training audio in consecutive excerpts.
-        workers: processes that render and read audio.
-        seed: of the random excerpts and gains.
+        excerpts: how tracks are cut into batches.
+        variation: how training excerpts are changed at random.
     """
 
     def __init__(
@@ -72,13 +70,10 @@ class RenderedChoir(ChoirDataModule):
         test_tracks: int = 12,
         track_seconds: float = 30.0,
         render_seed: int = 0,
-        gain_db: float = 0.0,
-        batch_size: int = 16,
-        examples_per_epoch: int = 0,
-        workers: int = 0,
-        seed: int = 0,
+        excerpts: Excerpts = Excerpts(batch_size=16),
+        variation: Variation = Variation(),
     ) -> None:
-        super().__init__(voices, gain_db, batch_size, examples_per_epoch, workers, seed)
+        super().__init__(voices, excerpts, variation)
         self.counts = {"train": train_tracks, "validation": validation_tracks, "test": test_tracks}
         self.track_seconds, self.render_seed = track_seconds, render_seed
         self.root = folder_or_cache(root, "rendered_choir") / fingerprint(
@@ -93,7 +88,7 @@ class RenderedChoir(ChoirDataModule):
             if split in splits
             for index in range(self.counts[split])
         }
-        render_folders(jobs, self._render, self.workers, "rendering choirs")
+        render_folders(jobs, self._render, self.excerpts.workers, "rendering choirs")
 
     def tracks(self, split: Split) -> list[Track]:
         """Returns the quartet, or the six duets, of each piece of a split."""

@@ -8,7 +8,8 @@ from typing import Literal, Protocol
 import numpy as np
 import soundfile as sf
 
-from ddsp_zoo.corpora.base import StemDataModule, Track, folder_tracks
+from ddsp_zoo.corpora.base import Excerpts, StemDataModule, Track, folder_tracks
+from ddsp_zoo.corpora.variation import Variation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.cache import fingerprint, folder_or_cache
 from ddsp_zoo.files.f0_csv import write_f0_csv
@@ -126,12 +127,8 @@ class RenderedStrings(StemDataModule):
         test_performances: performances in the test split, the first by name, each as long as it is.
         track_seconds: length of a composed piece.
         render_seed: of the music and the guitars.
-        batch_size: excerpts a batch.
-        examples_per_epoch: random training excerpts an epoch; 0 takes all training audio in consecutive excerpts.
-        workers: processes that render and read audio.
-        seed: of the random excerpts.
-        gain_db: training strings are made louder or softer by up to so much, each by its own random gain.
-        apart: share of the random training excerpts whose strings come from different places of their piece.
+        excerpts: how tracks are cut into batches.
+        variation: how training excerpts are changed at random.
     """
 
     def __init__(
@@ -146,14 +143,10 @@ class RenderedStrings(StemDataModule):
         test_performances: int = 0,
         track_seconds: float = 20.0,
         render_seed: int = 0,
-        batch_size: int = 2,
-        examples_per_epoch: int = 0,
-        workers: int = 0,
-        seed: int = 0,
-        gain_db: float = 0.0,
-        apart: float = 0.0,
+        excerpts: Excerpts = Excerpts(batch_size=2),
+        variation: Variation = Variation(),
     ) -> None:
-        super().__init__(batch_size, examples_per_epoch, workers, seed, gain_db, apart)
+        super().__init__(excerpts, variation)
         if instruments not in ("own", "recorded"):
             raise DdspZooError(f"instruments is {instruments!r}: choose own or recorded.")
         self.counts = {"train": train_tracks, "validation": validation_tracks, "test": test_tracks}
@@ -173,7 +166,7 @@ class RenderedStrings(StemDataModule):
         jobs = {self.root / split / name: job for split in splits for name, job in self._jobs(split).items()}
         for name in sorted({job.instrument for folder, job in jobs.items() if not folder.exists()} - {"own"}):
             read_recordings(self._recorded(name))
-        render_folders(jobs, self._render, self.workers, "rendering strings")
+        render_folders(jobs, self._render, self.excerpts.workers, "rendering strings")
 
     def tracks(self, split: Split) -> list[Track]:
         """Returns the pieces of a split, and the performances of the test."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ddsp_zoo.corpora.base import BatchSpec, StemDataModule, Track
+from ddsp_zoo.corpora.base import BatchSpec, Excerpts, StemDataModule, Track
 from ddsp_zoo.dsp.noise import filtered_noise
 from ddsp_zoo.dsp.oscillator import harmonic_bank
 from ddsp_zoo.dsp.scale import midi_to_hz
@@ -56,10 +56,7 @@ class SyntheticNotes(StemDataModule):
         noise_bands: points of the noise filter from 0 Hz to the Nyquist frequency, F.
         validation_examples: excerpts in the validation split, always the same.
         test_examples: excerpts in the test split, always the same.
-        batch_size: excerpts a batch.
-        examples_per_epoch: excerpts an epoch.
-        workers: processes that play the notes.
-        seed: of all that is drawn.
+        excerpts: how tracks are cut into batches.
     """
 
     def __init__(
@@ -71,14 +68,11 @@ class SyntheticNotes(StemDataModule):
         noise_bands: int = 65,
         validation_examples: int = 64,
         test_examples: int = 64,
-        batch_size: int = 16,
-        examples_per_epoch: int = 2000,
-        workers: int = 0,
-        seed: int = 0,
+        excerpts: Excerpts = Excerpts(batch_size=16, examples_per_epoch=2000),
     ) -> None:
-        super().__init__(batch_size, examples_per_epoch, workers, seed)
+        super().__init__(excerpts)
         self.settings = NoteSettings(low_midi, high_midi, voices, harmonics, noise_bands)
-        self.counts = dict(zip(SPLITS, (examples_per_epoch, validation_examples, test_examples)))
+        self.counts = dict(zip(SPLITS, (excerpts.examples_per_epoch, validation_examples, test_examples)))
         if not low_midi <= high_midi or min(voices, harmonics, noise_bands - 1, *self.counts.values()) < 1:
             raise DdspZooError(
                 "Synthetic notes need low_midi up to high_midi, a voice, a harmonic, two noise_bands and an example of "
@@ -102,7 +96,9 @@ class SyntheticNotes(StemDataModule):
         if self.spec.needs_pitch and settings.voices > 1:
             raise DdspZooError("The model needs one pitch a source: set voices to 1.")
         for number, split in enumerate(SPLITS):
-            self.datasets[split] = NoteDataset(self.spec, settings, self.counts[split], (self.seed, number))
+            self.datasets[split] = NoteDataset(
+                self.spec, settings, self.counts[split], (self.excerpts.seed, number)
+            )
 
 
 class NoteDataset(Dataset):
