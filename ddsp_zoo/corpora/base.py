@@ -275,8 +275,6 @@ class StemDataModule(L.LightningDataModule):
         """Returns all excerpts of the test split in order."""
         return self._loader("test")
 
-    predict_dataloader = test_dataloader
-
     def _loader(self, split: str, sampler: EpochSampler | None = None) -> DataLoader:
         return DataLoader(
             self.datasets[split],

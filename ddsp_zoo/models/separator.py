@@ -153,11 +153,6 @@ class Separator(Learner):
         """Loss of one batch."""
         return self._step(batch, "test", torch.Generator().manual_seed(batch_index))
 
-    def predict_step(self, batch: dict[str, Tensor], batch_index: int) -> dict[str, Tensor]:
-        """Synthesised and masked sources, both (B, S, T)."""
-        out = self(batch["mixture"], batch.get("f0_hz"), batch.get("onset"))
-        return {"synthesised": out.sources, "masked": self.masked(batch["mixture"], out)}
-
     def _step(self, batch: dict[str, Tensor], stage: str, generator: torch.Generator) -> Tensor:
         level = batch["mixture"].abs().amax(-1)[:, None].clamp(min=QUIETEST_PEAK)
         mixture, targets = batch["mixture"] / level, batch["sources"] / level[:, None]

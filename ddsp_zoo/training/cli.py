@@ -22,7 +22,7 @@ from ddsp_zoo.training.media import LogMedia
 
 
 class ZooCLI(LightningCLI):
-    """`fit`, `validate`, `test` and `predict` on recipes; module level, so that it survives a spawned process."""
+    """Runs `fit`, `validate` and `test` on recipes; module level, so that it survives a spawned process."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Flags beside Lightning's own."""
@@ -50,7 +50,7 @@ class ZooCLI(LightningCLI):
         path = Path(start)
         zoo.copy_weights(zoo.load(start, checkpoint=path if path.exists() else None), self.model, start)
 
-    before_validate = before_test = before_predict = before_fit
+    before_validate = before_test = before_fit
 
     def parse_arguments(self, parser: LightningArgumentParser, args: list[str]) -> None:
         """Parse, without the base class's warning that a program should not pass arguments on."""

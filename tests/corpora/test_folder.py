@@ -48,7 +48,6 @@ def test_batches(root):
         ("fit", ["train", "validation"]),
         ("validate", ["validation"]),
         ("test", ["test"]),
-        ("predict", ["test"]),
     ],
 )
 def test_stages_read_their_splits(root, stage, splits):
@@ -63,7 +62,7 @@ def test_a_model_is_asked_when_a_trainer_is_there(root):
     data.trainer = SimpleNamespace(lightning_module=SimpleNamespace(**MODEL, needs_pitch=False))
     data.setup("test")
     assert data.spec.sources == ("bass", "rest")
-    assert len(data.test_dataloader().dataset) == len(data.predict_dataloader().dataset) == 4
+    assert len(data.test_dataloader().dataset) == 4
 
 
 def epoch(data: StemFolder, number: int) -> torch.Tensor:

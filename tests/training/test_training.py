@@ -310,7 +310,7 @@ def test_two_processes_share_an_epoch(recipe: Path, strategy: str) -> None:
 def test_a_checkpoint_is_validated_tested_and_used(recipe: Path, capsys: pytest.CaptureFixture) -> None:
     last = str(fit(recipe, "--trainer.max_epochs", "1") / "checkpoints/last.ckpt")
     capsys.readouterr()
-    for command, metric in (("validate", "validation/loss"), ("test", "test/loss"), ("predict", "")):
+    for command, metric in (("validate", "validation/loss"), ("test", "test/loss")):
         run_trainer([command, "--config", str(recipe), "--ckpt_path", last, "--trainer.logger", "false"])
         assert metric in capsys.readouterr().out
 
