@@ -27,7 +27,7 @@ STRINGS = ("E2", "A2", "D3", "G3", "B3", "E4")
 def build(name: str, **others: object) -> Separator:
     """The untrained model of a recipe, with segments of half a second."""
     torch.manual_seed(0)
-    return settings.build(RECIPES[name], Separator, segment_seconds=0.512, **others).eval()
+    return settings.build(RECIPES[name], Separator, **({"segment_seconds": 0.512} | others)).eval()
 
 
 def steady(*f0_hz: float, frames: int = FRAMES) -> np.ndarray:

@@ -144,6 +144,8 @@ def _value(name: str, value: Any, hint: Any, default: Any) -> Any:
         raise DdspZooError(f"{name} is a group of settings ({names}), not {value!r:.40}.")
     if isinstance(value, Mapping) and "class_path" in value:
         raise DdspZooError(f"{name} must be a plain value: the class {value['class_path']!r} is not built.")
+    if typing.get_origin(hint) is tuple and isinstance(value, list):
+        return tuple(value)
     if hint in NUMBERS and value is not None:
         return _number(name, value, hint)
     return value

@@ -1,6 +1,7 @@
 """Rendered bands: soundfonts, and the corpus on disk."""
 
 import shutil
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +11,9 @@ import soundfile as sf
 import yaml
 from bands import line, name_in, write_piece
 
+from ddsp_zoo.corpora.base import Excerpts
 from ddsp_zoo.corpora.rendered.band import RenderedBand, SoundFiles
+from ddsp_zoo.corpora.variation import Variation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.music import soundfonts
 from ddsp_zoo.music.band import banks as band_banks
@@ -146,7 +149,9 @@ def test_settings_that_change_the_sound_change_the_folder(tmp_path: Path) -> Non
         )
     ]
     assert len(set(names)) == 6
-    assert small(tmp_path, train_tracks=9, workers=2, seed=3).band.fingerprint() == names[0]
+    assert (
+        small(tmp_path, train_tracks=9, excerpts=Excerpts(workers=2, seed=3)).band.fingerprint() == names[0]
+    )
 
 
 def test_midi_pieces_and_performances_of_the_split_are_used(tmp_path: Path, monkeypatch) -> None:
@@ -205,8 +210,13 @@ def test_recipe_names_every_argument() -> None:
     corpus = build(data, RenderedBand)
     assert set(data["init_args"]) == set(RenderedBand.__init__.__annotations__) - {"return"}
     assert corpus.counts == RenderedBand().counts
+    groups = {name: value for name, value in data["init_args"].items() if isinstance(value, dict)}
+    kinds = {"excerpts": Excerpts, "variation": Variation, "sounds": SoundFiles, "test_sounds": SoundFiles}
+    assert {name: set(value) for name, value in groups.items()} == {
+        name: {field.name for field in fields(kind)} for name, kind in kinds.items()
+    }
     keys = [text for text in RECIPE.read_text().splitlines() if text.startswith("    ")]
-    assert all("#" in text for text in keys)
+    assert all("#" in text for text in keys if not text.endswith(":"))
 
 
 # ---- soundfonts
@@ -251,7 +261,7 @@ def test_missing_and_wrong_soundfonts_are_explained(tmp_path: Path, monkeypatch)
         small(tmp_path, engine="sampled").prepare_data()
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DdspZooError, match="apt install fluidsynth"):
-        small(tmp_path, engine="mixed", soundfonts=[str(tmp_path / "b.sf2")]).prepare_data()
+        small(tmp_path, engine="mixed", sounds=SoundFiles([str(tmp_path / "b.sf2")])).prepare_data()
     with pytest.raises(DdspZooError, match="choose own, sampled or mixed"):
         small(tmp_path, engine="organ").prepare_data()
 

@@ -103,7 +103,10 @@ def test_epochs_differ_and_an_excerpt_is_always_the_same():
     assert len(first) == 2 and not any(torch.equal(a, b) for a, b in zip(first, second))
     again = notes()
     assert torch.equal(again.datasets["train"][3]["mixture"], data.datasets["train"][3]["mixture"])
-    for other in (again.datasets["validation"][3], notes(seed=1).datasets["train"][3]):
+    for other in (
+        again.datasets["validation"][3],
+        notes(excerpts=Excerpts(4, 8, seed=1)).datasets["train"][3],
+    ):
         assert not torch.equal(other["mixture"], data.datasets["train"][3]["mixture"])
     assert torch.equal(
         next(iter(again.val_dataloader()))["mixture"], next(iter(data.val_dataloader()))["mixture"]
@@ -125,7 +128,7 @@ def test_the_truth_has_no_distance_from_itself():
     [
         ({"low_midi": 60, "high_midi": 50}, "low_midi up to high_midi"),
         ({"voices": 0}, "a voice"),
-        ({"examples_per_epoch": 0}, "an example"),
+        ({"excerpts": Excerpts(16, 0)}, "an example"),
         ({"noise_bands": 1}, "two noise_bands"),
     ],
 )
