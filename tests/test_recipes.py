@@ -125,7 +125,7 @@ def test_the_four_published_variants_differ_in_supervision_and_amount() -> None:
 
 
 def test_a_small_recipe_takes_as_much_of_the_real_singers_as_it_says(capsys: pytest.CaptureFixture) -> None:
-    (options,) = re.findall(r"Real singers: add `(.*?)`", (FOLDER / "us_s.yaml").read_text())
+    (options,) = re.findall(r"Real singers: `(.*?)`", (FOLDER / "us_s.yaml").read_text())
     words = ["fit", "--config", str(FOLDER / "us_s.yaml"), *options.replace("recipes", str(FOLDER)).split()]
     for arguments, tracks in ((words, 2), (words[:5], 0)):  # the rendered pieces' number is not taken over
         with pytest.raises(SystemExit):
