@@ -17,7 +17,7 @@ ALONE_DB = 30.0  # where the mixture itself comes so close to a string, no other
 
 
 def main() -> None:
-    """Read, pick the windows, compare."""
+    """Reads, picks the windows, compares."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("first", type=Path)
     parser.add_argument("second", type=Path)
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def read(folder: Path, options: argparse.Namespace) -> dict[tuple[str, ...], float]:
-    """SI-SDR of the windows asked for, by track, source and frame."""
+    """Returns SI-SDR of the windows asked for, by track, source and frame."""
     with (folder / "rows.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if options.tracks in row["track"]]
     by_system: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
@@ -53,7 +53,7 @@ def read(folder: Path, options: argparse.Namespace) -> dict[tuple[str, ...], flo
 
 
 def difference(pairs: list[np.ndarray]) -> float:
-    """First less second, mean over all windows."""
+    """Returns first less second, mean over all windows."""
     first, second = np.concatenate(pairs).mean(0)
     return float(first - second)
 

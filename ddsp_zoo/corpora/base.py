@@ -264,7 +264,7 @@ class StemDataModule(L.LightningDataModule):
             self.datasets[split].pitches = self.pitches
 
     def train_dataloader(self) -> DataLoader:
-        """Random excerpts, or all in shuffled order (see `EpochSampler`)."""
+        """Loads random excerpts, or all in shuffled order (see `EpochSampler`)."""
         return self._loader("train", EpochSampler(self.datasets["train"], self.excerpts.seed))
 
     def val_dataloader(self) -> DataLoader:

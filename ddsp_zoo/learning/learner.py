@@ -6,7 +6,7 @@ import lightning as L
 import torch
 
 from ddsp_zoo.learning.optimiser import Optimiser
-from ddsp_zoo.settings.build import plain
+from ddsp_zoo.settings.build import class_path_of, plain
 
 
 class Learner(L.LightningModule):
@@ -29,5 +29,5 @@ class Learner(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the settings as plain values, because no checkpoint is read that holds others."""
         settings = plain(checkpoint.get("hyper_parameters", {}))
-        settings.setdefault("_class_path", f"{type(self).__module__}.{type(self).__qualname__}")
+        settings.setdefault("_class_path", class_path_of(type(self)))
         checkpoint["hyper_parameters"] = settings

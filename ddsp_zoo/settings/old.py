@@ -76,7 +76,7 @@ def modern_command(options: list[str]) -> list[str]:
 
 
 def _recipes(options: list[str]) -> dict[int, dict[str, Any]]:
-    """What the files behind --config hold, by their place among the options; those that cannot be read are left out."""
+    """Returns what the files behind --config hold, by place among the options; leaves out those that cannot be read."""
     import yaml
 
     found = {}
@@ -91,7 +91,7 @@ def _recipes(options: list[str]) -> dict[int, dict[str, Any]]:
 def _named_classes(
     options: list[str], recipes: Mapping[int, dict[str, Any]]
 ) -> dict[str, Collection[str] | None]:
-    """The arguments of the classes that recipes and options name last, of the sections model and data."""
+    """Returns the arguments of the classes that recipes and options name last, of the sections model and data."""
     paths: dict[str, str | None] = dict.fromkeys(SECTIONS)
     for place in range(len(options)):
         for name in SECTIONS:
@@ -102,7 +102,7 @@ def _named_classes(
 
 
 def _value_of(section: str, options: list[str], place: int) -> str | None:
-    """The class path that an option gives to a section, if it is such an option."""
+    """Returns the class path that an option gives to a section, if it is such an option."""
     flag, equals, value = options[place].partition("=")
     if flag not in (f"--{section}", f"--{section}.class_path"):
         return None
@@ -110,7 +110,7 @@ def _value_of(section: str, options: list[str], place: int) -> str | None:
 
 
 def _modern_option(before: str, option: str, classes: Mapping[str, Collection[str] | None]) -> str:
-    """An option such as ``--model.learning_rate``, or a class path, in today's form."""
+    """Returns an option such as ``--model.learning_rate``, or a class path, in today's form."""
     if before in ("--model", "--data", "--model.class_path", "--data.class_path"):
         return modern_path(option)
     if match := re.match(r"(--(?:model|data)(?:\.class_path)?=)(.+)$", option):
@@ -162,7 +162,7 @@ def _both_groups(one: Any, other: Any) -> bool:
 
 
 def _today(name: str, table: Mapping[str, str], known: Collection[str] | None) -> str:
-    """The name of an argument today."""
+    """Returns the name of an argument today."""
     new = table.get(name, name)
     if known is None:
         return new
