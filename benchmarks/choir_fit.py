@@ -14,6 +14,7 @@ from torch import Tensor
 
 import ddsp_zoo
 from ddsp_zoo.corpora import ChoralSingingDataset
+from ddsp_zoo.corpora.base import Excerpts
 from ddsp_zoo.dsp.harmonic_ls import fit_windows, harmonic_least_squares
 from ddsp_zoo.measuring.metrics import si_sdr
 from ddsp_zoo.measuring.windows import SILENCE_DB
@@ -68,7 +69,7 @@ def main(checkpoint: str | None) -> None:
     """Measure and print."""
     model = ddsp_zoo.load("umss_4v", checkpoint=checkpoint)
     model.phase_locked = True  # however it was trained
-    data = ChoralSingingDataset(batch_size=1).feed(model)
+    data = ChoralSingingDataset(excerpts=Excerpts(1)).feed(model)
     data.prepare_data()
     data.setup("test")
     found = defaultdict(list)

@@ -29,8 +29,8 @@ def arguments(form: str, number: int) -> list[str]:
     return [
         "--config",
         str(RECIPES / "prelim.yaml"),
-        "--model.learning_rate",
-        str(model["learning_rate"]),
+        "--model.optimiser.learning_rate",
+        str(model["optimiser"]["learning_rate"]),
         "--model.excitation",
         model["excitation"],
         "--data.excitation",

@@ -7,10 +7,10 @@ import torch
 import yaml
 from torch import Tensor
 
-from ddsp_zoo import models
 from ddsp_zoo.models import Rendered, Separator
 from ddsp_zoo.pitch.track import PitchTrack, onsets_from_f0
 from ddsp_zoo.separation.stream import Separation
+from ddsp_zoo.settings import build as settings
 
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
 RECIPES = {
@@ -27,8 +27,7 @@ STRINGS = ("E2", "A2", "D3", "G3", "B3", "E4")
 def build(name: str, **others: object) -> Separator:
     """The untrained model of a recipe, with segments of half a second."""
     torch.manual_seed(0)
-    model_class = getattr(models, RECIPES[name]["class_path"].rsplit(".", 1)[1])
-    return model_class(**(RECIPES[name]["init_args"] | {"segment_seconds": 0.512} | others)).eval()
+    return settings.build(RECIPES[name], Separator, **({"segment_seconds": 0.512} | others)).eval()
 
 
 def steady(*f0_hz: float, frames: int = FRAMES) -> np.ndarray:

@@ -41,12 +41,14 @@ def test_python_example(songs: Path) -> None:
     )
 
 
-def test_string_example() -> None:
+def test_examples_of_synthesisers() -> None:
     page = (ROOT / "docs/synthesisers.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
-    played: dict = {}
-    exec(compile(code, "synthesisers.md", "exec"), played)
+    string, stream = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    played, streamed = {}, {}
+    exec(compile(string, "synthesisers.md", "exec"), played)
     assert played["audio"].shape == (1, 125 * 256) and played["audio"][0, 16000:].abs().max() > 0.01
+    exec(compile(stream, "synthesisers.md", "exec"), streamed)
+    assert streamed["whole"].shape == (1, 6, 250 * 256) and streamed["whole"][..., 16000:].abs().max() > 0.01
 
 
 @pytest.mark.parametrize("line", COMMAND_LINES)

@@ -1,4 +1,4 @@
-"""Compare two models frame by frame: `python tools/paired.py report/exE7 report/exB4 [--tracks take] [--several]`.
+"""Compare two models window by window: `python tools/paired.py report/exE7 report/exB4 [--tracks take] [--several]`.
 
 The folders are those that `ddsp-zoo report strings` or `ddsp-zoo evaluate` leaves; `report/baselines` takes part
 with its comb mask, or another --baseline. Prints both means of SI-SDR in dB, and their difference
@@ -17,7 +17,7 @@ ALONE_DB = 30.0  # where the mixture itself comes so close to a string, no other
 
 
 def main() -> None:
-    """Read, pick the frames, compare."""
+    """Reads, picks the windows, compares."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("first", type=Path)
     parser.add_argument("second", type=Path)
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--baseline", default="comb_mask_power", help="where there is no model (%(default)s)")
     parser.add_argument("--tracks", default="", help="only those with this in their names")
     parser.add_argument(
-        "--several", action="store_true", help="leave out frames in which one source sounds alone"
+        "--several", action="store_true", help="leave out windows in which one source sounds alone"
     )
     options = parser.parse_args()
     first, second = (read(folder, options) for folder in (options.first, options.second))
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def read(folder: Path, options: argparse.Namespace) -> dict[tuple[str, ...], float]:
-    """SI-SDR of the frames asked for, by track, source and frame."""
+    """Returns SI-SDR of the windows asked for, by track, source and frame."""
     with (folder / "rows.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if options.tracks in row["track"]]
     by_system: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
@@ -53,7 +53,7 @@ def read(folder: Path, options: argparse.Namespace) -> dict[tuple[str, ...], flo
 
 
 def difference(pairs: list[np.ndarray]) -> float:
-    """First less second, mean over all frames."""
+    """Returns first less second, mean over all windows."""
     first, second = np.concatenate(pairs).mean(0)
     return float(first - second)
 

@@ -27,7 +27,7 @@ HEADING = "## Measured"
 
 
 def main() -> None:
-    """Save, evaluate, write the metrics."""
+    """Saves, evaluates, writes the metrics."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name")
     parser.add_argument("run", nargs="?", help=".ckpt file of the training run")
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def save(name: str, run: str, tracker: str | None = None) -> None:
-    """Weights and settings into the folder of a model."""
+    """Writes weights and settings into the folder of a model."""
     if run.endswith(".yaml"):
         section = yaml.safe_load(Path(run).read_text(encoding="utf-8"))["model"]
         model = build(section, Separator)
@@ -60,7 +60,7 @@ def save(name: str, run: str, tracker: str | None = None) -> None:
 
 
 def measure(name: str, data: str, root: str | None, tables: Path) -> dict[str, Any]:
-    """What a model reaches on the test split, with the weights as they are on disk."""
+    """Measures what a model reaches on the test split, with the weights as they are on disk."""
     corpus = make(data, **({"root": root} if root else {}))
     released = zoo.load(name, checkpoint=CHECKPOINTS / name)
     summary = evaluation.run(released, corpus, tables / name, name=name)
@@ -71,13 +71,13 @@ def measure(name: str, data: str, root: str | None, tables: Path) -> dict[str, A
 
 
 def write(folder: Path, summary: dict[str, Any]) -> None:
-    """metrics.json, and the tables in the card."""
+    """Writes metrics.json, and the tables in the card."""
     (folder / "metrics.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     _write_table(folder / "card.md", summary)
 
 
 def with_tracker(model: Any, tracker: Any) -> Any:
-    """The same model with a tracker in it."""
+    """Returns the same model with a tracker in it."""
     whole = build(config_of(model), Separator, tracks_pitch=True)
     weights = model.state_dict() | {f"tracker.{key}": value for key, value in tracker.state_dict().items()}
     whole.load_state_dict(weights)
@@ -85,7 +85,7 @@ def with_tracker(model: Any, tracker: Any) -> Any:
 
 
 def measured(summary: dict[str, Any]) -> str:
-    """The last section of a card: what was measured, and how."""
+    """Returns the last section of a card: what was measured, and how."""
     text = f"{HEADING}\n\n{_tables(summary)}"
     if tracked := summary.get("tracked"):
         text += (

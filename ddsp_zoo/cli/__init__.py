@@ -1,6 +1,6 @@
 """The command line: `ddsp-zoo` and `lightning` are the same program.
 
-`fit`, `validate`, `test` and `predict` are LightningCLI's; the others are ours, in one module a group. This module
+`fit`, `validate` and `test` are LightningCLI's; the others are ours, in one module a group. This module
 parses and calls; everything it does can be done from Python too.
 """
 
@@ -12,7 +12,7 @@ from importlib import import_module
 
 from ddsp_zoo.errors import DdspZooError
 
-TRAINER_COMMANDS = ("fit", "validate", "test", "predict")
+TRAINER_COMMANDS = ("fit", "validate", "test")
 COMMANDS = {  # by name, with the function that runs it
     "separate": "separate.separate",
     "list": "models.list_models",
@@ -27,7 +27,7 @@ USAGE = """usage: ddsp-zoo COMMAND ...
   info NAME        what a model is, was trained on and reaches
   evaluate         measure a model against baselines on a data set
   report FOLDER... set evaluated models, or training runs, side by side
-  fit | validate | test | predict   train and run recipes (`ddsp-zoo fit --help`)
+  fit | validate | test   train and run recipes (`ddsp-zoo fit --help`)
 
 `ddsp-zoo COMMAND --help` says more. Every command takes --import MODULE, for models, corpora and whatever else is
 defined in a file of your own. `lightning` is another name of this program."""

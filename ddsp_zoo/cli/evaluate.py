@@ -6,7 +6,7 @@ from ddsp_zoo.cli.parser import Parser, add_checkpoint, add_data, device, read_d
 def evaluate(arguments: list[str]) -> int:
     """Runs `ddsp-zoo evaluate --model NAME --data NAME`."""
     parser = Parser("ddsp-zoo evaluate", description="Measure a model against baselines.")
-    parser.add_argument("--model", required=True, help="a name of `ddsp-zoo list`")
+    parser.add_argument("--model", help="a name of `ddsp-zoo list`")
     add_checkpoint(parser)
     add_data(parser)
     parser.add_argument("--split", choices=("test", "validation"), default="test")
@@ -21,14 +21,17 @@ def evaluate(arguments: list[str]) -> int:
     parser.add_argument("--seeds", type=int, default=5, help="noise seeds averaged over (%(default)s)")
     parser.add_argument("--device", default="cpu", help="where the model runs (%(default)s)")
     options = parser.parse_args(arguments)
+    if not (options.model or options.checkpoint):
+        parser.error("name a model with --model, or weights with --checkpoint")
 
     from ddsp_zoo import zoo
     from ddsp_zoo.reports import evaluation
     from ddsp_zoo.reports.tables import by_metric, by_source, pitch_table, render_text
 
-    zoo.info(options.model)  # an unknown name is told before any data is rendered
+    if options.model:
+        zoo.info(options.model)  # an unknown name is told before any data is rendered
     data = read_data(options)
-    model = zoo.load(options.model, checkpoint=options.checkpoint) if options.checkpoint else options.model
+    model = zoo.load("own", checkpoint=options.checkpoint) if options.checkpoint else options.model
     summary = evaluation.run(
         model,
         data,

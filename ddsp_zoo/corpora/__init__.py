@@ -1,4 +1,4 @@
-"""Corpora: one DataModule a file, all on `StemDataModule`; `make` builds one by name, class path or recipe."""
+"""Turns corpora on disk into batches: each is a DataModule on `StemDataModule`; `make` builds one from its name."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Stems on disk -> batches: what every corpus shares."""
+"""Turns stems on disk into batches: what all corpora share."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -25,8 +25,28 @@ SPARE_SECONDS = 0.01  # read beyond a resampled excerpt, so that it does not end
 
 
 @dataclass(frozen=True)
+class Excerpts:
+    """How tracks are cut into batches.
+
+    Args:
+        batch_size: excerpts a batch.
+        examples_per_epoch: random training excerpts an epoch; 0 takes all training audio in consecutive excerpts.
+        workers: processes that render and read audio.
+        seed: of the random excerpts, and of how they are varied.
+        resampled: where stems have another rate than the model, read copies at the model's rate, made once, in this
+            folder; true: in the package's cache folder; false: resample whenever an excerpt is read.
+    """
+
+    batch_size: int = 8
+    examples_per_epoch: int = 0
+    workers: int = 0
+    seed: int = 0
+    resampled: bool | str = False
+
+
+@dataclass(frozen=True)
 class Track:
-    """One piece of music: the files of each stem (several files of one stem are summed) and its f0 file."""
+    """Holds one piece of music: the files of each stem (several files of one stem are summed) and its f0 file."""
 
     name: str
     stems: dict[str, tuple[Path, ...]]
@@ -34,23 +54,23 @@ class Track:
 
     @cached_property
     def seconds(self) -> float:
-        """Length of the longest stem."""
+        """Returns the length of the longest stem."""
         return max(duration_seconds(path) for paths in self.stems.values() for path in paths)
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Names of the stems."""
+        """Returns the names of the stems."""
         return tuple(self.stems)
 
     def read_pitch(self, sources: tuple[str, ...], hop_seconds: float) -> PitchTrack:
-        """f0 and onsets of the whole track on the model's frame grid."""
+        """Reads f0 and onsets of the whole track on the model's frame grid."""
         time, f0, onset = read_f0_csv(self.pitch, sources)
         return PitchTrack.from_times(time, f0, onset, hop_seconds, int(self.seconds / hop_seconds) + 1)
 
 
 @dataclass(frozen=True)
 class BatchSpec:
-    """What a model wants to be fed."""
+    """Says what a model needs in its batches."""
 
     sources: tuple[str, ...]
     sample_rate: int
@@ -60,7 +80,7 @@ class BatchSpec:
 
 
 class EpochSampler(DistributedSampler):
-    """The training order of an epoch, a function of seed and epoch alone, so that a resumed run repeats it.
+    """Orders the excerpts of an epoch; the order follows from seed and epoch alone, so a resumed run repeats it.
 
     Consecutive excerpts are shuffled; random ones are numbered on from epoch to epoch, and the number is what
     their place is drawn from. Every process takes its share. (A `DistributedSampler`, because Lightning calls
@@ -80,10 +100,10 @@ class EpochSampler(DistributedSampler):
 
 
 class StemDataset(Dataset):
-    """Excerpts of tracks: random ones for training, consecutive ones else.
+    """Reads excerpts of tracks: random ones for training, else consecutive ones.
 
-    With ``random_excerpts`` any index is valid: it seeds the place of the excerpt and how ``variation`` changes it.
-    ``pitches``: by name of the track, in place of what belongs to it.
+    With ``random_excerpts`` any index is valid: it is the seed for the place of the excerpt and for how ``variation``
+    changes it. ``pitches``: pitch tracks by name of the track, used in place of the corpus's own.
     """
 
     def __init__(
@@ -114,7 +134,7 @@ class StemDataset(Dataset):
         return self.random_excerpts or len(self.excerpts)
 
     def track_of(self, index: int) -> str:
-        """Name of the track that excerpt ``index`` of consecutive excerpts comes from."""
+        """Returns the name of the track that excerpt ``index`` of consecutive excerpts comes from."""
         return self.tracks[self.excerpts[index].track].name
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
@@ -129,7 +149,7 @@ class StemDataset(Dataset):
         return item
 
     def _takes(self, index: int) -> list[Take]:
-        """Where and how each source of an excerpt is read."""
+        """Returns where and how each source of an excerpt is read."""
         count, key = len(self.spec.sources), (self.seed, index)
         if self.random_excerpts:
             place = random_place(np.random.default_rng(key), self.track_seconds, self.seconds)
@@ -140,11 +160,11 @@ class StemDataset(Dataset):
         return self.variation.takes(place, self.track_seconds, self.seconds, count, key)
 
     def _frame(self, place: Place) -> int:
-        """An excerpt begins on a frame."""
+        """Returns the frame on which an excerpt begins."""
         return round(place.start_seconds * self.spec.sample_rate) // self.spec.hop_samples
 
     def _read(self, row: int, take: Take) -> torch.Tensor:
-        """One source (T,), silent beyond the end of its files."""
+        """Reads one source (T,), silent beyond the end of its files."""
         track = self.tracks[take.place.track]
         start = self._frame(take.place) * self.spec.hop_samples / self.spec.sample_rate
         rate, seconds = self.spec.sample_rate, self.seconds
@@ -179,47 +199,23 @@ class StemDataset(Dataset):
 
 
 class StemDataModule(L.LightningDataModule):
-    """Base of every corpus: a subclass says where its tracks are, `tracks(split)`, and how they get there.
+    """Feeds a model from a corpus; a subclass says where its tracks are (`tracks`) and how they get there (`prepare`).
 
     Sources, rate, frame grid and excerpt length are the model's: they are taken from it when training starts,
     or set with `feed`.
 
     Args:
-        batch_size: excerpts a batch.
-        examples_per_epoch: random training excerpts an epoch; 0 takes all training audio in consecutive excerpts.
-        workers: processes that read audio.
-        seed: of the random excerpts.
-        gain_db: training sources are made louder or softer by up to so much, each by its own random gain.
-        apart: share of the random training excerpts whose sources come from different places of their track.
-        polarity: turn each training source upside down or not, by lot.
-        swap: share of the random training excerpts whose sources come from different tracks.
-        stretch: training sources are faster and higher or slower and lower by up to so much (0.1: 10 %); not for models
-            that need pitch.
-        resampled: where stems have another rate than the model, read copies at the model's rate, made once, in this
-            folder; true: in the package's cache folder; false: resample whenever an excerpt is read.
+        excerpts: how tracks are cut into batches.
+        variation: how training excerpts are changed at random.
     """
 
-    def __init__(
-        self,
-        batch_size: int = 8,
-        examples_per_epoch: int = 0,
-        workers: int = 0,
-        seed: int = 0,
-        gain_db: float = 0.0,
-        apart: float = 0.0,
-        polarity: bool = False,
-        swap: float = 0.0,
-        stretch: float = 0.0,
-        resampled: bool | str = False,
-    ) -> None:
+    def __init__(self, excerpts: Excerpts = Excerpts(), variation: Variation = Variation()) -> None:
         super().__init__()
-        self.variation, self.resampled = Variation(gain_db, apart, polarity, swap, stretch), resampled
-        if self.variation.takes_apart and not examples_per_epoch:
+        if variation.takes_apart and not excerpts.examples_per_epoch:
             raise DdspZooError(
-                "Sources from different places need random excerpts: set examples_per_epoch too."
+                "Sources from different places need random excerpts: set excerpts.examples_per_epoch too."
             )
-        self.batch_size, self.examples_per_epoch = batch_size, examples_per_epoch
-        self.workers, self.seed = workers, seed
+        self.excerpts, self.variation = excerpts, variation
         self.spec: BatchSpec | None = None
         self._split: Split | None = None
         self.datasets: dict[str, StemDataset] = {}
@@ -227,11 +223,13 @@ class StemDataModule(L.LightningDataModule):
 
     @abstractmethod
     def tracks(self, split: Split) -> list[Track]:
-        """The tracks of a split."""
+        """Returns the tracks of a split."""
 
     def feed(self, model: L.LightningModule, split: Split | None = None) -> "StemDataModule":
-        """Shape the batches for a model (`setup` does so for the trainer's); where a split is named, only that one is
-        wanted."""
+        """Shapes the batches for a model; `setup` does so for the model of a trainer.
+
+        Where a split is named, only that one is prepared.
+        """
         self._split = split
         self.spec = BatchSpec(
             model.sources, model.sample_rate, model.hop_samples, model.segment_samples, model.needs_pitch
@@ -239,52 +237,51 @@ class StemDataModule(L.LightningDataModule):
         return self
 
     def prepare(self, splits: tuple[Split, ...]) -> None:
-        """Makes what these splits need, and nothing for others: downloads, renders, cuts. By default nothing."""
+        """Makes what these splits need and nothing for others: downloads, renders, cuts. By default it does nothing."""
 
     def prepare_data(self) -> None:
-        """Prepares all splits for a trainer, and without one only the split that `feed` was told, if it was."""
+        """Prepares all splits for a trainer; without one, only the split that `feed` was told, if any."""
         everything = self.trainer is not None or self._split is None
         self.prepare(SPLITS if everything else (self._split,))
 
     def setup(self, stage: str) -> None:
-        """Find the tracks of the stage and check that they have what the model needs."""
+        """Finds the tracks of a stage and checks that they have what the model needs."""
         if self.trainer is not None:
             self.feed(self.trainer.lightning_module)
         if self.spec.needs_pitch and self.variation.stretch:
             raise DdspZooError(
-                "A stretched source no longer has its pitch, which the model needs: set data.stretch to 0."
+                "A stretched source no longer has its pitch, which the model needs: set data.variation.stretch to 0."
             )
+        how = self.excerpts
         splits = {"fit": ("train", "validation"), "validate": ("validation",)}.get(stage, ("test",))
         for split in splits:
             tracks = self.tracks(split)
             self._check(tracks, split)
-            if self.resampled:
-                tracks = resample_tracks(tracks, self.spec.sample_rate, self.resampled, self.workers)
-            training = (self.examples_per_epoch, self.seed, self.variation) if split == "train" else ()
+            if how.resampled:
+                tracks = resample_tracks(tracks, self.spec.sample_rate, how.resampled, how.workers)
+            training = (how.examples_per_epoch, how.seed, self.variation) if split == "train" else ()
             self.datasets[split] = StemDataset(tracks, self.spec, *training)
             self.datasets[split].pitches = self.pitches
 
     def train_dataloader(self) -> DataLoader:
-        """Random excerpts, or all in shuffled order (see `EpochSampler`)."""
-        return self._loader("train", EpochSampler(self.datasets["train"], self.seed))
+        """Loads random excerpts, or all in shuffled order (see `EpochSampler`)."""
+        return self._loader("train", EpochSampler(self.datasets["train"], self.excerpts.seed))
 
     def val_dataloader(self) -> DataLoader:
-        """All of the validation split in order."""
+        """Returns all excerpts of the validation split in order."""
         return self._loader("validation")
 
     def test_dataloader(self) -> DataLoader:
-        """All of the test split in order."""
+        """Returns all excerpts of the test split in order."""
         return self._loader("test")
-
-    predict_dataloader = test_dataloader
 
     def _loader(self, split: str, sampler: EpochSampler | None = None) -> DataLoader:
         return DataLoader(
             self.datasets[split],
-            batch_size=self.batch_size,
+            batch_size=self.excerpts.batch_size,
             sampler=sampler,
-            num_workers=self.workers,
-            persistent_workers=self.workers > 0,
+            num_workers=self.excerpts.workers,
+            persistent_workers=self.excerpts.workers > 0,
         )
 
     def _check(self, tracks: list[Track], split: str) -> None:
@@ -303,7 +300,7 @@ class StemDataModule(L.LightningDataModule):
 
 
 def folder_tracks(folder: Path) -> list[Track]:
-    """Tracks of the layout ``<folder>/<track>/<source>.(wav|flac)`` with an optional ``f0.csv`` beside.
+    """Finds the tracks of a folder: ``<folder>/<track>/<source>.(wav|flac)`` with an optional ``f0.csv`` beside.
 
     An absent folder has no tracks.
     """

@@ -1,4 +1,4 @@
-"""Corpora from Zenodo: with progress, going on where a download stopped, verified, unpacked when complete."""
+"""Downloads corpora from Zenodo, goes on where a download stopped, verifies and unpacks them."""
 
 import hashlib
 import shutil
@@ -17,11 +17,11 @@ _CONTENT = ".content"  # what a tar.gz file holds, while it is being unpacked
 
 
 def fetch_archive(record: str, name: str, folder: Path) -> None:
-    """Bring the zip or tar.gz file ``name`` of a Zenodo record and unpack it as ``folder``, which appears complete.
+    """Downloads the zip or tar.gz file ``name`` of a Zenodo record and unpacks it as ``folder``, all or nothing.
 
-    Of a tar.gz file that holds nothing but a folder, ``folder`` is that one. The record says how long the file is and
-    what its MD5 sum is. Raises `DdspZooError` where downloads are forbidden (DDSP_ZOO_OFFLINE=1), the disk is too
-    full, the server does not answer, or what comes is not what was promised.
+    If a tar.gz file holds only a folder, ``folder`` is that one. The record says how long the file is and what its MD5
+    sum is. Raises `DdspZooError` where downloads are forbidden (DDSP_ZOO_OFFLINE=1), the disk is too full, the server
+    does not answer, or what comes is not what the record says.
     """
     from filelock import FileLock
 
@@ -42,7 +42,7 @@ def fetch_archive(record: str, name: str, folder: Path) -> None:
 
 
 def _entry(record: str, name: str) -> dict[str, Any]:
-    """What Zenodo knows about a file: size in bytes, checksum, links."""
+    """Asks Zenodo about a file: size in bytes, checksum, links."""
     import requests
 
     address = f"{ZENODO}/api/records/{record}"
@@ -58,7 +58,7 @@ def _entry(record: str, name: str) -> dict[str, Any]:
 
 
 def _check_space(part: Path, name: str, size: int) -> None:
-    """Raise `DdspZooError` where what is missing of an archive and its content will not fit; audio packs little."""
+    """Raises `DdspZooError` where an archive and its content, almost as large as itself, will not fit on the disk."""
     needed = 2 * size - (part.stat().st_size if part.exists() else 0)
     if (free := shutil.disk_usage(part.parent).free) < needed:
         raise DdspZooError(
@@ -68,7 +68,7 @@ def _check_space(part: Path, name: str, size: int) -> None:
 
 
 def _bring(url: str, part: Path, size: int, md5: str) -> None:
-    """Fill ``part`` with what it lacks of a file, and verify it."""
+    """Downloads what ``part`` lacks of a file, and verifies it."""
     problem = receive(url, part, size)
     if (found := part.stat().st_size) < size:
         raise DdspZooError(

@@ -1,4 +1,4 @@
-"""Music Delta: real songs of MedleyDB (Bittner et al. 2014) in its own layout, to measure on and never to train on."""
+"""Reads Music Delta: real songs of MedleyDB (Bittner et al. 2014) in its own layout, for measuring only."""
 
 import os
 from collections import defaultdict
@@ -10,7 +10,7 @@ import numpy as np
 import soundfile as sf
 import yaml
 
-from ddsp_zoo.corpora.base import AUDIO_SUFFIXES, StemDataModule, Track
+from ddsp_zoo.corpora.base import AUDIO_SUFFIXES, Excerpts, StemDataModule, Track
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.audio import open_audio, read_mono
 from ddsp_zoo.files.cache import cache_root, fingerprint
@@ -43,22 +43,22 @@ _WHERE = "set data.root or MUSIC_DELTA_ROOT to the folder that holds the folders
 
 @dataclass(frozen=True)
 class Song:
-    """The recorded tracks of a song, by the stem that each belongs to."""
+    """Holds the recorded tracks of a song, by the stem that each belongs to."""
 
     name: str
     groups: dict[str, tuple[Path, ...]]
 
     def fingerprint(self) -> str:
-        """Name of what is made of it: follows from the names and sizes of the files."""
+        """Returns the name of what is made of it, which follows from the names and sizes of the files."""
         files = {
             stem: [(path.name, path.stat().st_size) for path in paths] for stem, paths in self.groups.items()
         }
         return fingerprint(version=VERSION, files=files)
 
     def stems(self) -> dict[str, Audio]:
-        """Audio (T,) at 44.1 kHz of all stems, each as loud as the others while it plays; silent where nobody is.
+        """Returns all stems (T,) at 44.1 kHz, equally loud while they play; a stem that nobody plays is silent.
 
-        Recorded tracks have the level of their recording and no mixing engineer's, so the tracks of one stem are
+        Recorded tracks have the level of their recording, not that of a finished mix, so the tracks of one stem are
         brought to one loudness too.
         """
         stems = {
@@ -73,7 +73,7 @@ class Song:
 
 
 def stem_of(instrument: str) -> str:
-    """The stem of a band that an instrument of MedleyDB belongs to."""
+    """Returns the stem of a band that an instrument of MedleyDB belongs to."""
     for stem, names in (("bass", BASSES), ("drums", DRUMS), ("guitar", GUITARS)):
         if instrument in names:
             return stem
@@ -94,7 +94,7 @@ def _padded(parts: list[Audio]) -> list[Audio]:
 
 
 class MusicDelta(StemDataModule):
-    """Songs of Music Delta: bass, drums, guitar and other, equally loud, mono, at 44.1 kHz. A test split, and no more.
+    """Reads songs of Music Delta: bass, drums, guitar and other, equally loud, mono, at 44.1 kHz; a test split only.
 
     Reads ``<root>/<song>/<song>_METADATA.yaml`` and the raw tracks that it names, in the song's folder or in its
     ``<song>_RAW``, as WAV or FLAC; other songs of MedleyDB have the same layout. Raw tracks of one instrument group
@@ -103,21 +103,15 @@ class MusicDelta(StemDataModule):
 
     Args:
         root: folder of the songs; by default the environment variable MUSIC_DELTA_ROOT.
-        batch_size: excerpts a batch.
-        examples_per_epoch: of no use here: there is no training split.
-        workers: processes that read audio.
-        seed: of no use here.
+        excerpts: how tracks are cut into batches.
     """
 
     def __init__(
         self,
         root: str | None = None,
-        batch_size: int = 8,
-        examples_per_epoch: int = 0,
-        workers: int = 0,
-        seed: int = 0,
+        excerpts: Excerpts = Excerpts(),
     ) -> None:
-        super().__init__(batch_size, examples_per_epoch, workers, seed)
+        super().__init__(excerpts)
         self.root = root or os.environ.get("MUSIC_DELTA_ROOT")
 
     def prepare(self, splits: tuple[Split, ...]) -> None:
@@ -126,7 +120,7 @@ class MusicDelta(StemDataModule):
         render_folders(jobs, write_stems, 0, "levelling Music Delta")
 
     def tracks(self, split: Split) -> list[Track]:
-        """The songs; `DdspZooError` for any other split than the test split."""
+        """Returns the songs; raises `DdspZooError` for any other split than the test split."""
         if split != "test":
             raise DdspZooError(
                 f"Music Delta is for evaluation only (CC BY-NC-SA) and has no {split} split: use its test split, and "
@@ -140,18 +134,18 @@ class MusicDelta(StemDataModule):
 
     @staticmethod
     def _folder(song: Song) -> Path:
-        """Where the stems of a song are kept."""
+        """Returns where the stems of a song are kept."""
         return cache_root() / "music_delta" / f"{song.name}_{song.fingerprint()}"
 
 
 def write_stems(folder: Path, song: Song) -> None:
-    """Write ``<folder>/<stem>.flac``."""
+    """Writes ``<folder>/<stem>.flac``."""
     for stem, audio in song.stems().items():
         sf.write(folder / f"{stem}.flac", audio, RATE, subtype="PCM_24")
 
 
 def find_songs(root: str | None) -> list[Song]:
-    """The songs in a folder, by name; `DdspZooError` where there is none or one is incomplete."""
+    """Returns the songs in a folder, by name; raises `DdspZooError` where there is none or one is incomplete."""
     if not root:
         raise DdspZooError(f"Music Delta needs its folder: {_WHERE}.")
     files = sorted(Path(root).glob(f"*/*{METADATA}"))
@@ -180,12 +174,12 @@ def _read_song(metadata: Path) -> Song:
 
 
 def _first(instrument: Any) -> str:
-    """A track of several instruments has a list of them."""
+    """Returns the instrument of a track, the first one where it has a list of them."""
     return instrument[0] if isinstance(instrument, list) else instrument
 
 
 def _find(folder: Path, content: dict[str, Any], name: str) -> Path:
-    """The file of a raw track, WAV or FLAC."""
+    """Returns the file of a raw track, WAV or FLAC."""
     for place in (folder, folder / str(content.get("raw_dir", ""))):
         for suffix in AUDIO_SUFFIXES:
             if (path := (place / name).with_suffix(suffix)).is_file():

@@ -1,4 +1,4 @@
-"""Stems at the model's rate: resampled once, kept in a folder, finished or absent."""
+"""Resamples stems to the rate of a model, once, and keeps the copies in a folder."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ AnyTrack = TypeVar("AnyTrack")
 def resample_tracks(
     tracks: list[AnyTrack], rate_hz: int, folder: bool | str = True, workers: int = 0
 ) -> list[AnyTrack]:
-    """The tracks with stems at ``rate_hz``: files of that rate as they are, mono copies of all others.
+    """Returns the tracks with stems at ``rate_hz``: files of that rate as they are, mono copies of all others.
 
     Copies lie in ``<folder>/<rate_hz>`` (True: the package's cache folder) and are made once for each path, size and
     time of change, by ``workers`` processes. They are FLAC with 16 bits, or WAV with floats where a sample is
@@ -38,7 +38,7 @@ def resample_tracks(
 
 
 def _copies(paths: list[Path], rate_hz: int, root: Path, workers: int) -> dict[Path, Path]:
-    """For each file its copy, or itself; what is missing is made."""
+    """Returns for each file its copy, or itself; makes what is missing."""
     copies: dict[Path, Path] = {}
     missing: dict[Path, Path] = {}
     for path in paths:
@@ -57,14 +57,17 @@ def _copies(paths: list[Path], rate_hz: int, root: Path, workers: int) -> dict[P
 
 
 def _target(path: Path, root: Path) -> Path:
-    """Where the copy of a file belongs; another name once the file is another."""
+    """Returns where the copy of a file belongs; the name is another once the file has changed."""
     state = path.stat()
     made_of = fingerprint(path=str(path.resolve()), size=state.st_size, changed=state.st_mtime_ns)
     return root / f"{path.stem}_{made_of}.flac"
 
 
 def resample_file(path: Path, rate_hz: int, target: Path) -> Path:
-    """Write a mono copy at ``rate_hz`` as ``target``, or beside it as WAV where FLAC would clip it; returns which."""
+    """Writes a mono copy at ``rate_hz`` and returns its path.
+
+    That is ``target``, or a WAV file beside it where FLAC would clip the sound.
+    """
     audio = read_mono(path, rate_hz)
     loud = np.abs(audio).max(initial=0) > 1
     target = target.with_suffix(".wav") if loud else target

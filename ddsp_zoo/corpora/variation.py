@@ -1,4 +1,4 @@
-"""Random changes of training excerpts: where each source is read, how fast, how loud and which way up."""
+"""Varies training excerpts at random: where each source is read, how fast, how loud, and with which sign."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from ddsp_zoo.errors import DdspZooError
 
 
 class Place(NamedTuple):
-    """Where an excerpt begins: number of its track and seconds."""
+    """Says where an excerpt begins: number of its track and seconds."""
 
     track: int
     start_seconds: float
 
 
 class Take(NamedTuple):
-    """How one source of an excerpt is read; at a speed of 1.1 it is 10 % faster and as much higher."""
+    """Says how one source of an excerpt is read; at a speed of 1.1 it is 10 % faster and as much higher."""
 
     place: Place
     gain: float = 1.0
@@ -26,7 +26,7 @@ class Take(NamedTuple):
 
 @dataclass(frozen=True)
 class Variation:
-    """How much of each change there is; by default none.
+    """Says how much of each change there is; by default none.
 
     Args:
         gain_db: each source is louder or softer by up to so much.
@@ -61,13 +61,13 @@ class Variation:
 
     @property
     def takes_apart(self) -> bool:
-        """Whether sources are ever read from other places than their excerpt's."""
+        """Tells whether sources are ever read from other places than their excerpt's."""
         return bool(self.apart or self.swap)
 
     def takes(
         self, place: Place, track_seconds: np.ndarray, seconds: float, count: int, key: Sequence[int]
     ) -> list[Take]:
-        """One take for each of ``count`` sources, drawn from ``key`` alone.
+        """Draws one take for each of ``count`` sources, from ``key`` alone.
 
         Args:
             place: where the excerpt begins.
@@ -95,6 +95,6 @@ class Variation:
 
 
 def random_place(rng: np.random.Generator, track_seconds: np.ndarray, seconds: float) -> Place:
-    """The beginning of an excerpt anywhere in any track; longer tracks are drawn more often."""
+    """Draws the beginning of an excerpt anywhere in any track; longer tracks are drawn more often."""
     number = int(rng.choice(len(track_seconds), p=track_seconds / track_seconds.sum()))
     return Place(number, rng.uniform(0, max(track_seconds[number] - seconds, 0)))

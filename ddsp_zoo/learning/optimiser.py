@@ -1,26 +1,37 @@
-"""The optimiser that all models are trained by."""
+"""The optimiser that everything is trained by."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
+DECAY = 0.98  # of the learning rate at each step of its fall
 
-def decaying_adam(
-    parameters: Iterable[nn.Parameter],
-    learning_rate: float,
-    decay_every: int = 0,
-    weight_decay: float = 0.0,
-    betas: tuple[float, float] = (0.9, 0.999),
-) -> dict[str, Any] | torch.optim.Optimizer:
-    """Returns Adam in the form that Lightning takes, with L2 as in the papers.
 
-    Its learning rate is multiplied by 0.98 every ``decay_every`` steps; 0 keeps it constant. ``betas`` are the shares
-    of the past in its running means of the gradient and of its square.
+@dataclass(frozen=True)
+class Optimiser:
+    """Adam with a learning rate that falls in steps.
+
+    Args:
+        learning_rate: how far a step goes.
+        weight_decay: how much of the weights is taken off in each step (L2, as in the papers).
+        decay_every: steps between multiplications of the learning rate by 0.98; 0 keeps it constant.
+        betas: shares of the past in the running means of the gradient and of its square.
     """
-    adam = torch.optim.Adam(parameters, lr=learning_rate, weight_decay=weight_decay, betas=tuple(betas))
-    if not decay_every:
-        return adam
-    decay = torch.optim.lr_scheduler.StepLR(adam, decay_every, gamma=0.98)
-    return {"optimizer": adam, "lr_scheduler": {"scheduler": decay, "interval": "step"}}
+
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    decay_every: int = 0
+    betas: tuple[float, float] = (0.9, 0.999)
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> dict[str, Any] | torch.optim.Optimizer:
+        """Returns the optimiser of these parameters in the form that Lightning takes."""
+        adam = torch.optim.Adam(
+            parameters, lr=self.learning_rate, weight_decay=self.weight_decay, betas=tuple(self.betas)
+        )
+        if not self.decay_every:
+            return adam
+        decay = torch.optim.lr_scheduler.StepLR(adam, self.decay_every, gamma=DECAY)
+        return {"optimizer": adam, "lr_scheduler": {"scheduler": decay, "interval": "step"}}

@@ -4,6 +4,9 @@ A spectral loss compares two spectra bin by bin, so a sinusoid that is far from 
 there. These distances tell the direction: `consistency` from the true frequencies, `spectral_transport` from the
 spectra alone. All are pure functions, safe on silence: finite values, finite gradients. Sources: Engel et al. 2020b
 (inverse synthesis) for `consistency` and the note parameters; Torres, Peeters and Richard 2024 for the transport.
+
+No model of the package learns by them yet. They are kept for inverse synthesis, which learns from notes whose controls
+are known (`SyntheticNotes`), and `benchmarks/frequency.py` measures them.
 """
 
 import torch

@@ -92,16 +92,13 @@ def evaluate(
     window_samples = round(window_seconds * model.sample_rate)
     rows: list[Row] = []
     windows_of: Counter[str] = Counter()
+    contested = REST in model.sources
     for track, batch in excerpts(model, datamodule, split, progress, limit_tracks):
         estimates = [("mixture", baselines.mixture_itself(batch["mixture"], len(model.sources)))]
         if "baselines" in parts:
             estimates += _baselines(model, batch, seeds)
         if "model" in parts:
-            heard, found = _hear(model, track, batch, device, seeds)
-            estimates += found
-            for listener in listeners:
-                listener(heard)
-        contested = REST in model.sources
+            estimates += _hear(model, track, batch, device, seeds, listeners)
         measured = measure(
             estimates, batch, model.sources, window_samples, model.sample_rate, metrics, contested
         )
@@ -168,8 +165,10 @@ def _baselines(model: Any, batch: Batch, seeds: Sequence[int]) -> list[tuple[str
 
 
 @torch.no_grad()
-def _hear(model: Any, track: str, batch: Batch, device: str, seeds: Sequence[int]) -> tuple[Heard, Estimates]:
-    """What the model makes of an excerpt with the first seed, and pairs of system and estimates with all of them.
+def _hear(
+    model: Any, track: str, batch: Batch, device: str, seeds: Sequence[int], listeners: Sequence[Listener]
+) -> Estimates:
+    """Pairs of system and estimates (1, S, T) of the model with all seeds; listeners get those of the first.
 
     Masks mostly know the noise by its filter and not by its draw: a seed that changes nothing that they are made
     from gives no masked sources of its own.
@@ -183,8 +182,10 @@ def _hear(model: Any, track: str, batch: Batch, device: str, seeds: Sequence[int
             stems = model.masked_each(batch["mixture"].to(device), rendered, tuple(MASKS.values()))
             estimates += [(name, _finite(audio)) for name, audio in zip(MASKS, stems)]
         if first is None:
-            first, outputs = rendered, dict(estimates)
-    return Heard(track, batch, first, outputs), estimates
+            first = rendered
+            for listener in listeners:
+                listener(Heard(track, batch, rendered, dict(estimates)))
+    return estimates
 
 
 def _render(model: Any, batch: Batch, device: str, seed: int) -> Any:

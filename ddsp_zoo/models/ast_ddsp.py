@@ -9,7 +9,9 @@ from ddsp_zoo.dsp.mel import hz_to_mel, mel_to_hz
 from ddsp_zoo.dsp.noise import seen_by_stft
 from ddsp_zoo.dsp.scale import exp_sigmoid_inverse
 from ddsp_zoo.learning.losses import MultiScaleSpectralLoss, cells_error_db, mask_error_db, products
+from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.models.separator import Rendered, Separator
+from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.networks.axial import AxialUNet
 from ddsp_zoo.networks.band_features import FAINT, BandPictures, Bands
 from ddsp_zoo.networks.dense_ast import DenseAST
@@ -65,11 +67,8 @@ class AstDdsp(Separator):
         spectral_weight: of the synthesised stems' multi-scale spectral distance.
         level_weight: of the bands' level difference.
         frequency_weight: of the frequencies' difference.
-        learning_rate: of Adam.
-        weight_decay: of Adam.
-        decay_every: steps between multiplications of the learning rate by 0.98; 0 keeps it constant.
-        mask_power: exponent of the soft masks; 2 is the Wiener form.
-        mask_fft: window of the masks' STFT in samples; by default eight hops.
+        optimiser: how it learns.
+        masks: exponent and window of the masks.
     """
 
     def __init__(
@@ -95,23 +94,17 @@ class AstDdsp(Separator):
         spectral_weight: float = 0.0,
         level_weight: float = 0.5,
         frequency_weight: float = 0.1,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 0.0,
-        decay_every: int = 0,
-        mask_power: float = 2.0,
-        mask_fft: int | None = None,
+        optimiser: Optimiser = Optimiser(),
+        masks: Masks = Masks(power=2.0),
     ) -> None:
         super().__init__(
             sources,
             sample_rate,
-            hop_samples,
-            segment_seconds,
-            True,
-            learning_rate,
-            weight_decay,
-            decay_every,
-            mask_power,
-            mask_fft or 8 * hop_samples,
+            hop_samples=hop_samples,
+            segment_seconds=segment_seconds,
+            supervised=True,
+            optimiser=optimiser,
+            masks=masks,
         )
         self.synth = BandedSinusoids(sample_rate, hop_samples, bands, frequency_gradient=0.0)
         self.pictures = BandPictures(

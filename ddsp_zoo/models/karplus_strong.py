@@ -9,7 +9,9 @@ from torch.nn.functional import pad
 from ddsp_zoo.dsp.string import LoopFilter
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.losses import MultiScaleSpectralLoss
+from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.models.separator import QUIETEST_PEAK, Rendered, Separator
+from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.networks.mixture_encoder import MixtureEncoder, SourceDecoder
 from ddsp_zoo.networks.string_listener import StringListener, pool_notes
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
@@ -37,11 +39,8 @@ class KarplusStrongStrings(Separator):
             the thesis's network.
         quirks: what the authors' code does otherwise, by name (see `ddsp_zoo.synths.karplus_strong.QUIRKS`).
         supervised: compare each string with its target; the thesis compares only the sum with the mixture.
-        learning_rate: of Adam.
-        weight_decay: of Adam.
-        decay_every: steps between multiplications of the learning rate by 0.98; 0 keeps it constant.
-        mask_power: exponent of the soft masks, 1 as in the thesis.
-        mask_fft: window of the masks' STFT in samples.
+        optimiser: how it learns.
+        masks: exponent and window of the masks.
     """
 
     needs_pitch = True
@@ -60,23 +59,17 @@ class KarplusStrongStrings(Separator):
         listens: bool = False,
         quirks: tuple[str, ...] = (),
         supervised: bool = False,
-        learning_rate: float = 1e-4,
-        weight_decay: float = 1e-5,
-        decay_every: int = 0,
-        mask_power: float = 1.0,
-        mask_fft: int = 2048,
+        optimiser: Optimiser = Optimiser(learning_rate=1e-4, weight_decay=1e-5),
+        masks: Masks = Masks(),
     ) -> None:
         super().__init__(
             sources,
             sample_rate,
-            256,
-            segment_seconds,
-            supervised,
-            learning_rate,
-            weight_decay,
-            decay_every,
-            mask_power,
-            mask_fft,
+            hop_samples=256,
+            segment_seconds=segment_seconds,
+            supervised=supervised,
+            optimiser=optimiser,
+            masks=masks,
         )
         self.synth = KarplusStrong(
             sample_rate,

@@ -7,7 +7,9 @@ from torch import Tensor
 
 from ddsp_zoo.dsp.harmonic_ls import fit_windows, harmonic_least_squares
 from ddsp_zoo.learning.losses import MultiScaleSpectralLoss
+from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.models.separator import Rendered, Separator
+from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.networks.string_listener import StringListener, pool_notes
 from ddsp_zoo.separation.masks import by_channel
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
@@ -29,11 +31,8 @@ class ModalStrings(Separator):
         masked_weight: weight of the masked strings' error in dB, where supervised.
         passes: how often the network corrects what it believes of the strings, the first time the default.
         phase_locked: fit the strings' partials to the mixture, with the model's as prior, and share the rest by masks.
-        learning_rate: of Adam.
-        weight_decay: of Adam.
-        decay_every: steps between multiplications of the learning rate by 0.98; 0 keeps it constant.
-        mask_power: exponent of the soft masks.
-        mask_fft: window of the masks' STFT in samples.
+        optimiser: how it learns.
+        masks: exponent and window of the masks.
     """
 
     needs_pitch = True
@@ -48,23 +47,17 @@ class ModalStrings(Separator):
         masked_weight: float = 0.0,
         passes: int = 2,
         phase_locked: bool = False,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 0.0,
-        decay_every: int = 0,
-        mask_power: float = 2.0,
-        mask_fft: int = 2048,
+        optimiser: Optimiser = Optimiser(),
+        masks: Masks = Masks(power=2.0),
     ) -> None:
         super().__init__(
             sources,
             sample_rate,
-            256,
-            segment_seconds,
-            supervised,
-            learning_rate,
-            weight_decay,
-            decay_every,
-            mask_power,
-            mask_fft,
+            hop_samples=256,
+            segment_seconds=segment_seconds,
+            supervised=supervised,
+            optimiser=optimiser,
+            masks=masks,
         )
         self.synth = ModalString(sample_rate, self.hop_samples, extras)
         self.listener = StringListener(

@@ -10,7 +10,9 @@ from torch import Tensor
 from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.losses import MultiScaleSpectralLoss
+from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.models.separator import QUIETEST_PEAK, Rendered, Separator
+from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.networks.mixture_encoder import MixtureEncoder, SourceDecoder
 from ddsp_zoo.synths.control import Controls
 from ddsp_zoo.synths.one_parameter_string import Excitation, OneParameterString, partials_below_nyquist
@@ -71,11 +73,8 @@ class StringResynthesis(Separator):
             the "spectrum" of the sounds, which depends on the noise as much as on the string.
         quirks: "range" and "tuning" see `OneParameterString`; "level" plucks at amplitude 1 although the note to be
             matched comes at peak 1; without it the string plays as loud as what it hears.
-        learning_rate: of Adam.
-        weight_decay: of Adam.
-        decay_every: steps between multiplications of the learning rate by 0.98; 0 keeps it constant.
-        mask_power: exponent of the soft masks.
-        mask_fft: window of the masks' STFT in samples.
+        optimiser: how it learns.
+        masks: exponent and window of the masks.
     """
 
     needs_pitch = True
@@ -89,23 +88,17 @@ class StringResynthesis(Separator):
         excitation_seed: int = 0,
         compares: Literal["decay", "spectrum"] = "decay",
         quirks: Collection[Quirk] = (),
-        learning_rate: float = 1e-3,
-        weight_decay: float = 1e-5,
-        decay_every: int = 0,
-        mask_power: float = 1.0,
-        mask_fft: int = 2048,
+        optimiser: Optimiser = Optimiser(weight_decay=1e-5),
+        masks: Masks = Masks(),
     ) -> None:
         super().__init__(
             sources,
             sample_rate,
-            256,
-            segment_seconds,
-            True,
-            learning_rate,
-            weight_decay,
-            decay_every,
-            mask_power,
-            mask_fft,
+            hop_samples=256,
+            segment_seconds=segment_seconds,
+            supervised=True,
+            optimiser=optimiser,
+            masks=masks,
         )
         self.synth = OneParameterString(sample_rate, self.hop_samples, excitation, excitation_seed, quirks)
         self.encoder = MixtureEncoder(hop=self.hop_samples)

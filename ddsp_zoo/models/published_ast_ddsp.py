@@ -1,15 +1,15 @@
 """AST-DDSP as its paper has it, and with the quirks of its author's code (Gabrielli 2024)."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.losses import MultiResolutionStftLoss
-from ddsp_zoo.learning.optimiser import decaying_adam
+from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.models.separator import Rendered, Separator
+from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.networks.clip_ast import ClipAST, ClipMel
 from ddsp_zoo.pitch.salience import salient_f0
 from ddsp_zoo.separation.masks import apply_masks, single_mask
@@ -55,12 +55,8 @@ class PublishedAstDdsp(Separator):
         heads: of its attention.
         pretrained: name or folder of a `transformers` AST to start from (the author: of AudioSet), or none.
         quirks: of `QUIRKS`: what the author's code does otherwise than the paper says.
-        learning_rate: of Adam.
-        weight_decay: of Adam (L2); 5e-7 in the code.
-        betas: of Adam; 0.95 and 0.999 in the code.
-        decay_every: steps between multiplications of the learning rate by 0.98; 25 epochs in the code.
-        mask_power: exponent of the mask.
-        mask_fft: window of the mask's STFT in samples.
+        optimiser: how it learns; in the code with weight decay 5e-7, betas 0.95 and 0.999, a fall every 25 epochs.
+        masks: exponent and window of the mask.
     """
 
     def __init__(
@@ -80,27 +76,20 @@ class PublishedAstDdsp(Separator):
         heads: int = 12,
         pretrained: str | None = None,
         quirks: tuple[str, ...] = (),
-        learning_rate: float = 3e-4,
-        weight_decay: float = 0.0,
-        betas: tuple[float, float] = (0.9, 0.999),
-        decay_every: int = 10_000,
-        mask_power: float = 1.0,
-        mask_fft: int = 2048,
+        optimiser: Optimiser = Optimiser(learning_rate=3e-4, decay_every=10_000),
+        masks: Masks = Masks(fft=2048),
     ) -> None:
         super().__init__(
             sources,
             sample_rate,
-            hop_samples,
-            segment_seconds,
-            True,
-            learning_rate,
-            weight_decay,
-            decay_every,
-            mask_power,
-            mask_fft,
+            hop_samples=hop_samples,
+            segment_seconds=segment_seconds,
+            supervised=True,
+            optimiser=optimiser,
+            masks=masks,
         )
         self._check_settings(quirks)
-        self.quirks, self.betas, self.pretrained = frozenset(quirks), betas, pretrained
+        self.quirks, self.pretrained = frozenset(quirks), pretrained
         self.synth = SinusoidsPlusNoise(
             sample_rate, hop_samples, sinusoids, noise_bands, bins, self.quirks & set(SYNTH_QUIRKS)
         )
@@ -188,12 +177,6 @@ class PublishedAstDdsp(Separator):
         parts = {f"{stage}/{name}": loss for name in ("spectral", "loss")}
         self.log_dict(parts, prog_bar=True, batch_size=len(batch["mixture"]), sync_dist=stage != "train")
         return loss
-
-    def configure_optimizers(self) -> dict[str, Any] | torch.optim.Optimizer:
-        """Adam, see `decaying_adam`."""
-        return decaying_adam(
-            self.parameters(), self.learning_rate, self.decay_every, self.weight_decay, self.betas
-        )
 
     def given_controls(self, rendered: Rendered, stems: Tensor) -> Controls:
         """The controls, and f0_hz (B, S, N, 1) of the masked stem: free sinusoids have no fundamental."""

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.learner import Learner
 from ddsp_zoo.learning.losses import error_db
-from ddsp_zoo.learning.optimiser import decaying_adam
+from ddsp_zoo.learning.optimiser import Optimiser
+from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.pitch.multipitch import MultiPitch
 from ddsp_zoo.separation.masks import apply_masks, single_mask, spectral_shares
 from ddsp_zoo.sources import REST
@@ -47,11 +48,8 @@ class Separator(Learner):
         hop_samples: distance of control frames in samples.
         segment_seconds: length of the excerpts that the model is trained on and separates by.
         supervised: compare each source with its target, or only the sum of all with the mixture.
-        learning_rate: of Adam.
-        weight_decay: of Adam (L2, as in the papers).
-        decay_every: steps between multiplications of the learning rate by 0.98; 0 keeps it constant.
-        mask_power: exponent of the soft masks: 1 as the papers have it, 2 for the Wiener form.
-        mask_fft: window of the masks' STFT in samples, an even number of hops.
+        optimiser: how it learns.
+        masks: exponent and window of the soft masks.
     """
 
     needs_pitch = False
@@ -66,13 +64,10 @@ class Separator(Learner):
         hop_samples: int,
         segment_seconds: float,
         supervised: bool,
-        learning_rate: float,
-        weight_decay: float,
-        decay_every: int,
-        mask_power: float,
-        mask_fft: int,
+        optimiser: Optimiser = Optimiser(),
+        masks: Masks = Masks(),
     ) -> None:
-        super().__init__()
+        super().__init__(optimiser)
         self.sources = tuple(sources)
         self.sample_rate, self.hop_samples = sample_rate, hop_samples
         self.segment_samples = round(segment_seconds * sample_rate)
@@ -82,8 +77,7 @@ class Separator(Learner):
                 f"of control frames of {hop_samples} samples: change segment_seconds or hop_samples."
             )
         self.supervised = supervised
-        self.learning_rate, self.weight_decay, self.decay_every = learning_rate, weight_decay, decay_every
-        self.mask_power, self.mask_fft = mask_power, mask_fft
+        self.mask_power, self.mask_fft = masks.power, masks.fft or 8 * hop_samples
         self.tracker: MultiPitch | None = None  # finds the pitches in the mixture where none are given
 
     @abstractmethod
@@ -159,11 +153,6 @@ class Separator(Learner):
         """Loss of one batch."""
         return self._step(batch, "test", torch.Generator().manual_seed(batch_index))
 
-    def predict_step(self, batch: dict[str, Tensor], batch_index: int) -> dict[str, Tensor]:
-        """Synthesised and masked sources, both (B, S, T)."""
-        out = self(batch["mixture"], batch.get("f0_hz"), batch.get("onset"))
-        return {"synthesised": out.sources, "masked": self.masked(batch["mixture"], out)}
-
     def _step(self, batch: dict[str, Tensor], stage: str, generator: torch.Generator) -> Tensor:
         level = batch["mixture"].abs().amax(-1)[:, None].clamp(min=QUIETEST_PEAK)
         mixture, targets = batch["mixture"] / level, batch["sources"] / level[:, None]
@@ -191,10 +180,6 @@ class Separator(Learner):
         if self.error_weight:
             parts["masked"] = self.error_weight * error_db(self.masked(mixture, rendered), targets, mixture)
         return parts
-
-    def configure_optimizers(self) -> dict[str, Any] | torch.optim.Optimizer:
-        """Adam, see `decaying_adam`."""
-        return decaying_adam(self.parameters(), self.learning_rate, self.decay_every, self.weight_decay)
 
     def adapt_weights(self, weights: dict[str, Tensor], sources: tuple[str, ...]) -> dict[str, Tensor]:
         """Weights of a model of the same class and other ``sources``, made to fit this one where that has a sense."""

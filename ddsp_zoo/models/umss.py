@@ -8,7 +8,9 @@ from torch import Tensor
 
 from ddsp_zoo.dsp.harmonic_ls import fit_windows, harmonic_least_squares
 from ddsp_zoo.learning.losses import MultiScaleSpectralLoss
+from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.models.separator import Rendered, Separator
+from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.networks.gru import GRU
 from ddsp_zoo.networks.mixture_encoder import MixtureEncoder, SourceDecoder
 from ddsp_zoo.pitch.multipitch import MultiPitch
@@ -28,11 +30,8 @@ class Umss(Separator):
         masked_weight: weight of the masked voices' error in dB, where supervised; 0 as in the papers.
         phase_locked: cut voices out of the mixture by harmonic least squares and masks, instead of masks alone.
         filtering: "samplewise" carries the vocal tract's state on; "framewise" as the authors' code.
-        learning_rate: of Adam.
-        weight_decay: of Adam.
-        decay_every: steps between multiplications of the learning rate by 0.98; 0 keeps it constant.
-        mask_power: exponent of the soft masks, 1 as in the papers.
-        mask_fft: window of the masks' STFT in samples.
+        optimiser: how it learns.
+        masks: exponent and window of the masks.
         tracks_pitch: hold a `MultiPitch` as ``tracker``, trained apart, that finds the pitches where none are given.
     """
 
@@ -47,24 +46,18 @@ class Umss(Separator):
         masked_weight: float = 0.0,
         phase_locked: bool = False,
         filtering: Literal["samplewise", "framewise"] = "samplewise",
-        learning_rate: float = 1e-4,
-        weight_decay: float = 1e-5,
-        decay_every: int = 0,
-        mask_power: float = 1.0,
-        mask_fft: int = 2048,
+        optimiser: Optimiser = Optimiser(learning_rate=1e-4, weight_decay=1e-5),
+        masks: Masks = Masks(),
         tracks_pitch: bool = False,
     ) -> None:
         super().__init__(
             sources,
             sample_rate,
-            256,
-            segment_seconds,
-            supervised,
-            learning_rate,
-            weight_decay,
-            decay_every,
-            mask_power,
-            mask_fft,
+            hop_samples=256,
+            segment_seconds=segment_seconds,
+            supervised=supervised,
+            optimiser=optimiser,
+            masks=masks,
         )
         self.synth = SourceFilter(sample_rate, self.hop_samples, filtering=filtering)
         bands = self.synth.controls.controls[-1].channels

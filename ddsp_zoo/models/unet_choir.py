@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp.stft import istft, stft
+from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.models.separator import Rendered, Separator
+from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.networks.unet import ConditionedUNet
 from ddsp_zoo.separation.masks import apply_masks, shares
 from ddsp_zoo.sources import QUARTET
@@ -26,10 +28,8 @@ class UNetChoir(Separator):
         sample_rate: rate of the audio in Hz.
         segment_seconds: length of the excerpts.
         as_published_slope: rectifiers of the encoder with slope 1, that is none, as in the authors' code.
-        learning_rate: of Adam.
-        weight_decay: of Adam.
-        decay_every: steps between multiplications of the learning rate by 0.98; 0 keeps it constant.
-        mask_power: exponent of the soft masks in which the voices share the mixture.
+        optimiser: how it learns.
+        masks: exponent of the masks in which the voices share the mixture, and the window of the network.
     """
 
     needs_pitch = True
@@ -40,22 +40,17 @@ class UNetChoir(Separator):
         sample_rate: int = 16000,
         segment_seconds: float = 4.0,
         as_published_slope: bool = False,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 1e-5,
-        decay_every: int = 0,
-        mask_power: float = 1.0,
+        optimiser: Optimiser = Optimiser(weight_decay=1e-5),
+        masks: Masks = Masks(fft=1024),
     ) -> None:
         super().__init__(
             sources,
             sample_rate,
-            256,
-            segment_seconds,
-            True,
-            learning_rate,
-            weight_decay,
-            decay_every,
-            mask_power,
-            1024,
+            hop_samples=256,
+            segment_seconds=segment_seconds,
+            supervised=True,
+            optimiser=optimiser,
+            masks=masks,
         )
         slope = AS_PUBLISHED_SLOPE if as_published_slope else 0.2
         self.network = ConditionedUNet(self.mask_fft // 2 + 1, slope)

@@ -8,8 +8,6 @@ Sources: harmonic stacking after Bittner et al. 2017 (Deep Salience); one output
 2022; the search after Mauch and Dixon 2014 (pYIN).
 """
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -19,7 +17,7 @@ from ddsp_zoo.dsp.harmonic_ls import HarmonicFit, fit_windows
 from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.learner import Learner
-from ddsp_zoo.learning.optimiser import decaying_adam
+from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.pitch.assignment import follow_pitch
 from ddsp_zoo.sources import QUARTET
 
@@ -45,8 +43,7 @@ class MultiPitch(Learner):
         width: channels of the convolutions.
         context: size of the recurrent layer, in each direction.
         transposition: pitches are moved by up to so many cents in training.
-        learning_rate: of Adam.
-        decay_every: steps between multiplications of the learning rate by 0.98; 0 keeps it constant.
+        optimiser: how it learns.
     """
 
     needs_pitch = True  # to learn from
@@ -60,13 +57,12 @@ class MultiPitch(Learner):
         width: int = 24,
         context: int = 128,
         transposition: float = 300.0,
-        learning_rate: float = 1e-3,
-        decay_every: int = 0,
+        optimiser: Optimiser = Optimiser(),
     ) -> None:
-        super().__init__()
+        super().__init__(optimiser)
         self.sources, self.sample_rate, self.hop_samples = tuple(sources), sample_rate, hop_samples
         self.segment_samples = round(segment_seconds * sample_rate)
-        self.transposition, self.learning_rate, self.decay_every = transposition, learning_rate, decay_every
+        self.transposition = transposition
         self.network = VoicePitches(len(WINDOWS_SECONDS) * len(HARMONICS), len(sources), width, context)
         self.save_hyperparameters()
 
@@ -132,10 +128,6 @@ class MultiPitch(Learner):
         named = {f"{stage}/{name}": value for name, value in (parts | {"loss": loss}).items()}
         self.log_dict(named, prog_bar=True, batch_size=len(kept), sync_dist=stage != "train")
         return loss
-
-    def configure_optimizers(self) -> dict[str, Any] | torch.optim.Optimizer:
-        """Adam, see `decaying_adam`."""
-        return decaying_adam(self.parameters(), self.learning_rate, self.decay_every)
 
     @torch.inference_mode()
     def track(self, audio: np.ndarray, voices: int) -> np.ndarray:

@@ -5,8 +5,6 @@ onset, a pitch tracker that lost a note for a moment, shows there as well. Which
 from whose harmonics grew, and from which of them no other string shares.
 """
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -15,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, pad, relu, smo
 from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.learner import Learner
-from ddsp_zoo.learning.optimiser import decaying_adam
+from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.pitch.onset_corruption import corrupted, muddied
 from ddsp_zoo.pitch.onsets import Evidence, Times, keep_pitched, pick_peaks
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
@@ -48,8 +46,7 @@ class OnsetHead(Learner):
         apart: share of training batches in which the strings of an excerpt come from different excerpts.
         gain_db: training strings are up to so much louder or softer.
         threshold: of the probability of an onset.
-        learning_rate: of Adam.
-        decay_every: steps between multiplications of the learning rate by 0.98; 0 keeps it constant.
+        optimiser: how it learns.
     """
 
     needs_pitch = True  # to learn from
@@ -64,15 +61,13 @@ class OnsetHead(Learner):
         apart: float = 0.3,
         gain_db: float = 6.0,
         threshold: float = 0.45,
-        learning_rate: float = 2e-3,
-        decay_every: int = 0,
+        optimiser: Optimiser = Optimiser(learning_rate=2e-3),
     ) -> None:
-        super().__init__()
+        super().__init__(optimiser)
         self.sources, self.sample_rate, self.hop_samples = tuple(sources), sample_rate, hop_samples
         self.stride = STRIDE * hop_samples
         self.segment_samples = round(segment_seconds * sample_rate) // self.stride * self.stride
         self.apart, self.gain_db, self.threshold = apart, gain_db, threshold
-        self.learning_rate, self.decay_every = learning_rate, decay_every
         self.network = OnsetNetwork(feature_count(), len(self.sources), width)
         self.save_hyperparameters()
 
@@ -136,10 +131,6 @@ class OnsetHead(Learner):
         named = {f"{stage}/{name}": value for name, value in (parts | {"loss": loss}).items()}
         self.log_dict(named, prog_bar=True, batch_size=len(mixture), sync_dist=stage != "train")
         return loss
-
-    def configure_optimizers(self) -> dict[str, Any] | torch.optim.Optimizer:
-        """Adam, see `decaying_adam`."""
-        return decaying_adam(self.parameters(), self.learning_rate, self.decay_every)
 
     @torch.inference_mode()
     def detect(self, evidence: Evidence) -> Times:

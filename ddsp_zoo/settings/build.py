@@ -122,6 +122,13 @@ def import_named(module: str) -> None:
         ) from error
 
 
+def class_path_of(kind: type) -> str:
+    """Returns the shortest path of a class: that of its package where this has it too, since files may move in it."""
+    package, name = kind.__module__.rpartition(".")[0], kind.__qualname__
+    home = package if getattr(sys.modules.get(package), name, None) is kind else kind.__module__
+    return f"{home}.{name}"
+
+
 def plain(value: Any) -> Any:
     """Returns values as a file holds them: dataclasses and mappings become dictionaries, sequences lists."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -144,6 +151,8 @@ def _value(name: str, value: Any, hint: Any, default: Any) -> Any:
         raise DdspZooError(f"{name} is a group of settings ({names}), not {value!r:.40}.")
     if isinstance(value, Mapping) and "class_path" in value:
         raise DdspZooError(f"{name} must be a plain value: the class {value['class_path']!r} is not built.")
+    if typing.get_origin(hint) is tuple and isinstance(value, list):
+        return tuple(value)
     if hint in NUMBERS and value is not None:
         return _number(name, value, hint)
     return value
@@ -168,11 +177,11 @@ def _hints(kind: type) -> dict[str, Any]:
 
 
 def _kinds(hint: Any) -> tuple[Any, ...]:
-    """The types of a union, or the one type."""
+    """Returns the types of a union, or the one type."""
     return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
 
 
 def _guess(name: str, known: Collection[str]) -> str:
-    """The end of a sentence about an unknown name."""
+    """Returns the end of a sentence about an unknown name."""
     near = difflib.get_close_matches(name, [word for word in known if not word.startswith("_")], 1, 0.5)
     return f": did you mean {near[0]!r}?" if near else "."

@@ -1,9 +1,11 @@
 """Settings of earlier versions in today's form: the only place that knows them."""
 
+import contextlib
 import importlib
 import inspect
 import re
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 MODEL = {  # old argument -> today's, in a group of settings or of another name
@@ -56,19 +58,67 @@ def modern_recipe(recipe: Any, classes: Mapping[str, Collection[str] | None]) ->
     }
 
 
-def modern_options(options: list[str], classes: Mapping[str, Collection[str] | None]) -> list[str]:
-    """Returns options of the command line, such as ``--model.learning_rate``, as they are written today."""
-    out = []
-    for before, option in zip(["", *options], options, strict=False):
-        if before in ("--model", "--data", "--model.class_path", "--data.class_path"):
-            option = modern_path(option)
-        elif match := re.match(r"(--(model|data)(?:\.class_path)?=)(.+)$", option):
-            option = match[1] + modern_path(match[3])
-        elif match := re.match(r"(--(model|data)\.(?:init_args\.)?)(\w+)(=.*)?$", option, re.DOTALL):
-            head, section, name, value = match.groups()
-            option = head + _today(name, SECTIONS[section], classes[section]) + (value or "")
-        out.append(option)
+def modern_command(options: list[str]) -> list[str]:
+    """Returns the options of a training command of any version as they are written today.
+
+    Recipes (``--config``) of an earlier version become the text of today's, which the parser reads as well as a path.
+    """
+    import yaml
+
+    recipes = _recipes(options)
+    classes = _named_classes(options, recipes)
+    out = [_modern_option(*pair, classes) for pair in zip(["", *options], options, strict=False)]
+    for place, recipe in recipes.items():
+        if (today := modern_recipe(recipe, classes)) != recipe:
+            flag = "--config=" if options[place].startswith("--config=") else ""
+            out[place] = flag + yaml.safe_dump(today, sort_keys=False)
     return out
+
+
+def _recipes(options: list[str]) -> dict[int, dict[str, Any]]:
+    """Returns what the files behind --config hold, by place among the options; leaves out those that cannot be read."""
+    import yaml
+
+    found = {}
+    for place, (before, option) in enumerate(zip(["", *options], options, strict=False)):
+        if before in ("--config", "-c") or option.startswith("--config="):
+            with contextlib.suppress(OSError, yaml.YAMLError, UnicodeDecodeError):
+                path = Path(option.removeprefix("--config="))
+                found[place] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return {place: recipe for place, recipe in found.items() if isinstance(recipe, dict)}
+
+
+def _named_classes(
+    options: list[str], recipes: Mapping[int, dict[str, Any]]
+) -> dict[str, Collection[str] | None]:
+    """Returns the arguments of the classes that recipes and options name last, of the sections model and data."""
+    paths: dict[str, str | None] = dict.fromkeys(SECTIONS)
+    for place in range(len(options)):
+        for name in SECTIONS:
+            part = recipes[place].get(name) if place in recipes else _value_of(name, options, place)
+            path = part.get("class_path") if isinstance(part, dict) else part
+            paths[name] = path if isinstance(path, str) else paths[name]
+    return {name: arguments_of(path) for name, path in paths.items()}
+
+
+def _value_of(section: str, options: list[str], place: int) -> str | None:
+    """Returns the class path that an option gives to a section, if it is such an option."""
+    flag, equals, value = options[place].partition("=")
+    if flag not in (f"--{section}", f"--{section}.class_path"):
+        return None
+    return value if equals else next(iter(options[place + 1 : place + 2]), None)
+
+
+def _modern_option(before: str, option: str, classes: Mapping[str, Collection[str] | None]) -> str:
+    """Returns an option such as ``--model.learning_rate``, or a class path, in today's form."""
+    if before in ("--model", "--data", "--model.class_path", "--data.class_path"):
+        return modern_path(option)
+    if match := re.match(r"(--(?:model|data)(?:\.class_path)?=)(.+)$", option):
+        return match[1] + modern_path(match[2])
+    if match := re.match(r"(--(model|data)\.(?:init_args\.)?)(\w+)(=.*)?$", option, re.DOTALL):
+        head, section, name, value = match.groups()
+        return head + _today(name, SECTIONS[section], classes[section]) + (value or "")
+    return option
 
 
 def arguments_of(class_path: str | None) -> Collection[str] | None:
@@ -112,7 +162,7 @@ def _both_groups(one: Any, other: Any) -> bool:
 
 
 def _today(name: str, table: Mapping[str, str], known: Collection[str] | None) -> str:
-    """The name of an argument today."""
+    """Returns the name of an argument today."""
     new = table.get(name, name)
     if known is None:
         return new

@@ -1,6 +1,7 @@
 """Training from recipes: LightningCLI with the package's loggers, checkpoints and pictures."""
 
 import re
+import sys
 from argparse import ArgumentError
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ from ddsp_zoo import zoo
 from ddsp_zoo.corpora.base import StemDataModule
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.learner import Learner
+from ddsp_zoo.settings.old import modern_command
 from ddsp_zoo.training.loggers import LogConfigCallback, make_loggers
 from ddsp_zoo.training.media import LogMedia
 
 
 class ZooCLI(LightningCLI):
-    """`fit`, `validate`, `test` and `predict` on recipes; module level, so that it survives a spawned process."""
+    """Runs `fit`, `validate` and `test` on recipes; module level, so that it survives a spawned process."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Flags beside Lightning's own."""
@@ -37,7 +39,7 @@ class ZooCLI(LightningCLI):
         )
 
     def before_fit(self) -> None:
-        """Take over weights, where some are named; --ckpt_path goes on with a run instead."""
+        """Takes over weights where some are named; --ckpt_path goes on with a run instead."""
         config = self.config[self.subcommand]
         if (start := config.start_from) is None:
             return
@@ -48,10 +50,10 @@ class ZooCLI(LightningCLI):
         path = Path(start)
         zoo.copy_weights(zoo.load(start, checkpoint=path if path.exists() else None), self.model, start)
 
-    before_validate = before_test = before_predict = before_fit
+    before_validate = before_test = before_fit
 
     def parse_arguments(self, parser: LightningArgumentParser, args: list[str]) -> None:
-        """Parse, without the base class's warning that a program should not pass arguments on."""
+        """Parses, without the base class's warning that a program should not pass arguments on."""
         try:
             self.config = parser.parse_args(args)
         except ArgumentError as error:
@@ -60,14 +62,14 @@ class ZooCLI(LightningCLI):
             ) from error
 
     def instantiate_classes(self) -> None:
-        """Model, data and trainer; what they say against their settings becomes one sentence."""
+        """Makes model, data and trainer; what they say against their settings becomes one sentence."""
         try:
             super().instantiate_classes()
         except (ValueError, MisconfigurationException) as error:
             raise DdspZooError(f"{_sentence(str(error))}.") from error
 
     def instantiate_trainer(self, **options: Any) -> L.Trainer:
-        """The trainer of the recipe, with the package's callbacks, and its loggers where it names none."""
+        """Makes the trainer of the recipe, with the package's callbacks, and its loggers where it names none."""
         config = self.config[self.subcommand]
         root = config.trainer.get("default_root_dir") or str(Path(config.runs) / config.name)
         options.setdefault("default_root_dir", root)
@@ -95,14 +97,22 @@ class ZooCLI(LightningCLI):
 
 
 def run_trainer(arguments: list[str]) -> None:
-    """Run LightningCLI; recipes and options that do not fit raise `DdspZooError`."""
+    """Runs LightningCLI; recipes and options that do not fit raise `DdspZooError`.
+
+    Those of earlier versions are read as today's.
+    """
     check_files(arguments)
+    if (today := modern_command(arguments)) != arguments:
+        print(
+            "ddsp-zoo: settings of an earlier version are read as today's (docs/own_data.md).",
+            file=sys.stderr,
+        )
     ZooCLI(
         Learner,
         StemDataModule,
         subclass_mode_model=True,
         subclass_mode_data=True,
-        args=arguments,
+        args=today,
         save_config_callback=LogConfigCallback,
         save_config_kwargs={"overwrite": True},
         trainer_defaults={"log_every_n_steps": 10},
@@ -112,7 +122,7 @@ def run_trainer(arguments: list[str]) -> None:
 
 
 def check_files(arguments: list[str]) -> None:
-    """Name a recipe or checkpoint that is not there, or not whole, before the parser meets it."""
+    """Names a recipe or checkpoint that is not there, or not whole, before the parser meets it."""
     words = [part for argument in arguments for part in argument.split("=", 1)]
     for flag, value in zip(words, words[1:], strict=False):
         path = Path(value)
@@ -126,7 +136,7 @@ def check_files(arguments: list[str]) -> None:
 
 
 def _sentence(report: str) -> str:
-    """What jsonargparse reports in several lines, in one and without its lists of types."""
+    """Returns in one line what jsonargparse reports in several, and without its lists of types."""
     noise = ("Does not validate", "Subtypes:", "Errors:", "Given value", "- Expected a <class 'NoneType'>")
     lines = [line.strip() for line in report.splitlines()]
     kept = [line.removeprefix("- ") for line in lines if line and not line.startswith(noise)]

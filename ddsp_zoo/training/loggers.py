@@ -39,7 +39,7 @@ MODES = {
 def make_loggers(
     save_dir: str | Path, name: str = "", project: str = "ddsp_zoo", config: dict[str, Any] | None = None
 ) -> list[Logger]:
-    """The loggers of a run, for `Trainer(logger=...)`; the CSV logger comes first and names the folder.
+    """Returns the loggers of a run, for `Trainer(logger=...)`; the CSV logger comes first and names the folder.
 
     `save_dir` takes `<name>/version_<n>/metrics.csv` and the `wandb` folder; `name` also names the W&B run.
     `config` (plain values) is logged to all of them at once; a command line logs it with `LogConfigCallback`.
@@ -55,7 +55,7 @@ def make_loggers(
 
 
 def log_config(loggers: list[Logger], config: dict[str, Any]) -> None:
-    """Write the resolved configuration of a run (a dict of plain values) to every logger."""
+    """Writes the resolved configuration of a run (a dict of plain values) to every logger."""
     for logger in loggers:
         logger.log_hyperparams(config)
 
@@ -95,7 +95,7 @@ class PatientWandbLogger(WandbLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The W&B run, begun at first use."""
+        """Returns the W&B run, which begins at first use."""
         if self._experiment is None:
             self._begin()
         return super().experiment
@@ -130,7 +130,7 @@ class PatientWandbLogger(WandbLogger):
 
 
 def wandb_mode() -> tuple[str, str]:
-    """(W&B's mode for this run, why it is offline; empty where the user chose it).
+    """Returns W&B's mode for this run, and why it is offline (empty where the user chose it).
 
     Raises DdspZooError for an unknown WANDB_MODE, and for WANDB_MODE=online without a key, which would
     otherwise end in W&B asking for one at the terminal.
@@ -159,7 +159,7 @@ def _asked_for_online() -> bool:
 
 
 def _settings() -> dict[str, str]:
-    """W&B's settings: the user's file, then this folder's, then WANDB_* variables; the last wins."""
+    """Returns W&B's settings: the user's file, then this folder's, then WANDB_* variables; the last wins."""
     home = Path(os.environ.get("WANDB_CONFIG_DIR", "~/.config/wandb")).expanduser()
     folder = Path(os.environ.get("WANDB_DIR", "."), "wandb")
     parser = configparser.ConfigParser(default_section="", interpolation=None)
@@ -180,7 +180,7 @@ def _settings() -> dict[str, str]:
 
 
 def _logged_in(settings: dict[str, str], server: str) -> bool:
-    """Whether there is a key for the server, be it valid or not; no network is used."""
+    """Tells whether there is a key for the server, be it valid or not; no network is used."""
     if settings.get("api_key") or settings.get("identity_token_file"):
         return True
     files = [os.environ["NETRC"]] if os.environ.get("NETRC") else ["~/.netrc", "~/_netrc"]
@@ -195,7 +195,7 @@ def _logged_in(settings: dict[str, str], server: str) -> bool:
 
 
 def _answers(server: str, timeout_seconds: float = 3.0) -> bool:
-    """Whether the server, or the proxy on the way to it, accepts a connection within the time."""
+    """Tells whether the server, or the proxy on the way to it, accepts a connection within the time."""
     url = urlsplit(server)
     proxy = urllib.request.getproxies().get(url.scheme)
     if proxy and not urllib.request.proxy_bypass(url.hostname or ""):

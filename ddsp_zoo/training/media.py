@@ -40,7 +40,7 @@ class LogMedia(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep the first examples that come by, once for the whole run."""
+        """Keeps the first examples that come by, once for the whole run."""
         if len(self._kept) >= self.examples or dataloader_idx or not self._takers(trainer):
             return
         if not hasattr(pl_module, "masked"):  # it makes no sound
@@ -55,7 +55,7 @@ class LogMedia(Callback):
             self._kept.append({key: value.detach().clone().cpu() for key, value in example.items()})
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Render and log the kept examples."""
+        """Renders and logs the kept examples."""
         takers = self._takers(trainer) if trainer.current_epoch % self.every_n_epochs == 0 else []
         if not takers:
             return
@@ -89,7 +89,7 @@ def _keys(batch: dict[str, Tensor]) -> list[str]:
 
 
 def _render(model: LightningModule, example: dict[str, Tensor]) -> tuple[Sounds, SourceControls]:
-    """({caption: (T,)}, {source: {name: (N, k)}}) of one example with a batch axis of 1."""
+    """Returns {caption: (T,)} and {source: {name: (N, k)}} of one example with a batch axis of 1."""
     mixture = example["mixture"]
     rendered = model(mixture, f0_hz=example.get("f0_hz"), onset=example.get("onset"))
     kinds = {"synthesised": rendered.sources, "masked": model.masked(mixture, rendered)}
@@ -106,14 +106,14 @@ def _render(model: LightningModule, example: dict[str, Tensor]) -> tuple[Sounds,
 
 
 def _array(value: Tensor) -> np.ndarray:
-    """Finite float32: a diverging model must not stop the logging that shows it."""
+    """Returns finite float32: a diverging model must not stop the logging that shows it."""
     return np.nan_to_num(value.detach().float().cpu().numpy(), posinf=0.0, neginf=0.0)
 
 
 def _pictures(
     sounds: Sounds, controls: SourceControls, rate: int, hop: int
 ) -> dict[str, dict[str, np.ndarray]]:
-    """{section: {source: pixels (height, width, 3)}}; the mixture's spectrogram stands above the source's."""
+    """Returns {section: {source: pixels (height, width, 3)}}; the mixture's spectrogram is above the source's."""
     from ddsp_zoo.export.plots import figure_to_rgb, plot_controls, plot_spectrograms
 
     pictures: dict[str, dict[str, np.ndarray]] = {"spectrograms": {}, "controls": {}}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.atomic import replaced_when_done
-from ddsp_zoo.settings.build import plain
+from ddsp_zoo.settings.build import class_path_of, plain
 from ddsp_zoo.zoo.manifest import CONFIG, WEIGHTS
 
 if TYPE_CHECKING:
@@ -49,9 +49,8 @@ def save_checkpoint(model: nn.Module, folder: str | Path, config: dict[str, Any]
 
 def config_of(model: nn.Module) -> dict[str, Any]:
     """Returns `{class_path, init_args}` of a model that saved its hyper-parameters."""
-    kind, arguments = type(model), plain(dict(model.hparams))
-    arguments = {name: value for name, value in arguments.items() if not name.startswith("_")}
-    return {"class_path": f"{kind.__module__}.{kind.__qualname__}", "init_args": arguments}
+    arguments = {name: plain(value) for name, value in model.hparams.items() if not name.startswith("_")}
+    return {"class_path": class_path_of(type(model)), "init_args": arguments}
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -12,8 +12,10 @@ import soundfile as sf
 from zenodo import Zenodo
 
 from ddsp_zoo.corpora import ChoralSingingDataset, download
+from ddsp_zoo.corpora.base import Excerpts
 from ddsp_zoo.corpora.choral import corpus as choral
 from ddsp_zoo.corpora.choral.corpus import HOP_SECONDS, SPLITS, mend_octaves
+from ddsp_zoo.corpora.variation import Variation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.music.choir.scores import PARTS
 
@@ -151,7 +153,7 @@ def test_training_and_validation_are_cut_at_the_same_moment(tmp_path: Path) -> N
 
 def test_batches_with_gains(tmp_path: Path) -> None:
     root = str(write_corpus(tmp_path / "csd"))
-    data = ChoralSingingDataset(root, gain_db=6.0, batch_size=4, examples_per_epoch=8).feed(model(*PARTS))
+    data = ChoralSingingDataset(root, excerpts=Excerpts(4, 8), variation=Variation(6.0)).feed(model(*PARTS))
     data.prepare_data()
     data.setup("fit")
     batches = list(data.train_dataloader())

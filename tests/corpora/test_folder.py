@@ -8,6 +8,7 @@ import soundfile as sf
 import torch
 
 from ddsp_zoo.corpora import StemFolder
+from ddsp_zoo.corpora.base import Excerpts
 from ddsp_zoo.errors import DdspZooError
 
 MODEL = {"sources": ("bass", "rest"), "sample_rate": 8000, "hop_samples": 100, "segment_samples": 1600}
@@ -27,7 +28,7 @@ def root(tmp_path, tone):
 
 
 def ready(root, stage: str = "fit", needs_pitch: bool = False, **settings) -> StemFolder:
-    data = StemFolder(str(root), **({"batch_size": 2} | settings))
+    data = StemFolder(str(root), Excerpts(**({"batch_size": 2} | settings)))
     data.feed(SimpleNamespace(**MODEL, needs_pitch=needs_pitch))
     data.setup(stage)
     return data
@@ -47,7 +48,6 @@ def test_batches(root):
         ("fit", ["train", "validation"]),
         ("validate", ["validation"]),
         ("test", ["test"]),
-        ("predict", ["test"]),
     ],
 )
 def test_stages_read_their_splits(root, stage, splits):
@@ -62,7 +62,7 @@ def test_a_model_is_asked_when_a_trainer_is_there(root):
     data.trainer = SimpleNamespace(lightning_module=SimpleNamespace(**MODEL, needs_pitch=False))
     data.setup("test")
     assert data.spec.sources == ("bass", "rest")
-    assert len(data.test_dataloader().dataset) == len(data.predict_dataloader().dataset) == 4
+    assert len(data.test_dataloader().dataset) == 4
 
 
 def epoch(data: StemFolder, number: int) -> torch.Tensor:

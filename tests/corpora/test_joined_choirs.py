@@ -9,6 +9,7 @@ import soundfile as sf
 import torch
 
 from ddsp_zoo.corpora import JoinedChoirs, RenderedChoir
+from ddsp_zoo.corpora.base import Excerpts
 from ddsp_zoo.corpora.variation import Variation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.music.choir.scores import PARTS
@@ -44,7 +45,7 @@ def write_real(root: Path) -> Path:
 def test_both_parts_are_there(tmp_path: Path) -> None:
     root = str(write_real(tmp_path / "real"))
     data = JoinedChoirs(
-        root, COUNTS, {"validation_tracks": 2}, batch_size=4, examples_per_epoch=8, gain_db=3.0, apart=0.5
+        root, COUNTS, {"validation_tracks": 2}, excerpts=Excerpts(4, 8), variation=Variation(3.0, 0.5)
     ).feed(model())
     data.prepare_data()
     assert [len(data.tracks(split)) for split in ("train", "validation", "test")] == [1 + 81, 1 + 2, 1 + 1]
@@ -73,7 +74,7 @@ def test_only_the_split_that_is_evaluated_is_prepared_in_both_parts(tmp_path: Pa
 
 
 def varied(root: Path, apart: float) -> list[dict[str, torch.Tensor]]:
-    data = RenderedChoir(str(root), **COUNTS, batch_size=1, examples_per_epoch=6).feed(model())
+    data = RenderedChoir(str(root), **COUNTS, excerpts=Excerpts(1, 6)).feed(model())
     data.variation = Variation(apart=apart)
     data.prepare_data()
     data.setup("fit")
@@ -102,4 +103,4 @@ def test_voices_from_different_places_bring_their_pitch_along(tmp_path: Path) ->
 
 def test_no_voices_apart_without_random_excerpts() -> None:
     with pytest.raises(DdspZooError, match="examples_per_epoch"):
-        JoinedChoirs(apart=0.5)
+        JoinedChoirs(variation=Variation(apart=0.5))

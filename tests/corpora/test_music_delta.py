@@ -11,6 +11,7 @@ import soundfile as sf
 import yaml
 
 from ddsp_zoo.corpora import MusicDelta
+from ddsp_zoo.corpora.base import Excerpts
 from ddsp_zoo.corpora.music_delta import RATE, stem_of
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.music.signals import playing_level
@@ -108,7 +109,7 @@ def test_batches_have_what_a_model_separates_and_the_rest(tmp_path: Path) -> Non
     model = SimpleNamespace(
         sources=("bass", "rest"), sample_rate=8000, hop_samples=128, segment_samples=8192, needs_pitch=False
     )
-    data = MusicDelta(str(write_song(tmp_path)), batch_size=1).feed(model)
+    data = MusicDelta(str(write_song(tmp_path)), excerpts=Excerpts(1)).feed(model)
     data.prepare_data()
     data.setup("test")
     (batch,) = data.test_dataloader()

@@ -3,14 +3,15 @@
 import pytest
 
 from ddsp_zoo.corpora import CORPORA, RenderedBand, RenderedStrings, StemDataModule, StemFolder, make
+from ddsp_zoo.corpora.base import Excerpts
 from ddsp_zoo.errors import DdspZooError
 
 
 @pytest.mark.parametrize("name", set(CORPORA) - {"SyntheticNotes"})
 def test_every_corpus_is_made_by_its_name(name, tmp_path):
-    data = make(name, root=str(tmp_path), batch_size=3, examples_per_epoch=7, workers=0, seed=5)
+    data = make(name, root=str(tmp_path), excerpts=Excerpts(3, 7, seed=5))
     assert type(data).__name__ == name and isinstance(data, StemDataModule)
-    assert (data.batch_size, data.examples_per_epoch, data.workers, data.seed) == (3, 7, 0, 5)
+    assert data.excerpts == Excerpts(3, 7, seed=5)
 
 
 @pytest.mark.parametrize("name", CORPORA)

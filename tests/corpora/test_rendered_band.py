@@ -1,6 +1,7 @@
 """Rendered bands: soundfonts, and the corpus on disk."""
 
 import shutil
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +11,9 @@ import soundfile as sf
 import yaml
 from bands import line, name_in, write_piece
 
-from ddsp_zoo.corpora.rendered.band import RenderedBand
+from ddsp_zoo.corpora.base import Excerpts
+from ddsp_zoo.corpora.rendered.band import RenderedBand, SoundFiles
+from ddsp_zoo.corpora.variation import Variation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.music import soundfonts
 from ddsp_zoo.music.band import banks as band_banks
@@ -18,11 +21,12 @@ from ddsp_zoo.music.band import renderer as band_renderer
 from ddsp_zoo.music.band import scores as band_scores
 from ddsp_zoo.music.band import sounds as band_sounds
 from ddsp_zoo.music.band.banks import Source, open_bank
-from ddsp_zoo.music.band.renderer import _with_guitar
+from ddsp_zoo.music.band.casting import with_guitar
 from ddsp_zoo.music.band.scores import STEMS, Note, Part
 from ddsp_zoo.music.band.sounds import Sounds, pitched_events, render_sampled
 from ddsp_zoo.music.sampler import play
 from ddsp_zoo.music.signals import playing_level
+from ddsp_zoo.settings.build import build
 
 RATE = 16000
 RECIPE = Path(__file__).parents[2] / "recipes" / "data" / "rendered_band.yaml"
@@ -79,7 +83,8 @@ def test_some_stems_of_training_tracks_are_absent_and_some_have_singers(tmp_path
 def test_the_same_seed_gives_the_same_files_in_any_order_and_number(tmp_path: Path) -> None:
     small(tmp_path / "a").prepare_data()
     larger = small(tmp_path / "b", train_tracks=3)
-    larger.band.render(_made(larger._folder("train", 1)), ("train", 1))
+    folder = tmp_path / "b" / larger.band.fingerprint() / "train" / "track_00001"
+    larger.band.render(_made(folder), ("train", 1))
     larger.prepare_data()
     first, second = (sorted((tmp_path / name).rglob("track_0000[01]/*")) for name in "ab")
     assert len(first) == 10 and [p.name for p in first] == [p.name for p in second]
@@ -144,7 +149,9 @@ def test_settings_that_change_the_sound_change_the_folder(tmp_path: Path) -> Non
         )
     ]
     assert len(set(names)) == 6
-    assert small(tmp_path, train_tracks=9, workers=2, seed=3).band.fingerprint() == names[0]
+    assert (
+        small(tmp_path, train_tracks=9, excerpts=Excerpts(workers=2, seed=3)).band.fingerprint() == names[0]
+    )
 
 
 def test_midi_pieces_and_performances_of_the_split_are_used(tmp_path: Path, monkeypatch) -> None:
@@ -162,19 +169,19 @@ def test_midi_pieces_and_performances_of_the_split_are_used(tmp_path: Path, monk
     assert {part.stem for part in parts} == set(STEMS)
     assert {note.midi for part in parts if part.stem == "drums" for note in part.notes} == {38}
     corpus.prepare_data()
-    score = band_scores.read_midi(corpus._folder("train", 0) / "score.mid")
+    score = band_scores.read_midi(corpus.tracks("train")[0].stems["bass"][0].with_name("score.mid"))
     kept = sorted(note.midi for part in parts for note in part.notes)
     assert sorted(note.midi for part in score.parts for note in part.notes) == kept
 
 
 def test_some_pieces_without_guitar_get_one_from_their_other_parts() -> None:
     parts = (Part("bass", 33, line(40)), Part("other", 80, line(60, 62)), Part("other", 16, line(60)))
-    given = [_with_guitar(parts, np.random.default_rng(seed)) for seed in range(20)]
+    given = [with_guitar(parts, np.random.default_rng(seed)) for seed in range(20)]
     guitars = [part for new in given for part in new if part.stem == "guitar"]
     assert 4 <= len(guitars) <= 16 and all(part.notes == parts[1].notes for part in guitars)
     assert {part.program // 8 for part in guitars} == {3}
     complete = (*parts, Part("guitar", 27, line(64)))
-    assert all(_with_guitar(complete, np.random.default_rng(seed)) == complete for seed in range(9))
+    assert all(with_guitar(complete, np.random.default_rng(seed)) == complete for seed in range(9))
 
 
 def test_batches_are_stems_and_their_sum(tmp_path: Path) -> None:
@@ -200,11 +207,16 @@ def test_pieces_without_a_band_are_reported(tmp_path: Path) -> None:
 def test_recipe_names_every_argument() -> None:
     data = yaml.safe_load(RECIPE.read_text())["data"]
     assert data["class_path"] == "ddsp_zoo.corpora.RenderedBand"
-    corpus = RenderedBand(**data["init_args"])
+    corpus = build(data, RenderedBand)
     assert set(data["init_args"]) == set(RenderedBand.__init__.__annotations__) - {"return"}
     assert corpus.counts == RenderedBand().counts
+    groups = {name: value for name, value in data["init_args"].items() if isinstance(value, dict)}
+    kinds = {"excerpts": Excerpts, "variation": Variation, "sounds": SoundFiles, "test_sounds": SoundFiles}
+    assert {name: set(value) for name, value in groups.items()} == {
+        name: {field.name for field in fields(kind)} for name, kind in kinds.items()
+    }
     keys = [text for text in RECIPE.read_text().splitlines() if text.startswith("    ")]
-    assert all("#" in text for text in keys)
+    assert all("#" in text for text in keys if not text.endswith(":"))
 
 
 # ---- soundfonts
@@ -249,7 +261,7 @@ def test_missing_and_wrong_soundfonts_are_explained(tmp_path: Path, monkeypatch)
         small(tmp_path, engine="sampled").prepare_data()
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DdspZooError, match="apt install fluidsynth"):
-        small(tmp_path, engine="mixed", soundfonts=[str(tmp_path / "b.sf2")]).prepare_data()
+        small(tmp_path, engine="mixed", sounds=SoundFiles([str(tmp_path / "b.sf2")])).prepare_data()
     with pytest.raises(DdspZooError, match="choose own, sampled or mixed"):
         small(tmp_path, engine="organ").prepare_data()
 
@@ -304,10 +316,8 @@ def test_recorded_sounds_play_a_corpus_each_split_its_own(tmp_path: Path, monkey
         tmp_path / "corpus",
         engine="sampled",
         render_rate=8000,
-        soundfonts=fonts[:1],
-        test_soundfonts=fonts[1:],
-        bass_notes=[str(tmp_path / "notes")],
-        test_bass_notes=[],
+        sounds=SoundFiles(fonts[:1], bass_notes=[str(tmp_path / "notes")]),
+        test_sounds=SoundFiles(fonts[1:], bass_notes=[]),
     )
     corpus.prepare_data()
     banks = list(corpus.root.glob("banks/*/notes.json"))
@@ -322,7 +332,7 @@ def test_recorded_sounds_play_a_corpus_each_split_its_own(tmp_path: Path, monkey
     assert set(played) == {"test.sf2"}
     with pytest.raises(DdspZooError, match="no folder .*nowhere"):
         small(
-            tmp_path, engine="sampled", soundfonts=fonts, drum_kits=[str(tmp_path / "nowhere")]
+            tmp_path, engine="sampled", sounds=SoundFiles(fonts, [str(tmp_path / "nowhere")])
         ).prepare_data()
 
 

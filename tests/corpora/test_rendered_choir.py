@@ -11,7 +11,9 @@ import pytest
 import soundfile as sf
 
 from ddsp_zoo.corpora import RenderedChoir
+from ddsp_zoo.corpora.base import Excerpts
 from ddsp_zoo.corpora.rendered.choir import perform
+from ddsp_zoo.corpora.variation import Variation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.f0_csv import read_f0_csv
 from ddsp_zoo.music.choir.scores import PARTS, RANGES, SungNote, compose
@@ -69,7 +71,9 @@ def test_pieces_differ_between_splits_and_seeds(corpus: RenderedChoir, tmp_path:
 
 def test_batches_of_quartets_and_duets(corpus: RenderedChoir) -> None:
     for voices, sources in ((4, PARTS), (2, ("high", "low"))):
-        data = small(corpus.root.parent, voices=voices, batch_size=3, gain_db=6.0).feed(model(*sources))
+        data = small(corpus.root.parent, voices=voices, excerpts=Excerpts(3), variation=Variation(6.0)).feed(
+            model(*sources)
+        )
         data.prepare_data()
         data.setup("fit")
         batch = next(iter(data.train_dataloader()))

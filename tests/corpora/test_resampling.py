@@ -10,7 +10,7 @@ import soundfile as sf
 import torch
 
 from ddsp_zoo.corpora import StemFolder, resampling
-from ddsp_zoo.corpora.base import BatchSpec, Track, folder_tracks
+from ddsp_zoo.corpora.base import BatchSpec, Excerpts, Track, folder_tracks
 from ddsp_zoo.corpora.resampling import resample_tracks
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.audio import read_mono
@@ -109,7 +109,7 @@ def test_a_corpus_reads_its_copies(
     monkeypatch.setenv("DDSP_ZOO_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "cache" / "resampled" if where is True else tmp_path / where
     (tmp_path / "corpus" / "validation").symlink_to(tmp_path / "corpus" / "train")
-    data = StemFolder(str(tmp_path / "corpus"), resampled=True if where is True else str(folder))
+    data = StemFolder(str(tmp_path / "corpus"), Excerpts(resampled=True if where is True else str(folder)))
     data.spec = BatchSpec(("a", "rest"), RATE, 100, 8000, needs_pitch=False)
     data.setup("fit")
     read = data.datasets["train"].tracks[0].stems

@@ -16,9 +16,10 @@ import yaml
 from zenodo import Zenodo
 
 from ddsp_zoo.corpora import Slakh2100, download
-from ddsp_zoo.corpora.base import BatchSpec
+from ddsp_zoo.corpora.base import BatchSpec, Excerpts
 from ddsp_zoo.corpora.slakh.files import class_of, find_tracks
 from ddsp_zoo.corpora.slakh.splits import ORIGINAL, find_splits
+from ddsp_zoo.corpora.variation import Variation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.audio import read_mono
 from ddsp_zoo.sources import SPLITS
@@ -245,7 +246,9 @@ def test_training_batches(tmp_path: Path, sources: tuple[str, ...], changes: dic
     )
 
     def batches(resampled: bool | str) -> list[dict[str, torch.Tensor]]:
-        data = Slakh2100(root, batch_size=4, examples_per_epoch=8, resampled=resampled, **changes).feed(model)
+        data = Slakh2100(
+            root, excerpts=Excerpts(4, 8, resampled=resampled), variation=Variation(**changes)
+        ).feed(model)
         data.prepare_data()
         data.setup("fit")
         return [*data.train_dataloader(), next(iter(data.val_dataloader()))]
@@ -264,7 +267,7 @@ def test_training_batches(tmp_path: Path, sources: tuple[str, ...], changes: dic
 @pytest.mark.skipif(not REAL_ROOT, reason="SLAKH_ROOT names no folder with Slakh2100 or babyslakh")
 def test_the_real_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of its first track all stems are found, on the scale of the mixture."""
-    data = Slakh2100(REAL_ROOT, splits="original", train_tracks=1, resampled=False)
+    data = Slakh2100(REAL_ROOT, splits="original", train_tracks=1, excerpts=Excerpts())
     (track,) = data.tracks("train")
     folder = next(path for paths in track.stems.values() for path in paths).parents[1]
     rendered = sorted(path.name for path in (folder / "stems").glob("S*"))

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import soundfile as sf
 
+from ddsp_zoo.corpora.base import Excerpts
 from ddsp_zoo.corpora.rendered.prelim import StringResynthesisNotes
 from ddsp_zoo.errors import DdspZooError
 
@@ -42,7 +43,7 @@ def test_reproducible_notes_are_one_and_the_same(tmp_path: Path) -> None:
 
 
 def test_a_batch_holds_whole_notes_with_their_pitch_and_level(tmp_path: Path) -> None:
-    data = notes(tmp_path, batch_size=3).feed(MODEL)
+    data = notes(tmp_path, excerpts=Excerpts(3)).feed(MODEL)
     data.setup("fit")
     (batch,) = data.train_dataloader()
     assert batch["mixture"].shape == (3, 16128) and batch["sources"].shape == (3, 1, 16128)

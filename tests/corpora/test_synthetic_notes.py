@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ddsp_zoo.corpora.base import BatchSpec
+from ddsp_zoo.corpora.base import BatchSpec, Excerpts
 from ddsp_zoo.corpora.rendered.synthetic_notes import NOTE_SECONDS, SyntheticNotes, play
 from ddsp_zoo.dsp.scale import hz_to_midi
 from ddsp_zoo.errors import DdspZooError
@@ -22,9 +22,7 @@ def model(needs_pitch: bool = False, sources: tuple[str, ...] = ("bass", "rest")
 
 
 def notes(needs_pitch: bool = False, **settings: object) -> SyntheticNotes:
-    data = SyntheticNotes(
-        **({"harmonics": 20, "noise_bands": 9, "batch_size": 4, "examples_per_epoch": 8} | settings)
-    )
+    data = SyntheticNotes(**({"harmonics": 20, "noise_bands": 9, "excerpts": Excerpts(4, 8)} | settings))
     data.feed(model(needs_pitch)).setup("fit")
     return data
 
@@ -105,7 +103,10 @@ def test_epochs_differ_and_an_excerpt_is_always_the_same():
     assert len(first) == 2 and not any(torch.equal(a, b) for a, b in zip(first, second))
     again = notes()
     assert torch.equal(again.datasets["train"][3]["mixture"], data.datasets["train"][3]["mixture"])
-    for other in (again.datasets["validation"][3], notes(seed=1).datasets["train"][3]):
+    for other in (
+        again.datasets["validation"][3],
+        notes(excerpts=Excerpts(4, 8, seed=1)).datasets["train"][3],
+    ):
         assert not torch.equal(other["mixture"], data.datasets["train"][3]["mixture"])
     assert torch.equal(
         next(iter(again.val_dataloader()))["mixture"], next(iter(data.val_dataloader()))["mixture"]
@@ -127,7 +128,7 @@ def test_the_truth_has_no_distance_from_itself():
     [
         ({"low_midi": 60, "high_midi": 50}, "low_midi up to high_midi"),
         ({"voices": 0}, "a voice"),
-        ({"examples_per_epoch": 0}, "an example"),
+        ({"excerpts": Excerpts(16, 0)}, "an example"),
         ({"noise_bands": 1}, "two noise_bands"),
     ],
 )

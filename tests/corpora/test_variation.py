@@ -9,7 +9,7 @@ import soundfile as sf
 import torch
 
 from ddsp_zoo.corpora import StemFolder
-from ddsp_zoo.corpora.base import BatchSpec, StemDataset, Track, folder_tracks
+from ddsp_zoo.corpora.base import BatchSpec, Excerpts, StemDataset, Track, folder_tracks
 from ddsp_zoo.corpora.variation import Place, Take, Variation
 from ddsp_zoo.errors import DdspZooError
 
@@ -230,17 +230,17 @@ def test_everything_follows_from_seed_and_number(tracks: list[Track]) -> None:
 )
 def test_unusable_settings(changes: dict[str, float], message: str) -> None:
     with pytest.raises(DdspZooError, match=message):
-        StemFolder("x", examples_per_epoch=4, **changes)
+        StemFolder("x", Excerpts(examples_per_epoch=4), Variation(**changes))
 
 
 @pytest.mark.parametrize("change", ["apart", "swap"])
 def test_other_places_need_random_excerpts(change: str) -> None:
-    with pytest.raises(DdspZooError, match="set examples_per_epoch too"):
-        StemFolder("x", **{change: 0.5})
+    with pytest.raises(DdspZooError, match="set excerpts.examples_per_epoch too"):
+        StemFolder("x", variation=Variation(**{change: 0.5}))
 
 
 def test_no_stretch_where_pitch_is_needed(tmp_path: Path) -> None:
-    data = StemFolder(str(tmp_path), stretch=0.1)
+    data = StemFolder(str(tmp_path), variation=Variation(stretch=0.1))
     data.spec = BatchSpec(("a",), RATE, HOP, SEGMENT, needs_pitch=True)
-    with pytest.raises(DdspZooError, match="no longer has its pitch.*set data.stretch to 0"):
+    with pytest.raises(DdspZooError, match="no longer has its pitch.*set data.variation.stretch to 0"):
         data.setup("fit")

@@ -3,7 +3,16 @@
 import pytest
 import torch
 
-from ddsp_zoo.dsp.frames import overlap_add, ramps, seconds_since, upsample_linear, upsample_window
+from ddsp_zoo.dsp.frames import (
+    frames_since,
+    hold,
+    overlap_add,
+    ramps,
+    seconds_since,
+    upsample_centred,
+    upsample_linear,
+    upsample_window,
+)
 from ddsp_zoo.errors import DdspZooError
 
 
@@ -75,3 +84,31 @@ def test_seconds_are_counted_for_each_row_alone():
     assert seconds[1, 2].tolist() == [0, 0.5, 1, 1.5, 0, 0.5]
     plain = seconds.flatten(0, 1)[:5]
     assert torch.equal(plain, 0.5 * torch.arange(6.0).expand(5, 6))
+
+
+@pytest.mark.parametrize("upsample", [upsample_linear, upsample_window])
+@pytest.mark.parametrize("cut", [1, 4, 8])
+def test_pieces_that_look_one_frame_ahead_join_to_the_whole(upsample, cut):
+    frames = torch.rand(2, 9, generator=torch.Generator().manual_seed(0))
+    pieces = upsample(frames[:, : cut + 1], 8, lookahead=True), upsample(frames[:, cut:], 8)
+    assert torch.equal(torch.cat(pieces, -1), upsample(frames, 8))
+
+
+@pytest.mark.parametrize("hop", [1, 4, 7])
+def test_frames_in_the_middle_of_their_hop(hop):
+    frames = torch.rand(2, 3, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.interpolate(frames, 9 * hop, mode="linear")
+    torch.testing.assert_close(upsample_centred(frames, hop), expected)
+
+
+@pytest.mark.parametrize("cut", range(1, 8))
+def test_held_values_and_counts_go_on_in_the_next_piece(cut):
+    marked = torch.tensor([[0.0, 0, 1, 0, 1, 0, 0, 1], [0, 0, 0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0]])
+    values = torch.arange(1.0, 25.0).view(3, 8)
+    assert hold(values, marked).tolist() == [[0, 0, 3, 3, 5, 5, 5, 8], [0] * 8, [17] * 8]
+    assert frames_since(marked).tolist() == [[0, 1, 0, 1, 0, 1, 2, 0], [*range(8)], [*range(8)]]
+    first = hold(values[:, :cut], marked[:, :cut]), frames_since(marked[:, :cut])
+    then = hold(values[:, cut:], marked[:, cut:], first[0][:, -1])
+    counts = frames_since(marked[:, cut:], first[1][:, -1])
+    assert torch.equal(torch.cat([first[0], then], -1), hold(values, marked))
+    assert torch.equal(torch.cat([first[1], counts], -1), frames_since(marked))

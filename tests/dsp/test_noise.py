@@ -198,3 +198,17 @@ def test_whole_graphs_compile():
         function(noise, leaf).square().sum().backward()
         grads.append(leaf.grad)
     torch.testing.assert_close(*grads)
+
+
+def test_noise_of_one_generator_for_each_row_is_that_of_the_row_alone():
+    both = noise_frames(torch.zeros(2, 1), 5, 8, [seeded(1), seeded(2)])
+    for row, seed in enumerate((1, 2)):
+        generator = seeded(seed)
+        alone = [noise_frames(torch.zeros(1, 1), count, 8, generator) for count in (2, 3)]
+        assert torch.equal(torch.cat(alone, 1)[0], both[row])
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_another_number_of_generators_is_refused(count):
+    with pytest.raises(DdspZooError, match=f"2 rows needs as many generators.*got {count}"):
+        noise_frames(torch.zeros(2, 1), 5, 8, [seeded()] * count)

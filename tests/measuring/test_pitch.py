@@ -7,7 +7,7 @@ import pytest
 import soundfile as sf
 
 from ddsp_zoo.corpora import StemDataModule, Track
-from ddsp_zoo.corpora.base import folder_tracks
+from ddsp_zoo.corpora.base import Excerpts, folder_tracks
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.f0_csv import write_f0_csv
 from ddsp_zoo.measuring.pitch import pitch_scores
@@ -63,7 +63,7 @@ class Corpus(StemDataModule):
     """One track of two tones, 1.6 s, whose f0 file is right."""
 
     def __init__(self, root: Path) -> None:
-        super().__init__(batch_size=1)
+        super().__init__(Excerpts(1))
         self.root = root
 
     def tracks(self, split: str) -> list[Track]:

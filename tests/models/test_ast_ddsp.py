@@ -13,6 +13,7 @@ from ddsp_zoo.dsp.mel import hz_to_mel
 from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.models import AstDdsp, Rendered
+from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.networks.band_features import Bands
 from ddsp_zoo.networks.pretrained_ast import make_transformer
 from ddsp_zoo.synths.control import Controls
@@ -248,7 +249,7 @@ def test_windows_follow_the_hop_where_they_are_not_given() -> None:
     model = tiny_ast(hop_samples=64)
     assert model.mask_fft == model.pictures.long.n_fft == 512
     assert model.pictures.others[0].n_fft == 128
-    model = tiny_ast(n_fft=2048, mask_fft=512)
+    model = tiny_ast(n_fft=2048, masks=Masks(fft=512))
     assert (model.mask_fft, model.pictures.long.n_fft) == (512, 2048)
 
 

@@ -192,7 +192,11 @@ def test_published_recipes_differ_in_excitations_and_learning_rate_alone() -> No
         model, data = (recipe[part]["init_args"] for part in ("model", "data"))
         number = int(path.stem.rsplit("_", 1)[1])
         assert recipe.pop("name") == f"{path.stem}_as_published"
-        settings[number] = (data.pop("excitation"), model.pop("excitation"), model.pop("learning_rate"))
+        settings[number] = (
+            data.pop("excitation"),
+            model.pop("excitation"),
+            model["optimiser"].pop("learning_rate"),
+        )
         rest.add(str(recipe))
     random, same = "random", "reproducible"
     assert len(rest) == 1 and settings == {

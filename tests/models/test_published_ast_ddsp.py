@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from ddsp_zoo import zoo
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.models import PublishedAstDdsp, published_ast_ddsp
 from ddsp_zoo.models.published_ast_ddsp import QUIRKS, is_loud
+from ddsp_zoo.settings.build import call, plain
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 TINY = {"width": 32, "depth": 1, "heads": 2, "sinusoids": 3, "bins": 8, "noise_bands": 9}
@@ -42,7 +44,7 @@ def skeleton(monkeypatch: pytest.MonkeyPatch, **settings: object) -> PublishedAs
     """A model of full size whose weights exist only as shapes."""
     monkeypatch.setattr(published_ast_ddsp, "ClipMel", lambda *sizes, **options: nn.Identity())
     with torch.device("meta"):
-        return PublishedAstDdsp(**settings)
+        return call(PublishedAstDdsp, settings)
 
 
 def count(model: nn.Module) -> int:
@@ -123,7 +125,7 @@ def test_whatever_the_network_says_the_sound_is_finite(quirks: tuple[str, ...], 
 
 @pytest.mark.parametrize("quirks", [(), tuple(QUIRKS)], ids=["paper", "code"])
 def test_one_batch_can_be_learnt(quirks: tuple[str, ...]) -> None:
-    model = tiny(*quirks, learning_rate=3e-3)
+    model = tiny(*quirks, optimiser=Optimiser(3e-3, decay_every=10_000))
     batch, adam = batch_of(), model.configure_optimizers()["optimizer"]
     losses = []
     for _ in range(30):
@@ -136,12 +138,11 @@ def test_one_batch_can_be_learnt(quirks: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("quirks", [(), tuple(QUIRKS)], ids=["paper", "code"])
 def test_settings_and_weights_build_the_model_again(quirks: tuple[str, ...], tmp_path: Path) -> None:
-    model = tiny(*quirks, betas=(0.95, 0.999))
-    plain = {name: list(x) if isinstance(x, tuple) else x for name, x in model.hparams.items()}
-    config = {"class_path": "ddsp_zoo.models.PublishedAstDdsp", "init_args": plain}
-    zoo.save_checkpoint(model, tmp_path, config)
+    model = tiny(*quirks, optimiser=Optimiser(betas=(0.95, 0.999)))
+    zoo.save_checkpoint(model, tmp_path)
     loaded = zoo.load("own", checkpoint=tmp_path)
-    assert loaded.quirks == set(quirks) and dict(loaded.hparams) == plain
+    assert loaded.quirks == set(quirks) and plain(dict(loaded.hparams)) == plain(dict(model.hparams))
+    assert loaded.optimiser == model.optimiser
     audio = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 50_000)).astype(np.float32)
     result = loaded.separate(audio, 16000)
     assert list(result.stems) == ["bass"] and result.stems["bass"].shape == audio.shape
@@ -228,7 +229,7 @@ def test_the_pitch_of_a_stem_is_read_off_unless_it_has_none() -> None:
 
 
 def test_adam_is_the_published_one() -> None:
-    made = tiny(betas=(0.95, 0.999), weight_decay=5e-7, decay_every=7800).configure_optimizers()
+    made = tiny(optimiser=Optimiser(3e-4, 5e-7, 7800, (0.95, 0.999))).configure_optimizers()
     group, decay = made["optimizer"].param_groups[0], made["lr_scheduler"]["scheduler"]
     assert (group["lr"], tuple(group["betas"]), group["weight_decay"]) == (3e-4, (0.95, 0.999), 5e-7)
     assert (decay.step_size, decay.gamma) == (7800, 0.98)

@@ -14,7 +14,6 @@ from ddsp_zoo.music.band import scores as band_scores
 from ddsp_zoo.music.band.drums import DrumKit
 from ddsp_zoo.music.band.instruments import own_instrument, render_part
 from ddsp_zoo.music.band.patterns import BAR_STEPS, GROOVES, PLAYERS, invent
-from ddsp_zoo.music.band.renderer import _playable_bar
 from ddsp_zoo.music.band.scores import STEMS, Note, Part
 from ddsp_zoo.music.signals import band, decaying_partials, playing_level
 
@@ -99,7 +98,7 @@ def test_drum_loops_fit_the_tempo(tmp_path: Path) -> None:
     assert band_scores.fitting_bar(2.0, 1.1) == 2.2
     assert band_scores.fitting_bar(2.0, 2.7) == 2.7
     assert band_scores.fitting_bar(2.0, 7.0) == 1.75
-    assert _playable_bar(240 / 300) == 240 / 150
+    assert band_scores.playable_bar(240 / 300) == 240 / 150
 
 
 def test_a_rest_silences_a_stretch() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.music.strings.jams import read_contours, read_notes
-from ddsp_zoo.music.strings.playing import LAST_FRET, GuitarNote, compose, one_note_a_string, performance
+from ddsp_zoo.music.strings.playing import GuitarNote, compose, one_note_a_string, performance
 
 EMPTY = {"note_midi": [], "pitch_contour": {"time": [], "duration": [], "value": []}}
 
@@ -16,7 +16,7 @@ EMPTY = {"note_midi": [], "pitch_contour": {"time": [], "duration": [], "value":
 @pytest.mark.parametrize("seed", range(8))
 def test_a_string_plays_one_note_at_a_time(seed, style):
     played = compose(np.random.default_rng(seed), 20.0, style)
-    assert played and all(0 <= note.fret <= LAST_FRET and 0 < note.velocity <= 1 for note in played)
+    assert played and all(0 <= note.fret <= 15 and 0 < note.velocity <= 1 for note in played)
     assert all(0 < note.start_seconds < note.end_seconds <= 20 for note in played)
     for string in range(6):
         line = [note for note in played if note.string == string]

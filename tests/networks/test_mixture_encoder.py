@@ -6,6 +6,7 @@ import yaml
 
 from ddsp_zoo.models import KarplusStrongStrings
 from ddsp_zoo.networks.mixture_encoder import MixtureEncoder, SourceDecoder, SpectrogramNorm
+from ddsp_zoo.settings.build import build
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -60,7 +61,7 @@ def test_controls_do_not_hear_the_future():
 
 def test_size_of_experiment_b4(pytestconfig):
     recipe = yaml.safe_load((pytestconfig.rootpath / "recipes" / "exB4.yaml").read_text(encoding="utf-8"))
-    model = KarplusStrongStrings(**recipe["model"]["init_args"])
+    model = build(recipe["model"], KarplusStrongStrings)
     assert sum(weight.numel() for weight in model.parameters()) == 5_497_221
     assert model.synth.controls.channels == 3
     assert [control.name for control in model.synth.controls.controls] == [

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ddsp_zoo import zoo
 from ddsp_zoo.cli import main
+from ddsp_zoo.corpora.base import Excerpts
 from ddsp_zoo.corpora.folder import StemFolder
 from ddsp_zoo.dsp.oscillator import harmonic_bank
 from ddsp_zoo.errors import DdspZooError
@@ -28,6 +29,7 @@ from ddsp_zoo.measuring.survey import (
     off_diagonal,
 )
 from ddsp_zoo.models.separator import Separator
+from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.reports import figures, string_figures, strings, survey_files
 from ddsp_zoo.reports.tables import write_bytes
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
@@ -65,7 +67,7 @@ class Guitar(Separator):
     def __init__(
         self, gain: float = 0.5, plain: bool = False, mask_fft: int = 512, sources: tuple[str, ...] = NAMES
     ) -> None:
-        super().__init__(sources, RATE, HOP, SEGMENT / RATE, False, 1e-3, 0.0, 0, 1.0, mask_fft)
+        super().__init__(sources, RATE, HOP, SEGMENT / RATE, False, masks=Masks(fft=mask_fft))
         declared = (
             Control("shape", "1", "eight values", size=8),
             Control("tone_hz", "Hz", "still", high=800.0),
@@ -103,7 +105,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> StemFolder:
     root = tmp_path_factory.mktemp("strings")
     write_track(root / "test/00_BN1_comp_hex", NAMES)
     write_track(root / "test/01_BN1_solo", NAMES[2:3], 0.2)
-    return StemFolder(root, batch_size=2)
+    return StemFolder(root, Excerpts(2))
 
 
 def listen(model: Guitar, data: StemFolder, seconds: float = 5.0) -> tuple[Survey, Example]:

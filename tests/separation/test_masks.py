@@ -6,6 +6,7 @@ from tiny import tiny_ast
 
 from ddsp_zoo.dsp.stft import istft, stft
 from ddsp_zoo.models import Rendered
+from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.separation.masks import (
     apply_masks,
     by_channel,
@@ -104,7 +105,7 @@ def test_single_mask_takes_its_part_and_never_more() -> None:
 
 def test_single_mask_of_stereo_compares_with_the_mean_of_channels() -> None:
     stereo = noise(1, 2, 1000)
-    model = tiny_ast(sources=["bass"], mask_power=1.0)
+    model = tiny_ast(sources=["bass"], masks=Masks(1.0))
     half = 0.5 * stereo.mean(dim=1, keepdim=True)
     masked = model.masked(stereo, Rendered(half, {}, half))
     torch.testing.assert_close(masked[:, 0], 0.5 * stereo, atol=1e-5, rtol=0)

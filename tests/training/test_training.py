@@ -56,10 +56,13 @@ def recipe(tmp_path: Path, stems: Path) -> Path:
         {
             "name": "tiny",
             "runs": str(tmp_path / "runs"),
-            "model": {"class_path": "ddsp_zoo.models.AstDdsp", "init_args": dict(SMALL, learning_rate=1e-2)},
+            "model": {
+                "class_path": "ddsp_zoo.models.AstDdsp",
+                "init_args": dict(SMALL, optimiser={"learning_rate": 1e-2}),
+            },
             "data": {
                 "class_path": "ddsp_zoo.corpora.StemFolder",
-                "init_args": {"root": str(stems), "batch_size": 2},
+                "init_args": {"root": str(stems), "excerpts": {"batch_size": 2}},
             },
             "trainer": QUIET | {"max_epochs": 2, "log_every_n_steps": 1},
         },
@@ -183,7 +186,7 @@ def test_wandb_offline_run_holds_curves_sound_and_pictures(
 
 
 def test_last_is_the_last_epoch_though_an_earlier_one_was_best(recipe: Path) -> None:
-    folder = fit(recipe, "--model.learning_rate", "0")  # every epoch is as good as the first
+    folder = fit(recipe, "--model.optimiser.learning_rate", "0")  # every epoch is as good as the first
     assert [checkpoint(folder, name)["epoch"] for name in ("best", "last")] == [0, 1]
 
 
@@ -191,7 +194,7 @@ def test_last_is_the_last_epoch_though_an_earlier_one_was_best(recipe: Path) -> 
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
     recipe: Path, tmp_path: Path, examples: str
 ) -> None:
-    options = ("--data.examples_per_epoch", examples, "--model.decay_every", "2")
+    options = ("--data.excerpts.examples_per_epoch", examples, "--model.optimiser.decay_every", "2")
     straight = fit(recipe, *options, "--trainer.max_epochs", "4", "--runs", str(tmp_path / "straight"))
     fit(recipe, *options, "--trainer.max_epochs", "2")
     halfway = checkpoint(tmp_path / "runs/tiny")
@@ -240,7 +243,7 @@ def test_a_run_starts_from_the_weights_it_is_given(
     zoo.save_checkpoint(zoo.load("tiny", checkpoint=best), own, config)
     monkeypatch.setenv("DDSP_ZOO_CHECKPOINTS", str(own.parent))
     start = {"file": str(best), "folder": str(own), "name": own.name}[form]
-    still = ("--model.learning_rate", "0", "--trainer.max_epochs", "1")
+    still = ("--model.optimiser.learning_rate", "0", "--trainer.max_epochs", "1")
     fit(recipe, *still, "--runs", str(tmp_path / "fresh"))
     (fresh,) = curve(tmp_path / "fresh/tiny", "validation/loss")
     folder = fit(recipe, *still, "--start_from", start)
@@ -255,7 +258,7 @@ def test_a_run_starts_from_the_weights_it_is_given(
 def test_a_run_of_other_stems_starts_from_what_they_have_in_common(recipe: Path, trained: Path) -> None:
     """Bass and rest are known; the drums were a part of the rest."""
     best = trained / "checkpoints/best.ckpt"
-    still = ("--model.learning_rate", "0", "--trainer.max_steps", "1", "--start_from", str(best))
+    still = ("--model.optimiser.learning_rate", "0", "--trainer.max_steps", "1", "--start_from", str(best))
     folder = fit(recipe, *still, "--model.sources", "[drums,bass,rest]")
     old, new = checkpoint(trained, "best")["state_dict"], checkpoint(folder)["state_dict"]
     for name, weights in new.items():
@@ -292,7 +295,7 @@ def test_weights_that_cannot_be_started_from_are_told(
 
 @pytest.mark.parametrize("strategy", ["ddp", pytest.param("ddp_spawn", marks=pytest.mark.slow)])
 def test_two_processes_share_an_epoch(recipe: Path, strategy: str) -> None:
-    options = ["--trainer.strategy", strategy, "--trainer.devices", "2", "--data.batch_size", "1"]
+    options = ["--trainer.strategy", strategy, "--trainer.devices", "2", "--data.excerpts.batch_size", "1"]
     command = [sys.executable, "-m", "ddsp_zoo.cli", "fit", "--config", str(recipe), *options]
     subprocess.run(command, check=True, cwd=ROOT, timeout=300)
     folder = recipe.parent / "runs/tiny"
@@ -307,7 +310,7 @@ def test_two_processes_share_an_epoch(recipe: Path, strategy: str) -> None:
 def test_a_checkpoint_is_validated_tested_and_used(recipe: Path, capsys: pytest.CaptureFixture) -> None:
     last = str(fit(recipe, "--trainer.max_epochs", "1") / "checkpoints/last.ckpt")
     capsys.readouterr()
-    for command, metric in (("validate", "validation/loss"), ("test", "test/loss"), ("predict", "")):
+    for command, metric in (("validate", "validation/loss"), ("test", "test/loss")):
         run_trainer([command, "--config", str(recipe), "--ckpt_path", last, "--trainer.logger", "false"])
         assert metric in capsys.readouterr().out
 

@@ -1,1 +1,1 @@
-"""Choirs recorded singer by singer."""
+"""Reads choirs that were recorded singer by singer."""

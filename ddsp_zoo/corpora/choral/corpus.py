@@ -1,4 +1,4 @@
-"""Choral Singing Dataset (Cuesta et al. 2018): sixteen singers, each by one microphone, in any combination."""
+"""Reads the Choral Singing Dataset (Cuesta et al. 2018): sixteen singers, a microphone each, in any combination."""
 
 import os
 import re
@@ -10,9 +10,10 @@ from typing import Literal
 import numpy as np
 import soundfile as sf
 
-from ddsp_zoo.corpora.base import Track
+from ddsp_zoo.corpora.base import Excerpts, Track
 from ddsp_zoo.corpora.choral.groups import ChoirDataModule, Group, Voice, combinations, group
 from ddsp_zoo.corpora.download import fetch_archive
+from ddsp_zoo.corpora.variation import Variation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.audio import duration_seconds, read_mono
 from ddsp_zoo.files.cache import cache_root, fingerprint
@@ -33,7 +34,7 @@ EVERYONE = (1, 2, 3, 4)
 
 @dataclass(frozen=True)
 class Choice:
-    """Songs, singers of each part, and the stretch of each song, as shares of its length."""
+    """Chooses songs, singers of each part, and a stretch of each song as shares of its length."""
 
     songs: tuple[str, ...]
     singers: tuple[int, ...]
@@ -72,7 +73,7 @@ MIXTURE_NAMES = {"soprano": "Sno_", "alto": "Alt_", "tenor": "t", "bass": "Bos_"
 
 @dataclass(frozen=True)
 class SingerTake:
-    """One singer's file of one song."""
+    """Holds one singer's file of one song."""
 
     song: str
     part: str
@@ -81,12 +82,12 @@ class SingerTake:
 
     @property
     def name(self) -> str:
-        """Short and the same in both layouts."""
+        """Returns a short name, the same in both layouts."""
         return f"{self.song}_{self.part}_{self.singer}"
 
 
 class ChoralSingingDataset(ChoirDataModule):
-    """Real singers, four of each part, singing the same three songs one section at a time.
+    """Reads real singers, four of each part, who sing the same three songs one section at a time.
 
     Reads the published layout (``CSD_<song>_<part>_<singer>.wav`` with ``.f0`` beside, 44.1 kHz) or a folder of
     *Niño Dios* alone (``nino_dios/nino_<part>_<singer>….flac`` with ``f0_crepe/`` and ``f0_multipitch/``). As
@@ -105,11 +106,8 @@ class ChoralSingingDataset(ChoirDataModule):
         validation_tracks: groups to validate on; 0: all.
         test_tracks: groups to test on; 0: all.
         download: fetch the corpus (1.1 GB) where it is absent.
-        gain_db: training voices are made louder or softer by up to so much, each by its own random gain.
-        batch_size: excerpts a batch.
-        examples_per_epoch: random training excerpts an epoch; 0 takes all training audio in consecutive excerpts.
-        workers: processes that read audio.
-        seed: of the random excerpts and gains.
+        excerpts: how tracks are cut into batches.
+        variation: how training excerpts are changed at random.
     """
 
     def __init__(
@@ -123,13 +121,10 @@ class ChoralSingingDataset(ChoirDataModule):
         validation_tracks: int = 9,
         test_tracks: int = 0,
         download: bool = False,
-        gain_db: float = 0.0,
-        batch_size: int = 16,
-        examples_per_epoch: int = 0,
-        workers: int = 0,
-        seed: int = 0,
+        excerpts: Excerpts = Excerpts(batch_size=16),
+        variation: Variation = Variation(),
     ) -> None:
-        super().__init__(voices, gain_db, batch_size, examples_per_epoch, workers, seed)
+        super().__init__(voices, excerpts, variation)
         self.root = root or os.environ.get("CHORAL_SINGING_ROOT")
         self.download, self.f0_source, self.crepe_model = download, f0_source, crepe_model
         if splits not in SPLITS:
@@ -158,7 +153,7 @@ class ChoralSingingDataset(ChoirDataModule):
         render_folders(cuts, self._write_cut, 0, "reading the choir")
 
     def tracks(self, split: Split) -> list[Track]:
-        """Every quartet, or every duet of different parts, of the split's singers, song by song."""
+        """Returns every quartet, or every duet of different parts, of the split's singers, song by song."""
         choice, groups = self.splits[split], []
         for song in choice.songs:
             recordings = [r for r in self._chosen(choice) if r.song == song]
@@ -178,7 +173,7 @@ class ChoralSingingDataset(ChoirDataModule):
         return Path(self.root)
 
     def _recordings(self) -> list[SingerTake]:
-        """All singers of all songs in the folder, sorted."""
+        """Returns all singers of all songs in the folder, sorted."""
         found = {(r.song, r.part, r.singer): r for r in _find(self._folder())}
         if not found:
             raise DdspZooError(
@@ -188,7 +183,7 @@ class ChoralSingingDataset(ChoirDataModule):
         return [found[key] for key in sorted(found)]
 
     def _chosen(self, choice: Choice) -> list[SingerTake]:
-        """The recordings of a choice; an error where one is missing."""
+        """Returns the recordings of a choice; raises `DdspZooError` where one is missing."""
         found = {(r.song, r.part, r.singer): r for r in self._recordings()}
         wanted = [
             (song, part, singer) for song in choice.songs for part in PARTS for singer in choice.singers
@@ -202,7 +197,7 @@ class ChoralSingingDataset(ChoirDataModule):
         return [found[key] for key in wanted]
 
     def _stretch(self, song: str, choice: Choice) -> tuple[float, float]:
-        """Start and end in seconds, on frames, of the part that all recordings of the song have."""
+        """Returns start and end in seconds, on frames, of the part that all recordings of the song have."""
         length = min(duration_seconds(r.path) for r in self._recordings() if r.song == song)
         first, last = (
             int(share * length / HOP_SECONDS) * HOP_SECONDS for share in (choice.start, choice.end)
@@ -212,7 +207,7 @@ class ChoralSingingDataset(ChoirDataModule):
     # ---- pitch
 
     def _given(self, recording: SingerTake) -> Path | None:
-        """The corpus's own f0 file of a recording, if it is to be used and there is one that fits."""
+        """Returns the corpus's own f0 file of a recording, if it is to be used and there is one that fits."""
         path = recording.path
         places = (path.with_suffix(".f0"), path.parent.parent / "f0_crepe" / f"{path.stem}.f0.csv")
         if self.f0_source != "given" or path.stem in WRONG_F0:
@@ -220,7 +215,7 @@ class ChoralSingingDataset(ChoirDataModule):
         return next((place for place in places if place.exists()), None)
 
     def _crepe(self, recording: SingerTake) -> Path:
-        """The cache folder of a recording's tracked pitch."""
+        """Returns the cache folder of a recording's tracked pitch."""
         made_of = fingerprint(
             file=recording.path.name, bytes=recording.path.stat().st_size, model=self.crepe_model
         )
@@ -231,7 +226,7 @@ class ChoralSingingDataset(ChoirDataModule):
         write_f0_csv(folder / "f0.csv", np.arange(len(f0)) * HOP_SECONDS, f0[None], (COLUMN,))
 
     def _curve(self, recording: SingerTake, count: int) -> np.ndarray:
-        """f0_hz (count,) of a whole recording every 16 ms."""
+        """Returns f0_hz (count,) of a whole recording every 16 ms."""
         if given := self._given(recording):
             time, f0 = _read_given(given)
         else:
@@ -250,7 +245,7 @@ class ChoralSingingDataset(ChoirDataModule):
         return cache_root() / "choral_singing" / made_of / recording.name
 
     def _write_cut(self, folder: Path, job: tuple[SingerTake, tuple[float, float]]) -> None:
-        """Write ``voice.flac`` and, unless the mixture gives it, ``f0.csv`` of one stretch of one recording."""
+        """Writes ``voice.flac`` of one stretch of one recording, and ``f0.csv`` unless the mixture gives f0."""
         recording, (start, end) = job
         audio = read_mono(recording.path, RATE, start, end - start)
         sf.write(folder / "voice.flac", audio, RATE, subtype="PCM_24")
@@ -281,14 +276,17 @@ class ChoralSingingDataset(ChoirDataModule):
 
 @dataclass(frozen=True)
 class MixtureGroup(Group):
-    """A group whose f0 a multi-pitch tracker took from its mixture: one array (frames, voices) for each group."""
+    """Is a group whose f0 a multi-pitch tracker took from its mixture.
+
+    The file ``tracked`` has one array (frames, voices) for each group.
+    """
 
     tracked: Path = Path()
     key: str = ""
     first: int = 0
 
     def read_pitch(self, sources: tuple[str, ...], hop_seconds: float) -> PitchTrack:
-        """f0 as tracked, onsets where a voiced run begins."""
+        """Reads f0 as tracked; an onset is where a voiced run begins."""
         f0 = np.load(self.tracked)[self.key].T[:, self.first :]
         f0 = np.where(f0 > 30, f0, 0)[[list(self.stems).index(name) for name in sources]]
         count = int(self.seconds / hop_seconds) + 1
@@ -309,7 +307,7 @@ def _find(folder: Path) -> Iterator[SingerTake]:
 
 
 def _mixture_name(path: Path) -> str:
-    """What the tracker's files call a singer: Sno_105, Alt_107, t1-06-2, Bos_104."""
+    """Returns what the files of the tracker call a singer: Sno_105, Alt_107, t1-06-2, Bos_104."""
     match = EXCERPT.match(path.stem)
     if match is None:
         raise DdspZooError(
@@ -319,7 +317,7 @@ def _mixture_name(path: Path) -> str:
 
 
 def _read_given(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """time_seconds and f0_hz (M,), 0 = unvoiced, of a .f0 file (time, Hz) or a CSV with CREPE's confidence."""
+    """Reads time_seconds and f0_hz (M,), 0 = unvoiced, of a .f0 file (time, Hz) or a CSV with CREPE's confidence."""
     is_csv = path.suffix == ".csv"
     try:
         table = np.loadtxt(path, delimiter="," if is_csv else None, skiprows=int(is_csv), ndmin=2)
@@ -331,7 +329,7 @@ def _read_given(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mend_octaves(f0_hz: np.ndarray, window_seconds: float = 0.3) -> np.ndarray:
-    """Put octave errors right by those who sing the same notes: f0_hz (singers, N) every 16 ms -> the same.
+    """Corrects octave errors by those who sing the same notes: f0_hz (singers, N) every 16 ms -> the same.
 
     A pitch that no one else has within the window around it (to a semitone) is moved to the octave above or
     below where someone does have that pitch.

@@ -1,4 +1,4 @@
-"""What corpora of choirs share: voices that any group can be made of, quartets and duets, and their gains."""
+"""Makes quartets and duets of single voices: what all corpora of choirs share."""
 
 import itertools
 from dataclasses import dataclass, field
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ddsp_zoo.corpora.base import StemDataModule, Track
+from ddsp_zoo.corpora.base import Excerpts, StemDataModule, Track
+from ddsp_zoo.corpora.variation import Variation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.f0_csv import read_f0_csv
 from ddsp_zoo.music.choir.scores import PARTS
@@ -18,7 +19,7 @@ DUET = ("high", "low")
 
 @dataclass
 class Voice:
-    """One singer's line: a recording and the column of an f0 file that belongs to it."""
+    """Holds the line of one singer: a recording, and the column of an f0 file that belongs to it."""
 
     name: str
     part: str
@@ -28,23 +29,26 @@ class Voice:
 
     @cached_property
     def curve(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """time_seconds (M,), f0_hz (1, M), onset (1, M) or None: read once, however many groups it sings in."""
+        """Reads time_seconds (M,), f0_hz (1, M) and onset (1, M) or None.
+
+        They are read once for all groups that the voice sings in.
+        """
         return read_f0_csv(self.pitch, (self.column,))
 
 
 @dataclass(frozen=True)
 class Group(Track):
-    """A track whose stems are single voices, in the order of the model's sources."""
+    """Is a track whose stems are single voices, in the order of the model's sources."""
 
     voices: tuple[Voice, ...] = field(default=(), repr=False)
 
     @cached_property
     def seconds(self) -> float:
-        """As long as all voices last: recordings of one song end at slightly different times."""
+        """Returns how long all voices last together: recordings of one song end at slightly different times."""
         return min(Track(v.name, {v.part: (v.audio,)}).seconds for v in self.voices)
 
     def read_pitch(self, sources: tuple[str, ...], hop_seconds: float) -> PitchTrack:
-        """f0 and onsets of the group's voices on the model's frame grid."""
+        """Reads f0 and onsets of the group's voices on the model's frame grid."""
         count = int(self.seconds / hop_seconds) + 1
         named = dict(zip(self.stems, self.voices, strict=True))
         lines = [PitchTrack.from_times(*named[name].curve, hop_seconds, count) for name in sources]
@@ -53,14 +57,14 @@ class Group(Track):
 
 
 def group(voices: tuple[Voice, ...], kind: type[Group] = Group, **more: object) -> Group:
-    """A quartet or, named high and low, a duet of voices given from the top."""
+    """Makes a quartet or, named high and low, a duet of voices that are given from the top."""
     names = DUET if len(voices) == 2 else tuple(voice.part for voice in voices)
     stems = {name: (voice.audio,) for name, voice in zip(names, voices, strict=True)}
     return kind("+".join(voice.name for voice in voices), stems, voices[0].pitch, voices, **more)
 
 
 def combinations(voices: list[Voice], size: int) -> list[tuple[Voice, ...]]:
-    """Every way to fill ``size`` different parts (4: all, 2: each pair of parts) with one voice each."""
+    """Returns every way to fill ``size`` different parts (4: all, 2: each pair of parts) with one voice each."""
     by_part = {part: [voice for voice in voices if voice.part == part] for part in PARTS}
     return [
         choice
@@ -70,35 +74,27 @@ def combinations(voices: list[Voice], size: int) -> list[tuple[Voice, ...]]:
 
 
 class ChoirDataModule(StemDataModule):
-    """Base of the choirs: four voices (soprano, alto, tenor, bass) or two of them (high, low).
+    """Feeds a model from a choir of four voices (soprano, alto, tenor, bass) or two of them (high, low).
 
     Args:
         voices: 4 or 2.
-        gain_db: training voices are made louder or softer by up to so much, each by its own random gain.
-        batch_size: excerpts a batch.
-        examples_per_epoch: random training excerpts an epoch; 0 takes all training audio in consecutive excerpts.
-        workers: processes that read audio.
-        seed: of the random excerpts and gains.
-        apart: share of the random training excerpts whose voices come from different places of their track.
+        excerpts: how tracks are cut into batches.
+        variation: how training excerpts are changed at random.
     """
 
     def __init__(
         self,
         voices: int = 4,
-        gain_db: float = 0.0,
-        batch_size: int = 16,
-        examples_per_epoch: int = 0,
-        workers: int = 0,
-        seed: int = 0,
-        apart: float = 0.0,
+        excerpts: Excerpts = Excerpts(batch_size=16),
+        variation: Variation = Variation(),
     ) -> None:
-        super().__init__(batch_size, examples_per_epoch, workers, seed, gain_db, apart)
+        super().__init__(excerpts, variation)
         if voices not in (2, 4):
             raise DdspZooError(f"A choir has 4 voices or 2, not {voices}: set data.voices to one of them.")
         self.voices = voices
 
     def _spread(self, tracks: list[Group], most: int) -> list[Group]:
-        """At most so many of the tracks (0: all), drawn by lot but always the same ones, in their order."""
+        """Returns at most so many of the tracks (0: all), drawn at random but always the same, in their order."""
         if not most or most >= len(tracks):
             return tracks
         chosen = np.random.default_rng(0).permutation(len(tracks))[:most]

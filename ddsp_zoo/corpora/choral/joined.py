@@ -1,26 +1,25 @@
-"""Several choirs as one corpus: rendered ones for variety, real ones for truth."""
+"""Joins rendered and real choirs to one corpus."""
 
-from ddsp_zoo.corpora.base import Track
+from ddsp_zoo.corpora.base import Excerpts, Track
 from ddsp_zoo.corpora.choral.corpus import ChoralSingingDataset
 from ddsp_zoo.corpora.choral.groups import ChoirDataModule
 from ddsp_zoo.corpora.rendered.choir import RenderedChoir
+from ddsp_zoo.corpora.variation import Variation
+from ddsp_zoo.settings.build import call
+from ddsp_zoo.settings.old import modern
 from ddsp_zoo.sources import Split
 
 
 class JoinedChoirs(ChoirDataModule):
-    """`RenderedChoir` and `ChoralSingingDataset` together; each has a share of training as large as it is long.
+    """Joins `RenderedChoir` and `ChoralSingingDataset`; each has a share of training that is as large as it is long.
 
     Args:
         root: folder of the real corpus; by default the environment variable CHORAL_SINGING_ROOT.
         rendered: settings of `RenderedChoir` other than those below; its own defaults else.
         real: settings of `ChoralSingingDataset` other than those below; its own defaults else.
         voices: 4 (soprano, alto, tenor, bass) or 2 (high, low).
-        gain_db: training voices are made louder or softer by up to so much, each by its own random gain.
-        apart: share of the random training excerpts whose voices come from different places of their track.
-        batch_size: excerpts a batch.
-        examples_per_epoch: random training excerpts an epoch; 0 takes all training audio in consecutive excerpts.
-        workers: processes that render and read audio.
-        seed: of the random excerpts and gains.
+        excerpts: how tracks are cut into batches.
+        variation: how training excerpts are changed at random.
     """
 
     def __init__(
@@ -29,17 +28,14 @@ class JoinedChoirs(ChoirDataModule):
         rendered: dict | None = None,
         real: dict | None = None,
         voices: int = 4,
-        gain_db: float = 0.0,
-        apart: float = 0.0,
-        batch_size: int = 16,
-        examples_per_epoch: int = 0,
-        workers: int = 0,
-        seed: int = 0,
+        excerpts: Excerpts = Excerpts(batch_size=16),
+        variation: Variation = Variation(),
     ) -> None:
-        super().__init__(voices, gain_db, batch_size, examples_per_epoch, workers, seed, apart)
+        super().__init__(voices, excerpts, variation)
+        shared = {"voices": voices, "excerpts": excerpts}
         self.parts: tuple[ChoirDataModule, ...] = (
-            RenderedChoir(voices=voices, workers=workers, **rendered or {}),
-            ChoralSingingDataset(root, voices=voices, workers=workers, **real or {}),
+            call(RenderedChoir, shared | modern(rendered or {}, RenderedChoir)),
+            call(ChoralSingingDataset, shared | {"root": root} | modern(real or {}, ChoralSingingDataset)),
         )
 
     def prepare(self, splits: tuple[Split, ...]) -> None:
@@ -48,5 +44,5 @@ class JoinedChoirs(ChoirDataModule):
             part.prepare(splits)
 
     def tracks(self, split: Split) -> list[Track]:
-        """The tracks of all parts."""
+        """Returns the tracks of both corpora."""
         return [track for part in self.parts for track in part.tracks(split)]

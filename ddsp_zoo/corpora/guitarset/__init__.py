@@ -1,1 +1,1 @@
-"""GuitarSet (Xi et al. 2018)."""
+"""Reads GuitarSet (Xi et al. 2018)."""

@@ -1,4 +1,4 @@
-"""GuitarSet (Xi et al. 2018): guitar recorded string by string, in the corpus's own layout."""
+"""Reads GuitarSet (Xi et al. 2018): guitar recorded string by string, in the corpus's own layout."""
 
 import os
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from ddsp_zoo.corpora.base import StemDataModule, Track
+from ddsp_zoo.corpora.base import Excerpts, StemDataModule, Track
 from ddsp_zoo.corpora.download import fetch_archive
 from ddsp_zoo.corpora.guitarset.files import (
     ANNOTATION,
@@ -23,6 +23,7 @@ from ddsp_zoo.corpora.guitarset.files import (
     string_file,
     write_strings,
 )
+from ddsp_zoo.corpora.variation import Variation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.cache import cache_root, fingerprint
 from ddsp_zoo.files.f0_csv import write_f0_csv
@@ -35,23 +36,23 @@ PLAYERS = ("00", "01", "02", "03", "04", "05")
 
 @dataclass(frozen=True)
 class Choice:
-    """Recordings of some players; of those, sorted by name, all or the ones in some places."""
+    """Chooses recordings of some players; of those, sorted by name, all or the ones in some places."""
 
     players: tuple[str, ...] = PLAYERS
     places: range | None = None
 
     def of(self, recordings: list[GuitarTake]) -> list[GuitarTake]:
-        """The chosen ones, as far as they are there."""
+        """Returns the chosen ones, as far as they are there."""
         mine = [r for r in recordings if r.player in self.players]
         return mine if self.places is None else [mine[place] for place in self.places if place < len(mine)]
 
     def is_complete(self, chosen: list[GuitarTake]) -> bool:
-        """Whether that is all of them."""
+        """Tells whether that is all of them."""
         return len(chosen) >= (1 if self.places is None else len(self.places))
 
 
 def _in_order(train: int, validation: int, test: int) -> dict[Split, Choice]:
-    """So many recordings one after the other."""
+    """Chooses recordings in their order: the first for training, the next for validation, the next for the test."""
     ends = (train, train + validation, train + validation + test)
     places = {"train": range(ends[0]), "validation": range(*ends[:2]), "test": range(*ends[1:])}
     return {split: Choice(places=where) for split, where in places.items()}
@@ -72,7 +73,7 @@ _INSTEAD = "to train on rendered strings instead, add --config recipes/data/rend
 
 
 class GuitarSet(StemDataModule):
-    """The debleeded hexaphonic pickup: six strings of a guitar, with f0 and onsets of each.
+    """Reads the debleeded hexaphonic pickup: six strings of a guitar, with f0 and onsets of each.
 
     Reads ``<root>/audio_hex-pickup_debleeded/*_hex_cln.wav`` (six channels, low E first) and
     ``<root>/annotation/*.jams``. Each recording is once split into strings at 16 kHz, its pitch found beside, and
@@ -97,10 +98,8 @@ class GuitarSet(StemDataModule):
         validation_tracks: recordings to validate on; 0: all.
         test_tracks: recordings to test on; 0: all.
         download: fetch annotations and audio (3.6 GB) where they are absent.
-        batch_size: excerpts a batch.
-        examples_per_epoch: random training excerpts an epoch; 0 takes all training audio in consecutive excerpts.
-        workers: processes that read audio.
-        seed: of the random excerpts.
+        excerpts: how tracks are cut into batches.
+        variation: how training excerpts are changed at random.
     """
 
     def __init__(
@@ -115,12 +114,10 @@ class GuitarSet(StemDataModule):
         validation_tracks: int = 0,
         test_tracks: int = 0,
         download: bool = False,
-        batch_size: int = 2,
-        examples_per_epoch: int = 0,
-        workers: int = 0,
-        seed: int = 0,
+        excerpts: Excerpts = Excerpts(batch_size=2),
+        variation: Variation = Variation(),
     ) -> None:
-        super().__init__(batch_size, examples_per_epoch, workers, seed)
+        super().__init__(excerpts, variation)
         if splits not in SPLITS:
             raise DdspZooError(f"There are no splits called {splits!r}: choose one of {', '.join(SPLITS)}.")
         if f0_source not in F0_SOURCES:
@@ -140,7 +137,7 @@ class GuitarSet(StemDataModule):
         render_folders({self._pitch(r): r for r in recordings}, self._write_pitch, 0, "finding pitch")
 
     def tracks(self, split: Split) -> list[Track]:
-        """The recordings of a split."""
+        """Returns the recordings of a split."""
         return [
             Track(
                 r.name, {s: (string_file(self._strings(r), s),) for s in STRINGS}, self._pitch(r) / "f0.csv"
@@ -163,7 +160,7 @@ class GuitarSet(StemDataModule):
         return Path(self.root)
 
     def _recordings(self) -> list[GuitarTake]:
-        """Those of the style and the playing asked for."""
+        """Returns the recordings of the wanted style and playing."""
         root = self._folder()
         if not ((root / AUDIO).is_dir() and (root / ANNOTATION).is_dir()):
             raise DdspZooError(
@@ -183,7 +180,7 @@ class GuitarSet(StemDataModule):
         return found
 
     def _chosen(self) -> dict[Split, list[GuitarTake]]:
-        """The recordings of every split."""
+        """Returns the recordings of every split."""
         found, choices = self._recordings(), SPLITS[self.splits]
         chosen = {split: choice.of(found) for split, choice in choices.items()}
         if not all(choice.is_complete(chosen[split]) for split, choice in choices.items()):
@@ -199,7 +196,7 @@ class GuitarSet(StemDataModule):
         return f"style {self.style or 'any'}, {self.playing or 'comp or solo'}"
 
     def _spread(self, recordings: list[GuitarTake], split: Split) -> list[GuitarTake]:
-        """As many as asked for, at even distances."""
+        """Returns as many recordings as asked for, at even distances."""
         most = self.most[split] or len(recordings)
         if not 0 < most <= len(recordings):
             raise DdspZooError(
@@ -222,7 +219,7 @@ class GuitarSet(StemDataModule):
         return self._cache(crepe if self.f0_source == "crepe" else self.f0_source, recording)
 
     def _write_pitch(self, folder: Path, recording: GuitarTake) -> None:
-        """Write ``f0.csv`` of one recording, with onsets where they are annotated."""
+        """Writes ``f0.csv`` of one recording, with onsets where they are annotated."""
         strings, onset, hop_seconds = self._strings(recording), None, NOTE_HOP_SECONDS
         if self.f0_source == "crepe":
             f0, hop_seconds = crepe_f0(strings, self.crepe_model), CREPE_HOP / RATE

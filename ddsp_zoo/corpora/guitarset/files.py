@@ -1,4 +1,4 @@
-"""The files of GuitarSet: recordings by name, their strings at 16 kHz, and the f0 of each string."""
+"""Reads the files of GuitarSet: recordings by name, their strings at 16 kHz, and the f0 of each string."""
 
 import re
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ NAME = re.compile(r"(?P<player>\d\d)_(?P<style>[A-Za-z]+)\d-\d+-[A-G][#b]?_(?P<p
 
 @dataclass(frozen=True)
 class GuitarTake:
-    """One take: who plays (00-05), which style (BN, Funk, Jazz, Rock, SS), comp or solo, and its files."""
+    """Holds one recording: who plays (00-05), which style (BN, Funk, Jazz, Rock, SS), comp or solo, and its files."""
 
     name: str
     player: str
@@ -35,17 +35,17 @@ class GuitarTake:
 
     @property
     def annotation(self) -> Path:
-        """Notes and pitch contours (JAMS)."""
+        """Returns the file of notes and pitch contours (JAMS)."""
         return self.root / ANNOTATION / f"{self.name}.jams"
 
     @property
     def audio(self) -> Path:
-        """Six channels, low E first."""
+        """Returns the file of the six channels, low E first."""
         return self.root / AUDIO / f"{self.name}_hex_cln.wav"
 
 
 def find_recordings(root: Path) -> list[GuitarTake]:
-    """All annotated recordings of a corpus, sorted by name."""
+    """Returns all annotated recordings of a corpus, sorted by name."""
     paths = sorted((root / ANNOTATION).glob("*.jams"))
     matches = [match for path in paths if (match := NAME.match(path.stem))]
     return [GuitarTake(match.string, **match.groupdict(), root=root) for match in matches]
@@ -55,18 +55,18 @@ def find_recordings(root: Path) -> list[GuitarTake]:
 
 
 def string_file(folder: Path, string: str) -> Path:
-    """Where `write_strings` puts a string."""
+    """Returns where `write_strings` puts a string."""
     return folder / f"{string}.flac"
 
 
 def write_strings(folder: Path, recording: GuitarTake) -> None:
-    """Write one recording as six mono files at 16 kHz."""
+    """Writes one recording as six mono files at 16 kHz."""
     for string, audio in zip(STRINGS, _read_six(recording.audio), strict=True):
         sf.write(string_file(folder, string), audio, RATE, subtype="PCM_24")
 
 
 def _read_six(path: Path) -> np.ndarray:
-    """The six channels of a hexaphonic recording (6, T) at 16 kHz, whatever the file's rate."""
+    """Reads the six channels of a hexaphonic recording (6, T) at 16 kHz, whatever the rate of the file."""
     try:
         audio, rate = sf.read(path, dtype="float32", always_2d=True)
     except sf.LibsndfileError as error:
@@ -83,13 +83,13 @@ def _read_six(path: Path) -> np.ndarray:
 
 
 def crepe_f0(strings: Path, model: str) -> np.ndarray:
-    """f0_hz (6, N) every 16 ms that CREPE hears on each string of a folder; ``model`` is tiny or full."""
+    """Returns f0_hz (6, N) every 16 ms that CREPE hears on each string of a folder; ``model`` is tiny or full."""
     audio = [read_mono(string_file(strings, string), RATE) for string in STRINGS]
     return np.stack([track_f0(line, CREPE_HOP, CONFIDENCE, model) for line in audio])
 
 
 def annotated_f0(recording: GuitarTake, strings: Path, contours: bool) -> tuple[np.ndarray, np.ndarray]:
-    """f0_hz and onset (6, N) every 4 ms, from the notes, or with ``contours`` from the pitch within them.
+    """Returns f0_hz and onset (6, N) every 4 ms, from the notes, or with ``contours`` from the pitch within them.
 
     Raises `DdspZooError` where the annotation does not fit a guitar or the recording.
     """
@@ -114,11 +114,11 @@ def notes_to_f0(
     seconds: float,
     contours: list[tuple[np.ndarray, np.ndarray]] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """f0_hz and onset (S, N) every 4 ms from each string's notes: (start, duration in seconds, MIDI pitch), sorted.
+    """Returns f0_hz and onset (S, N) every 4 ms from the notes of each string.
 
-    A note lasts one frame at least, and ends at the latest where the next on its string begins. Its f0 is its pitch,
-    or, given ``contours`` (times, f0_hz) of each string, what was measured between its start and its end,
-    interpolated where a point is missing.
+    Notes are (start, duration in seconds, MIDI pitch), sorted. A note lasts one frame at least, and ends at the latest
+    where the next on its string begins. Its f0 is its pitch, or, given ``contours`` (times, f0_hz) of each string, what
+    was measured between its start and its end, interpolated where a point is missing.
     """
     count = int(seconds / NOTE_HOP_SECONDS) + 1
     f0, onset = np.zeros((2, len(notes), count), dtype=np.float32)
@@ -137,7 +137,7 @@ def notes_to_f0(
 
 
 def _between(contour: tuple[np.ndarray, np.ndarray], start: float, end: float) -> tuple | None:
-    """The voiced points of a contour from ``start`` to ``end``, or None."""
+    """Returns the voiced points of a contour from ``start`` to ``end``, or None."""
     times, f0 = contour
     inside = (times >= start) & (times < end) & (f0 >= LOWEST_F0_HZ) & (f0 <= CREPE_HIGHEST_HZ)
     return (times[inside], f0[inside]) if inside.any() else None

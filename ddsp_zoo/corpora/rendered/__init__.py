@@ -1,1 +1,1 @@
-"""Corpora that the package renders itself."""
+"""Renders corpora that need no download."""

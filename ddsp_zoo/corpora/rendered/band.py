@@ -1,10 +1,12 @@
-"""A band of bass, drums, guitar and other, rendered from scores: training data that needs no download."""
+"""Renders a corpus of bands from scores: training data that needs no download."""
 
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from ddsp_zoo.corpora.base import StemDataModule, Track, folder_tracks
+from ddsp_zoo.corpora.base import Excerpts, StemDataModule, Track, folder_tracks
+from ddsp_zoo.corpora.variation import Variation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.cache import folder_or_cache
 from ddsp_zoo.files.rendered import render_folders
@@ -18,15 +20,36 @@ from ddsp_zoo.sources import SPLITS, Split
 Engine = Literal["own", "sampled", "mixed"]
 
 
+@dataclass(frozen=True)
+class SoundFiles:
+    """Recorded sounds that a sampler plays.
+
+    Args:
+        soundfonts: .sf2 or .sf3 files; one with a single preset counts as a drum kit.
+        drum_kits: folders of Hydrogen drum kits, with a drumkit.xml each.
+        bass_notes: folders of recorded bass notes, placed by an .sfz file or named by pitch.
+        guitar_notes: folders of recorded guitar notes, placed or named likewise.
+    """
+
+    soundfonts: list[str] | None = None
+    drum_kits: list[str] | None = None
+    bass_notes: list[str] | None = None
+    guitar_notes: list[str] | None = None
+
+    def or_else(self, other: "SoundFiles") -> "SoundFiles":
+        """Returns these sounds, with those of ``other`` where none are named."""
+        return replace(other, **{name: paths for name, paths in vars(self).items() if paths is not None})
+
+
 class RenderedBand(StemDataModule):
-    """Rendered mixtures of bass, drums, guitar and other, kept on disk as 16-bit FLAC.
+    """Renders mixtures of bass, drums, guitar and other, kept on disk as 16-bit FLAC.
 
     Scores are invented (grooves, chords, lines, rests) or, with ``midi_dir``, excerpts of General MIDI
     pieces; drums may be human performances (``drum_midi_dir``). Pieces and performances are split by the
     hash of their file name: 80 % train, 10 % validation, 10 % test. Sounds are own synthesised instruments,
     which need nothing else, or a sampler that plays recorded ones: soundfonts, of which the program fluidsynth
     records each preset once, folders of single notes, Hydrogen's drum kits. Validation and test may have sounds
-    of their own (``test_...``). On some tracks somebody sings in "other": a voice that is made up, in training
+    of their own (``test_sounds``). On some tracks somebody sings in "other": a voice that is made up, in training
     also recordings. Guitar amplifiers and a mixing desk follow.
 
     A track follows from the settings, its split and its number: a larger corpus contains the smaller ones,
@@ -45,31 +68,16 @@ class RenderedBand(StemDataModule):
         render_seed: of the scores and sounds.
         engine: "own" instruments, "sampled" ones, or "mixed": drawn for each part.
         own_share: with "mixed", the share of parts that own instruments play.
-        soundfonts: .sf2 or .sf3 files; one with a single preset counts as a drum kit.
-        test_soundfonts: those of validation and test; by default the same.
-        drum_kits: folders of Hydrogen drum kits, with a drumkit.xml each.
-        test_drum_kits: those of validation and test; by default the same.
-        bass_notes: folders of recorded bass notes, placed by an .sfz file or named by pitch.
-        test_bass_notes: those of validation and test; by default the same.
-        guitar_notes: folders of recorded guitar notes, placed or named likewise.
-        test_guitar_notes: those of validation and test; by default the same.
+        sounds: recorded sounds for training.
+        test_sounds: those of validation and test; what is None there is as in training.
         singing: recordings of singing, or folders of them, for the training split alone.
         singing_share: share of tracks with a singer; half as many have a recorded one, where there are recordings.
         midi_dir: folder of multi-part General MIDI files; without it all scores are invented.
         midi_share: share of tracks that are excerpts of such pieces.
         drum_midi_dir: folder of drum performances as MIDI files.
         drum_midi_share: share of tracks whose drums are such performances, stretched to the tempo.
-        gain_db: training stems are made louder or softer by up to so much, each by its own random gain.
-        apart: share of the random training excerpts whose stems come from different places of their track.
-        polarity: turn each training stem upside down or not, by lot.
-        swap: share of the random training excerpts whose stems come from different tracks.
-        stretch: training stems are faster and higher or slower and lower by up to so much (0.1: 10 %).
-        resampled: folder for copies of the stems at the model's rate, made once; true: in the package's cache folder;
-            false: resample whenever an excerpt is read.
-        batch_size: excerpts a batch.
-        examples_per_epoch: random training excerpts an epoch; 0 takes all training audio in consecutive ones.
-        workers: processes that render and read audio.
-        seed: of the random excerpts.
+        excerpts: how tracks are cut into batches.
+        variation: how training excerpts are changed at random.
     """
 
     def __init__(
@@ -83,51 +91,30 @@ class RenderedBand(StemDataModule):
         render_seed: int = 0,
         engine: Engine = "own",
         own_share: float = 0.3,
-        soundfonts: list[str] | None = None,
-        test_soundfonts: list[str] | None = None,
-        drum_kits: list[str] | None = None,
-        test_drum_kits: list[str] | None = None,
-        bass_notes: list[str] | None = None,
-        test_bass_notes: list[str] | None = None,
-        guitar_notes: list[str] | None = None,
-        test_guitar_notes: list[str] | None = None,
+        sounds: SoundFiles = SoundFiles(),
+        test_sounds: SoundFiles = SoundFiles(),
         singing: list[str] | None = None,
         singing_share: float = 0.4,
         midi_dir: str | None = None,
         midi_share: float = 0.7,
         drum_midi_dir: str | None = None,
         drum_midi_share: float = 0.5,
-        gain_db: float = 0.0,
-        apart: float = 0.0,
-        polarity: bool = False,
-        swap: float = 0.0,
-        stretch: float = 0.0,
-        resampled: bool | str = False,
-        batch_size: int = 8,
-        examples_per_epoch: int = 0,
-        workers: int = 0,
-        seed: int = 0,
+        excerpts: Excerpts = Excerpts(),
+        variation: Variation = Variation(),
     ) -> None:
-        super().__init__(
-            batch_size, examples_per_epoch, workers, seed, gain_db, apart, polarity, swap, stretch, resampled
-        )
+        super().__init__(excerpts, variation)
         self.counts = {"train": train_tracks, "validation": validation_tracks, "test": test_tracks}
         self.root = folder_or_cache(root, "rendered_band")
         self.track_seconds, self.render_rate, self.render_seed = track_seconds, render_rate, render_seed
         self.engine, self.own_share = engine, own_share
-        self.soundfonts = _by_use(soundfonts, test_soundfonts)
-        self.drum_kits = _by_use(drum_kits, test_drum_kits)
-        self.notes = {
-            "bass": _by_use(bass_notes, test_bass_notes),
-            "guitar": _by_use(guitar_notes, test_guitar_notes),
-        }
+        self.sounds = (sounds, test_sounds.or_else(sounds))  # for training, for validation and test
         self.singing, self.singing_share = singing or [], singing_share
         self.midi_dir, self.midi_share = midi_dir, midi_share
         self.drum_midi_dir, self.drum_midi_share = drum_midi_dir, drum_midi_share
 
     @cached_property
     def band(self) -> Band:
-        """The renderer; its files are looked for when it is first needed."""
+        """Returns the renderer; its files are looked for when it is first needed."""
         shares = {"own": 1.0, "sampled": 0.0, "mixed": self.own_share}
         if self.engine not in shares:
             raise DdspZooError(f"There is no engine {self.engine!r}: choose own, sampled or mixed.")
@@ -153,25 +140,29 @@ class RenderedBand(StemDataModule):
             for split in splits
             for index in range(self.counts[split])
         }
-        render_folders(jobs, self.band.render, self.workers, "rendering a band")
+        render_folders(jobs, self.band.render, self.excerpts.workers, "rendering a band")
 
     def tracks(self, split: Split) -> list[Track]:
-        """The first tracks of a split, as many as asked for."""
+        """Returns the first tracks of a split, as many as asked for."""
         wanted = {self._folder(split, index).name for index in range(self.counts[split])}
         return [track for track in folder_tracks(self._folder(split, 0).parent) if track.name in wanted]
 
     def _sounds(self, use: int) -> Sounds:
-        """The sounds of training (0), or of validation and test (1)."""
+        """Returns the sounds of training (0), or of validation and test (1)."""
         singing = singing_files(self.singing) if use == 0 else ()
         if self.engine == "own":
             return Sounds(singing=singing)
-        if not self.soundfonts[use]:
+        files = self.sounds[use]
+        if not files.soundfonts:
             raise DdspZooError(f"The engine {self.engine!r} needs soundfonts: give paths of .sf2 files.")
         soundfonts.fluidsynth_program()
         return Sounds(
-            soundfonts=tuple(soundfonts.read_soundfont(path) for path in self.soundfonts[use]),
-            drum_kits=existing_folders(self.drum_kits[use]),
-            notes={stem: existing_folders(folders[use]) for stem, folders in self.notes.items()},
+            soundfonts=tuple(soundfonts.read_soundfont(path) for path in files.soundfonts),
+            drum_kits=existing_folders(files.drum_kits or []),
+            notes={
+                "bass": existing_folders(files.bass_notes or []),
+                "guitar": existing_folders(files.guitar_notes or []),
+            },
             singing=singing,
         )
 
@@ -179,12 +170,7 @@ class RenderedBand(StemDataModule):
         return self.root / self.band.fingerprint() / split / f"track_{index:05d}"
 
 
-def _by_use(train: list[str] | None, unheard: list[str] | None) -> tuple[list[str], list[str]]:
-    """What is for training, and what for validation and test: the same, unless named."""
-    return train or [], (train or []) if unheard is None else unheard
-
-
 def _split_files(folder: str | None) -> dict[str, tuple[Path, ...]]:
-    """MIDI files of a folder by split; none without a folder."""
+    """Returns the MIDI files of a folder by split; none without a folder."""
     files = band_scores.midi_files(folder) if folder else []
     return {split: tuple(path for path in files if band_scores.split_of(path) == split) for split in SPLITS}

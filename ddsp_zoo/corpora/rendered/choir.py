@@ -1,4 +1,4 @@
-"""Choirs of four voices rendered from invented chorales: what one recorded song cannot teach."""
+"""Renders a corpus of four-part choirs from invented chorales."""
 
 from pathlib import Path
 
@@ -6,8 +6,9 @@ import numpy as np
 import soundfile as sf
 from numpy.typing import NDArray
 
-from ddsp_zoo.corpora.base import Track
+from ddsp_zoo.corpora.base import Excerpts, Track
 from ddsp_zoo.corpora.choral.groups import ChoirDataModule, Voice, combinations, group
+from ddsp_zoo.corpora.variation import Variation
 from ddsp_zoo.files.cache import fingerprint, folder_or_cache
 from ddsp_zoo.files.f0_csv import write_f0_csv
 from ddsp_zoo.files.rendered import render_folders
@@ -20,7 +21,7 @@ VERSION = 2  # to be raised whenever a change here or in the choir modules chang
 
 
 def perform(rng: np.random.Generator, seconds: float) -> tuple[NDArray, NDArray, NDArray]:
-    """One piece: voices (4, T) at 16 kHz from soprano to bass, f0_hz (4, M) and onset (4, M) every 4 ms."""
+    """Renders one piece: voices (4, T) at 16 kHz from soprano to bass, f0_hz (4, M) and onset (4, M) every 4 ms."""
     lines, singers = compose(rng, seconds), [Singer.random(rng, part) for part in PARTS]
     audio, f0, onset = sing([lines[part] for part in PARTS], singers, seconds, rng)
     t60, wet, floor_db = log_uniform(rng, 0.2, 1.2), log_uniform(rng, 0.05, 0.5), rng.uniform(-52, -32)
@@ -32,7 +33,7 @@ def perform(rng: np.random.Generator, seconds: float) -> tuple[NDArray, NDArray,
 
 
 def _hiss(rng: np.random.Generator, samples: int) -> NDArray:
-    """The noise of a room and its microphone: stronger towards low frequencies, of unit power."""
+    """Returns the noise of a room and its microphone, stronger towards low frequencies, of unit power."""
     spectrum = np.fft.rfft(rng.standard_normal(samples))
     hertz = np.fft.rfftfreq(samples, 1 / RATE)
     noise = np.fft.irfft(
@@ -42,7 +43,7 @@ def _hiss(rng: np.random.Generator, samples: int) -> NDArray:
 
 
 class RenderedChoir(ChoirDataModule):
-    """Four-part chorales with exact f0, rendered once and kept on disk; needs nothing but this package.
+    """Renders four-part chorales with exact f0, once, and keeps them on disk; needs nothing but this package.
 
     Pieces follow common-practice voice leading (`choir_scores`); every piece has four singers of its own
     (`choir_voices`), who share a text and a room. So pieces and singers differ within and between the splits. With
@@ -56,11 +57,8 @@ class RenderedChoir(ChoirDataModule):
         test_tracks: pieces in the test split.
         track_seconds: length of a piece.
         render_seed: of the music and the singers.
-        gain_db: training voices are made louder or softer by up to so much, each by its own random gain.
-        batch_size: excerpts a batch.
-        examples_per_epoch: random training excerpts an epoch; 0 takes all training audio in consecutive excerpts.
-        workers: processes that render and read audio.
-        seed: of the random excerpts and gains.
+        excerpts: how tracks are cut into batches.
+        variation: how training excerpts are changed at random.
     """
 
     def __init__(
@@ -72,13 +70,10 @@ class RenderedChoir(ChoirDataModule):
         test_tracks: int = 12,
         track_seconds: float = 30.0,
         render_seed: int = 0,
-        gain_db: float = 0.0,
-        batch_size: int = 16,
-        examples_per_epoch: int = 0,
-        workers: int = 0,
-        seed: int = 0,
+        excerpts: Excerpts = Excerpts(batch_size=16),
+        variation: Variation = Variation(),
     ) -> None:
-        super().__init__(voices, gain_db, batch_size, examples_per_epoch, workers, seed)
+        super().__init__(voices, excerpts, variation)
         self.counts = {"train": train_tracks, "validation": validation_tracks, "test": test_tracks}
         self.track_seconds, self.render_seed = track_seconds, render_seed
         self.root = folder_or_cache(root, "rendered_choir") / fingerprint(
@@ -93,10 +88,10 @@ class RenderedChoir(ChoirDataModule):
             if split in splits
             for index in range(self.counts[split])
         }
-        render_folders(jobs, self._render, self.workers, "rendering choirs")
+        render_folders(jobs, self._render, self.excerpts.workers, "rendering choirs")
 
     def tracks(self, split: Split) -> list[Track]:
-        """The quartet, or the six duets, of each piece of a split."""
+        """Returns the quartet, or the six duets, of each piece of a split."""
         folders = [self.root / split / f"piece_{index:04d}" for index in range(self.counts[split])]
         return [
             group(choice)

@@ -1,4 +1,4 @@
-"""Notes played by the string of the preliminary experiment itself, all alike but for their excitation."""
+"""Renders the corpus of the preliminary experiment by the string of that experiment itself."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 import soundfile as sf
 import torch
 
-from ddsp_zoo.corpora.base import StemDataModule, Track, folder_tracks
+from ddsp_zoo.corpora.base import Excerpts, StemDataModule, Track, folder_tracks
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.cache import fingerprint, folder_or_cache
 from ddsp_zoo.files.f0_csv import write_f0_csv
@@ -21,7 +21,7 @@ NAME = "string"
 
 
 class StringResynthesisNotes(StemDataModule):
-    """Single notes of one pitch and one cutoff frequency, which a model is to find again (thesis, section 5.2).
+    """Renders single notes of one pitch and one cutoff frequency, which a model has to find (thesis, section 5.2).
 
     They are kept on disk in floating point, unscaled, because a burst of amplitude 1 makes notes beyond 1.
 
@@ -36,10 +36,7 @@ class StringResynthesisNotes(StemDataModule):
         excitation: new noise for each note, or always the same.
         excitation_seed: what the noise is drawn from.
         quirks: "tuning" plays with the string of the authors' code, see `OneParameterString`.
-        batch_size: notes a batch.
-        examples_per_epoch: notes drawn an epoch; 0 takes each once.
-        workers: processes that render and read audio.
-        seed: of the order of the notes.
+        excerpts: how tracks are cut into batches.
     """
 
     def __init__(
@@ -54,12 +51,9 @@ class StringResynthesisNotes(StemDataModule):
         excitation: Excitation = "random",
         excitation_seed: int = 0,
         quirks: Sequence[Literal["tuning"]] = (),
-        batch_size: int = 4,
-        examples_per_epoch: int = 0,
-        workers: int = 0,
-        seed: int = 0,
+        excerpts: Excerpts = Excerpts(batch_size=4),
     ) -> None:
-        super().__init__(batch_size, examples_per_epoch, workers, seed)
+        super().__init__(excerpts)
         if not 20 <= f0_hz <= RATE / 8 or not 20 <= cutoff_hz <= RATE / 2 or note_seconds < HOP / RATE:
             raise DdspZooError(
                 f"A note has a pitch of 20 to {RATE // 8} Hz, a cutoff of 20 to {RATE // 2} Hz and at least "
@@ -86,10 +80,10 @@ class StringResynthesisNotes(StemDataModule):
             if split in splits
             for index in range(self.counts[split])
         }
-        render_folders(jobs, self._render, self.workers, "rendering notes")
+        render_folders(jobs, self._render, self.excerpts.workers, "rendering notes")
 
     def tracks(self, split: Split) -> list[Track]:
-        """The first notes of a split's folder, as many as asked for."""
+        """Returns the first notes of a split's folder, as many as asked for."""
         return folder_tracks(self.root / split)[: self.counts[split]]
 
     def _render(self, folder: Path, seed: list[int]) -> None:

@@ -1,4 +1,4 @@
-"""Six guitar strings rendered note by note: a stand-in for a hexaphonic pickup, offline or with recorded notes."""
+"""Renders a corpus of six guitar strings, note by note, in place of recordings of a hexaphonic pickup."""
 
 import os
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ from typing import Literal, Protocol
 import numpy as np
 import soundfile as sf
 
-from ddsp_zoo.corpora.base import StemDataModule, Track, folder_tracks
+from ddsp_zoo.corpora.base import Excerpts, StemDataModule, Track, folder_tracks
+from ddsp_zoo.corpora.variation import Variation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.cache import fingerprint, folder_or_cache
 from ddsp_zoo.files.f0_csv import write_f0_csv
@@ -33,21 +34,21 @@ INAUDIBLE_DB = -50.0
 
 
 class Instrument(Protocol):
-    """Something with six strings."""
+    """Plays notes on six strings."""
 
     def pluck(
         self, note: GuitarNote, open_hz: float, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Sound of a note (T,) and its f0 (M,) in Hz every 4 ms."""
+        """Returns the sound of a note (T,) and its f0 (M,) in Hz every 4 ms."""
 
     def resonate(self, strings: np.ndarray) -> np.ndarray:
-        """What is done to the strings (6, T) together."""
+        """Applies to the strings (6, T) what they go through together."""
 
 
 def perform(
     rng: np.random.Generator, seconds: float, style: str = "comp", instrument: Instrument | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One composed piece: strings (6, T), f0_hz (6, M) and onset (6, M) every 4 ms. Default: an own guitar."""
+    """Renders one composed piece: strings (6, T), f0_hz (6, M) and onset (6, M) every 4 ms. Default: an own guitar."""
     tuning = 2 ** ((rng.normal(0, 6) + rng.normal(0, 4, 6)) / 1200)
     instrument = instrument or Guitar.random(rng)
     return play(compose(rng, seconds, style), seconds, instrument, np.array(OPEN_HZ) * tuning, rng)
@@ -60,10 +61,10 @@ def play(
     open_hz: np.ndarray,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Notes on an instrument with strings tuned to ``open_hz`` (6,): strings, f0_hz and onset as from `perform`.
+    """Plays notes on strings tuned to ``open_hz`` (6,): strings, f0_hz and onset as from `perform`.
 
-    f0 lasts from a pluck to the lifting of the finger, or until the note is 50 dB below its loudest; the release
-    (half as loud every 5 to 20 ms) is without. Strings differ in level by some dB, pieces have peaks from 0.1 to 1.
+    f0 lasts from a pluck to the lifting of the finger, or until the note is 50 dB below its loudest; the release (half
+    as loud every 5 to 20 ms) has none. Strings differ in level by some dB, pieces have peaks from 0.1 to 1.
     """
     count = round(seconds / GRID_SECONDS)
     audio = np.zeros((6, round(seconds * RATE)))
@@ -85,7 +86,7 @@ def play(
 
 
 def _audible(sound: np.ndarray) -> int:
-    """4-ms frames until a sound has decayed; at least ten."""
+    """Returns the 4-ms frames until a sound has decayed; at least ten."""
     hop = round(GRID_SECONDS * RATE)
     level = np.square(np.pad(sound, (0, -len(sound) % hop))).reshape(-1, hop).mean(1)
     return max(int(np.flatnonzero(level >= level.max() * 10 ** (INAUDIBLE_DB / 10))[-1]) + 1, 10)
@@ -93,7 +94,7 @@ def _audible(sound: np.ndarray) -> int:
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be rendered: a composed piece, or a take, on an instrument."""
+    """Says what is to be rendered: a composed piece, or a take, on an instrument."""
 
     seed: tuple[int, ...]
     style: str
@@ -103,7 +104,7 @@ class Job:
 
 
 class RenderedStrings(StemDataModule):
-    """Six strings with exact f0 and onsets, rendered once and kept on disk; needs nothing but this package.
+    """Renders six strings with exact f0 and onsets, once, and keeps them on disk; needs nothing but this package.
 
     Half of the pieces accompany (``comp`` in their name), half are solos. With ``instruments="own"`` all notes are
     sums of decaying partials (`string_notes`), not a Karplus-Strong loop, so that no string model of the zoo is
@@ -126,12 +127,8 @@ class RenderedStrings(StemDataModule):
         test_performances: performances in the test split, the first by name, each as long as it is.
         track_seconds: length of a composed piece.
         render_seed: of the music and the guitars.
-        batch_size: excerpts a batch.
-        examples_per_epoch: random training excerpts an epoch; 0 takes all training audio in consecutive excerpts.
-        workers: processes that render and read audio.
-        seed: of the random excerpts.
-        gain_db: training strings are made louder or softer by up to so much, each by its own random gain.
-        apart: share of the random training excerpts whose strings come from different places of their piece.
+        excerpts: how tracks are cut into batches.
+        variation: how training excerpts are changed at random.
     """
 
     def __init__(
@@ -146,14 +143,10 @@ class RenderedStrings(StemDataModule):
         test_performances: int = 0,
         track_seconds: float = 20.0,
         render_seed: int = 0,
-        batch_size: int = 2,
-        examples_per_epoch: int = 0,
-        workers: int = 0,
-        seed: int = 0,
-        gain_db: float = 0.0,
-        apart: float = 0.0,
+        excerpts: Excerpts = Excerpts(batch_size=2),
+        variation: Variation = Variation(),
     ) -> None:
-        super().__init__(batch_size, examples_per_epoch, workers, seed, gain_db, apart)
+        super().__init__(excerpts, variation)
         if instruments not in ("own", "recorded"):
             raise DdspZooError(f"instruments is {instruments!r}: choose own or recorded.")
         self.counts = {"train": train_tracks, "validation": validation_tracks, "test": test_tracks}
@@ -173,15 +166,15 @@ class RenderedStrings(StemDataModule):
         jobs = {self.root / split / name: job for split in splits for name, job in self._jobs(split).items()}
         for name in sorted({job.instrument for folder, job in jobs.items() if not folder.exists()} - {"own"}):
             read_recordings(self._recorded(name))
-        render_folders(jobs, self._render, self.workers, "rendering strings")
+        render_folders(jobs, self._render, self.excerpts.workers, "rendering strings")
 
     def tracks(self, split: Split) -> list[Track]:
-        """The pieces of a split, and the performances of the test."""
+        """Returns the pieces of a split, and the performances of the test."""
         names = self._jobs(split)
         return [track for track in folder_tracks(self.root / split) if track.name in names]
 
     def _jobs(self, split: Split) -> dict[str, Job]:
-        """By name of the track."""
+        """Returns what is to be rendered, by name of the track."""
         number, jobs = list(self.counts).index(split), {}
         for index in range(self.counts[split]):
             style, (instrument, material) = STYLES[index % 2], self._instrument(split, index // 2)
@@ -194,7 +187,7 @@ class RenderedStrings(StemDataModule):
         return jobs
 
     def _instrument(self, split: Split, pair: int) -> tuple[str, tuple[float, float]]:
-        """Name of the instrument of a pair of pieces, and the strings that own guitars may have."""
+        """Returns the name of the instrument of a pair of pieces, and the strings that own guitars may have."""
         if self.instruments == "own":
             return "own", HEAVY if split == "test" else LIGHT
         if split == "test":
@@ -202,7 +195,7 @@ class RenderedStrings(StemDataModule):
         return ("own", "steel")[pair % 2], FULL
 
     def _takes(self) -> list[Path]:
-        """Annotations of the performances in use, sorted."""
+        """Returns the annotations of the performances in use, sorted."""
         if not self.test_performances:
             return []
         if not self.performances:
@@ -219,7 +212,7 @@ class RenderedStrings(StemDataModule):
         return takes[: self.test_performances]
 
     def _recorded(self, name: str) -> Path:
-        """The folder of a recorded instrument."""
+        """Returns the folder of a recorded instrument."""
         where = "set data.notes or GUITAR_NOTES_ROOT to the folder above it, or instruments to own"
         if not self.notes:
             raise DdspZooError(

@@ -1,6 +1,6 @@
-"""Notes that never were: random pitches, timbres and noises whose controls are known exactly.
+"""Draws random notes, timbres and noises whose controls are known exactly: the training data of inverse synthesis.
 
-A network that has learnt on them to tell the controls can start on real music from there. Source: Engel et al. 2020b
+A network that has learned on them to find the controls can start on real music from there. Source: Engel et al. 2020b
 (inverse synthesis), section 3.
 """
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ddsp_zoo.corpora.base import BatchSpec, StemDataModule, Track
+from ddsp_zoo.corpora.base import BatchSpec, Excerpts, StemDataModule, Track
 from ddsp_zoo.dsp.noise import filtered_noise
 from ddsp_zoo.dsp.oscillator import harmonic_bank
 from ddsp_zoo.dsp.scale import midi_to_hz
@@ -31,7 +31,7 @@ COSINES = 4
 
 @dataclass(frozen=True)
 class NoteSettings:
-    """What is drawn: pitches in MIDI note numbers, notes at a time in each source, sizes of what describes them."""
+    """Says what is drawn: range of pitches (MIDI), notes at a time in each source, sizes of what describes them."""
 
     low_midi: float = 24.0
     high_midi: float = 84.0
@@ -41,7 +41,7 @@ class NoteSettings:
 
 
 class SyntheticNotes(StemDataModule):
-    """Random notes for each source of the model, new ones in every epoch, with their controls in the batch.
+    """Draws random notes for each source of the model, new ones in every epoch, with their controls in the batch.
 
     Beside ``mixture`` (B, T) and ``sources`` (B, S, T) a batch has ``note_f0_hz`` and ``note_amplitude`` (B, S, V, N),
     ``note_distribution`` (B, S, V, N, H) that sums to one below the Nyquist frequency, and ``noise_magnitude``
@@ -56,10 +56,7 @@ class SyntheticNotes(StemDataModule):
         noise_bands: points of the noise filter from 0 Hz to the Nyquist frequency, F.
         validation_examples: excerpts in the validation split, always the same.
         test_examples: excerpts in the test split, always the same.
-        batch_size: excerpts a batch.
-        examples_per_epoch: excerpts an epoch.
-        workers: processes that play the notes.
-        seed: of all that is drawn.
+        excerpts: how tracks are cut into batches.
     """
 
     def __init__(
@@ -71,14 +68,11 @@ class SyntheticNotes(StemDataModule):
         noise_bands: int = 65,
         validation_examples: int = 64,
         test_examples: int = 64,
-        batch_size: int = 16,
-        examples_per_epoch: int = 2000,
-        workers: int = 0,
-        seed: int = 0,
+        excerpts: Excerpts = Excerpts(batch_size=16, examples_per_epoch=2000),
     ) -> None:
-        super().__init__(batch_size, examples_per_epoch, workers, seed)
+        super().__init__(excerpts)
         self.settings = NoteSettings(low_midi, high_midi, voices, harmonics, noise_bands)
-        self.counts = dict(zip(SPLITS, (examples_per_epoch, validation_examples, test_examples)))
+        self.counts = dict(zip(SPLITS, (excerpts.examples_per_epoch, validation_examples, test_examples)))
         if not low_midi <= high_midi or min(voices, harmonics, noise_bands - 1, *self.counts.values()) < 1:
             raise DdspZooError(
                 "Synthetic notes need low_midi up to high_midi, a voice, a harmonic, two noise_bands and an example of "
@@ -86,11 +80,11 @@ class SyntheticNotes(StemDataModule):
             )
 
     def tracks(self, split: Split) -> list[Track]:
-        """None: the notes are in no file."""
+        """Returns nothing, because the notes are in no file."""
         return []
 
     def setup(self, stage: str) -> None:
-        """Notes on the frames of the model. Raises `DdspZooError` for pitches that it cannot have."""
+        """Makes notes on the frames of the model; raises `DdspZooError` for pitches that it cannot have."""
         if self.trainer is not None:
             self.feed(self.trainer.lightning_module)
         settings = self.settings
@@ -102,11 +96,13 @@ class SyntheticNotes(StemDataModule):
         if self.spec.needs_pitch and settings.voices > 1:
             raise DdspZooError("The model needs one pitch a source: set voices to 1.")
         for number, split in enumerate(SPLITS):
-            self.datasets[split] = NoteDataset(self.spec, settings, self.counts[split], (self.seed, number))
+            self.datasets[split] = NoteDataset(
+                self.spec, settings, self.counts[split], (self.excerpts.seed, number)
+            )
 
 
 class NoteDataset(Dataset):
-    """Excerpts of notes; any index is valid, and an excerpt follows from ``seed`` and index alone."""
+    """Draws excerpts of notes; any index is valid, and an excerpt follows from ``seed`` and index alone."""
 
     def __init__(self, spec: BatchSpec, settings: NoteSettings, count: int, seed: tuple[int, ...]) -> None:
         self.spec, self.settings, self.seed = spec, settings, seed
@@ -116,7 +112,7 @@ class NoteDataset(Dataset):
         return self.random_excerpts
 
     def track_of(self, index: int) -> str:
-        """Each excerpt is a piece of its own."""
+        """Returns a name for each excerpt, because each is a piece of its own."""
         return f"notes_{index:05d}"
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
@@ -136,7 +132,7 @@ class NoteDataset(Dataset):
 
 
 def play(controls: dict[str, Tensor], spec: BatchSpec, generator: torch.Generator | None = None) -> Tensor:
-    """Notes and noise as `NoteDataset` has them, without a batch axis -> audio (S, T)."""
+    """Plays notes and noise as `NoteDataset` has them, without a batch axis -> audio (S, T)."""
     amplitude = controls["note_amplitude"][..., None] * controls["note_distribution"]
     rate, hop = spec.sample_rate, spec.hop_samples
     notes, _ = harmonic_bank(controls["note_f0_hz"].flatten(0, 1), amplitude.flatten(0, 1), rate, hop)
@@ -145,7 +141,10 @@ def play(controls: dict[str, Tensor], spec: BatchSpec, generator: torch.Generato
 
 
 def draw_source(rng: np.random.Generator, spec: BatchSpec, settings: NoteSettings) -> dict[str, np.ndarray]:
-    """One source: note_f0_hz, note_amplitude, onset (V, N), note_distribution (V, N, H), noise_magnitude (N, F)."""
+    """Draws one source.
+
+    Returns note_f0_hz, note_amplitude and onset (V, N), note_distribution (V, N, H) and noise_magnitude (N, F).
+    """
     frames, frame_seconds = spec.segment_samples // spec.hop_samples, spec.hop_samples / spec.sample_rate
     voices = [
         _draw_voice(rng, frames, frame_seconds, spec.sample_rate / 2, settings)
@@ -158,7 +157,7 @@ def draw_source(rng: np.random.Generator, spec: BatchSpec, settings: NoteSetting
 def _draw_voice(
     rng: np.random.Generator, frames: int, frame_seconds: float, nyquist_hz: float, settings: NoteSettings
 ) -> dict[str, np.ndarray]:
-    """Notes and rests one after the other, the first one already under way."""
+    """Draws notes and rests one after the other; the first one has already begun."""
     f0, amplitude, onset = np.zeros((3, frames))
     distribution = np.full((frames, settings.harmonics), 1 / settings.harmonics)
     start = -rng.integers(max(1, round(NOTE_SECONDS[1] / frame_seconds)))
@@ -187,14 +186,14 @@ def _draw_voice(
 
 
 def _draw_pitch(rng: np.random.Generator, seconds: np.ndarray, settings: NoteSettings) -> np.ndarray:
-    """f0 in Hz at times of a note, with up to a semitone of vibrato half of the time."""
+    """Draws f0 in Hz at times of a note, with up to a semitone of vibrato half of the time."""
     depth = rng.uniform(0, 1) * (rng.random() < VIBRATO_SHARE)
     vibrato = depth * np.sin(2 * np.pi * (rng.uniform(*VIBRATO_HZ) * seconds + rng.random()))
     return midi_to_hz(rng.uniform(settings.low_midi, settings.high_midi) + vibrato)
 
 
 def _draw_noise(rng: np.random.Generator, frames: int, frame_seconds: float, bands: int) -> np.ndarray:
-    """Shapes of noise (N, F) that glide into each other."""
+    """Draws shapes of noise (N, F) that change slowly into each other."""
     count = 2 + int(frames * frame_seconds / NOISE_SECONDS)
     levels = 10 ** (rng.uniform(*NOISE_DB, count) / 20)
     shapes = np.stack([level * bands * _cosine_sum(rng, bands) for level in levels])
@@ -204,7 +203,7 @@ def _draw_noise(rng: np.random.Generator, frames: int, frame_seconds: float, ban
 
 
 def _cosine_sum(rng: np.random.Generator, size: int) -> np.ndarray:
-    """A smooth random positive curve (size,) of unit sum: the exponential of a few slow cosines and a slope."""
+    """Draws a smooth positive curve (size,) of unit sum: the exponential of a few slow cosines and a slope."""
     x = np.arange(size) / size
     frequency, phase = rng.uniform(0, 5, (COSINES, 1)), rng.random((COSINES, 1))
     height = rng.uniform(0, 2, COSINES)

@@ -1,1 +1,1 @@
-"""Slakh2100 (Manilow et al. 2019)."""
+"""Reads Slakh2100 (Manilow et al. 2019)."""

@@ -1,14 +1,15 @@
-"""Slakh2100 (Manilow et al. 2019): 2100 pieces of MIDI played by sampled instruments, in the corpus's own layout."""
+"""Reads Slakh2100 (Manilow et al. 2019): 2100 pieces of MIDI played by sampled instruments, in its own layout."""
 
 import os
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from ddsp_zoo.corpora.base import StemDataModule, Track
+from ddsp_zoo.corpora.base import Excerpts, StemDataModule, Track
 from ddsp_zoo.corpora.download import fetch_archive
 from ddsp_zoo.corpora.slakh.files import find_tracks, read_track
 from ddsp_zoo.corpora.slakh.splits import find_splits
+from ddsp_zoo.corpora.variation import Variation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.cache import cache_root
 from ddsp_zoo.sources import SPLITS, Split
@@ -22,7 +23,7 @@ _INSTEAD = "to train on a rendered band instead, add --config recipes/data/rende
 
 
 class Slakh2100(StemDataModule):
-    """Bass, drums, guitar and other: of each track all stems of a class together, whatever else plays as other.
+    """Reads bass, drums, guitar and other: of each track all stems of a class together; whatever else plays is other.
 
     Reads ``TrackNNNNN/metadata.yaml`` and ``TrackNNNNN/stems/Sxx.flac`` (or ``.wav``), the tracks side by side or in
     folders train, validation, test and omitted. A class that nobody plays is silent, and silence is kept. (The authors
@@ -38,17 +39,8 @@ class Slakh2100(StemDataModule):
         train_tracks: tracks to train on, taken at even distances from the split; 0: all.
         validation_tracks: tracks to validate on; 0: all.
         test_tracks: tracks to test on; 0: all.
-        resampled: folder for copies of the stems at the model's rate, made once; true: in the package's cache folder;
-            false: resample whenever an excerpt is read.
-        gain_db: training stems are made louder or softer by up to so much, each by its own random gain.
-        apart: share of the random training excerpts whose stems come from different places of their track.
-        polarity: turn each training stem upside down or not, by lot.
-        swap: share of the random training excerpts whose stems come from different tracks.
-        stretch: training stems are faster and higher or slower and lower by up to so much (0.1: 10 %).
-        batch_size: excerpts a batch.
-        examples_per_epoch: random training excerpts an epoch; 0 takes all training audio in consecutive excerpts.
-        workers: processes that resample and read audio.
-        seed: of the random excerpts.
+        excerpts: how tracks are cut into batches.
+        variation: how training excerpts are changed at random.
     """
 
     def __init__(
@@ -59,20 +51,10 @@ class Slakh2100(StemDataModule):
         train_tracks: int = 0,
         validation_tracks: int = 0,
         test_tracks: int = 0,
-        resampled: bool | str = True,
-        gain_db: float = 0.0,
-        apart: float = 0.0,
-        polarity: bool = False,
-        swap: float = 0.0,
-        stretch: float = 0.0,
-        batch_size: int = 8,
-        examples_per_epoch: int = 0,
-        workers: int = 0,
-        seed: int = 0,
+        excerpts: Excerpts = Excerpts(resampled=True),
+        variation: Variation = Variation(),
     ) -> None:
-        super().__init__(
-            batch_size, examples_per_epoch, workers, seed, gain_db, apart, polarity, swap, stretch, resampled
-        )
+        super().__init__(excerpts, variation)
         if splits not in NAMED_SPLITS and not splits.endswith(".json"):
             raise DdspZooError(
                 f"There are no splits called {splits!r}: choose one of {', '.join(NAMED_SPLITS)}, or a JSON file."
@@ -88,7 +70,7 @@ class Slakh2100(StemDataModule):
             fetch_archive(*ARCHIVES[self.download], self._folder())
 
     def tracks(self, split: Split) -> list[Track]:
-        """The tracks of a split, as many as asked for."""
+        """Returns the tracks of a split, as many as asked for."""
         found = self._by_split[split]
         if not found:
             raise DdspZooError(
@@ -105,7 +87,7 @@ class Slakh2100(StemDataModule):
 
     @cached_property
     def _by_split(self) -> dict[Split, list[Path]]:
-        """Folders of the tracks of every split."""
+        """Returns the folders of the tracks of every split."""
         root = self._folder()
         folders = find_tracks(root)
         if not folders:

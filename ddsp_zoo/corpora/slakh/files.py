@@ -1,4 +1,4 @@
-"""The files of Slakh2100: tracks in their folders, and which stem plays what."""
+"""Reads the files of Slakh2100: tracks in their folders, and which stem plays what."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +15,10 @@ FOLDERS = (*SPLITS, "omitted")  # of the published archive; without them the tra
 
 
 def find_tracks(root: Path) -> list[Path]:
-    """Folders of all tracks in ``root``, or in its folders train, validation, test and omitted, sorted by name."""
+    """Returns the folders of all tracks, sorted by name.
+
+    They lie in ``root``, or in its folders train, validation, test and omitted.
+    """
     found: dict[str, Path] = {}
     for folder in (root, *(root / name for name in FOLDERS)):
         for path in folder.iterdir() if folder.is_dir() else ():
@@ -30,7 +33,7 @@ def find_tracks(root: Path) -> list[Path]:
 
 
 def read_track(folder: Path) -> Track:
-    """A track with all its stems by class; a class that nobody plays has no files, which means silence.
+    """Reads a track with all its stems by class; a class that nobody plays has no files, which means silence.
 
     Raises `DdspZooError` where the metadata cannot be used, a rendered stem is missing, or there is no audio at all.
     """
@@ -52,7 +55,7 @@ def read_track(folder: Path) -> Track:
 
 
 def class_of(entry: dict[str, Any]) -> str:
-    """bass, drums, guitar or other, from what the metadata say of a stem."""
+    """Returns bass, drums, guitar or other, from what the metadata say of a stem."""
     name = str(entry.get("inst_class", "")).lower()
     return "drums" if entry.get("is_drum") else name if name in CLASSES else "other"
 
@@ -62,7 +65,7 @@ def _candidates(folder: Path, name: str) -> Iterable[Path]:
 
 
 def _entries(folder: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Name and metadata of each stem."""
+    """Returns name and metadata of each stem."""
     import yaml
 
     path = folder / METADATA

@@ -1,4 +1,4 @@
-"""Splits of Slakh2100: which track is for training, validation or test, by its number."""
+"""Splits Slakh2100: says which track is for training, validation or test, by its number."""
 
 import json
 import re
@@ -50,7 +50,7 @@ def _split_of(number: int, numbers: dict[str, range], left_out: frozenset[int] =
 
 
 def read_splits(path: Path) -> dict[str, str | None]:
-    """Splits by name of the track from a JSON file of the form in which the authors publish theirs.
+    """Reads splits by name of the track from a JSON file of the form in which the authors publish theirs.
 
     For each track there is an ``action``: null leaves it in the original split, ``move`` takes it to
     ``destination_split``, ``omit`` takes it out.

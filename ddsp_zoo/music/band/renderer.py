@@ -11,6 +11,7 @@ from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.cache import fingerprint
 from ddsp_zoo.music import soundfonts
 from ddsp_zoo.music.band import scores as band_scores
+from ddsp_zoo.music.band.casting import recast, thinned, with_guitar
 from ddsp_zoo.music.band.instruments import render_part
 from ddsp_zoo.music.band.patterns import invent
 from ddsp_zoo.music.band.playing import DRIVEN, humanise, play_guitar, second_take, sung_melody
@@ -25,7 +26,6 @@ VERSION = 2  # to be raised whenever a change below or in the band modules chang
 # Half the range of the stems' levels: training meets more than what is measured on.
 LEVEL_SPREAD_DB = {"train": 6.0, "validation": 3.0, "test": 3.0}
 ABSENT_SHARE = 0.08  # of the stems of training tracks, whole tracks through
-BAR_RANGE_SECONDS = (240 / 170, 240 / 70)
 
 
 @lru_cache(maxsize=512)
@@ -82,15 +82,15 @@ class Band:
         drums = self._performance(split, rng) if performed else None
         if from_midi:
             parts, bar = self._excerpt(split, rng)
-            parts = tuple(humanise(_recast(part, rng), rng) for part in _with_guitar(parts, rng))
+            parts = tuple(humanise(recast(part, rng), rng) for part in with_guitar(parts, rng))
         else:
-            bar = _playable_bar(drums.first_bar_seconds) if drums else None
+            bar = band_scores.playable_bar(drums.first_bar_seconds) if drums else None
             parts = invent(rng, self.track_seconds, bar)
         if drums:
             parts = self._with_drums(parts, drums, bar, rng)
         parts = tuple(play_guitar(part, rng) if part.stem == "guitar" else part for part in parts)
         if rng.random() < self.singing_share and (melody := sung_melody(parts, rng, self.track_seconds)):
-            parts = (*_thinned(parts, rng), melody)
+            parts = (*thinned(parts, rng), melody)
         return self._without_some(self._with_rests(parts, rng), split, rng)
 
     def _without_some(
@@ -193,36 +193,3 @@ class Band:
 
 def _read(piece: Path | Piece) -> Piece:
     return piece if isinstance(piece, Piece) else read_piece(piece)
-
-
-def _with_guitar(parts: tuple[Part, ...], rng: np.random.Generator) -> tuple[Part, ...]:
-    """Gives the busiest of several other parts to a guitarist, in half of the pieces that have no guitar."""
-    others = [part for part in parts if part.stem == "other"]
-    if len(others) < 2 or any(part.stem == "guitar" for part in parts) or rng.random() < 0.5:
-        return parts
-    busiest = max(others, key=lambda part: len(part.notes))
-    guitar = replace(busiest, stem="guitar", program=24 + int(rng.integers(7)))
-    return tuple(guitar if part is busiest else part for part in parts)
-
-
-def _recast(part: Part, rng: np.random.Generator) -> Part:
-    """Gives half of the parts another instrument of their stem, in "other" one of their family."""
-    if part.stem == "drums" or rng.random() < 0.5:
-        return part
-    first = {"bass": 32, "guitar": 24}.get(part.stem, part.program // 8 * 8)
-    return replace(part, program=first + int(rng.integers(7 if part.stem == "guitar" else 8)))
-
-
-def _thinned(parts: tuple[Part, ...], rng: np.random.Generator) -> tuple[Part, ...]:
-    """Leaves the singer alone in the stem "other" on some tracks, as in a band without keyboards."""
-    return tuple(part for part in parts if part.stem != "other") if rng.random() < 0.35 else parts
-
-
-def _playable_bar(seconds: float) -> float:
-    """Halves or doubles the length of a bar until its tempo is a usual one."""
-    low, high = BAR_RANGE_SECONDS
-    while seconds < low:
-        seconds *= 2
-    while seconds > high:
-        seconds /= 2
-    return seconds

@@ -4,8 +4,10 @@ A score has notes alone, in seconds; instruments and sounds are chosen later.
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.music.midi import DRUM_CHANNEL
 
 STEMS = ("bass", "drums", "guitar", "other")
+BAR_RANGE_SECONDS = (240 / 170, 240 / 70)  # common time at 170 and at 70 beats a minute
 FIRST_EFFECT_PROGRAM = 112  # from here on General MIDI has percussion and sound effects, no pitched band
 # Electronic kits send these for the rims and edges of what General MIDI has one number for.
 KIT_TO_GENERAL_MIDI = {22: 42, 26: 46, 58: 43}
@@ -77,47 +80,69 @@ def midi_files(folder: str | Path) -> list[Path]:
 
 
 def read_midi(path: str | Path) -> Piece:
-    """Reads a MIDI file: notes by channel and program, tempo changes applied, pitch bends ignored."""
+    """Reads a MIDI file: notes by channel and program, tempo changes applied, pitch bends ignored.
+
+    Raises `DdspZooError` for what is no MIDI file.
+    """
     import mido
 
     try:
         midi_file = mido.MidiFile(str(path), clip=True)
     except (OSError, EOFError, ValueError) as error:
         raise DdspZooError(f"{path} cannot be read as a MIDI file ({error}): mend or remove it.") from error
-    resolution = midi_file.ticks_per_beat
-    ticks, seconds, tempo = 0, 0.0, 500_000
-    anchors, meter = [(0, 0.0)], (4, 4)
-    programs = [0] * 16
-    sounding: dict[tuple[int, int], tuple[float, int, float]] = {}
-    notes: dict[tuple[int, int], list[Note]] = {}
+    return _Reader(midi_file.ticks_per_beat).read(mido.merge_tracks(midi_file.tracks))
 
-    def end_note(key: tuple[int, int]) -> None:
-        if key in sounding:
-            start, program, velocity = sounding.pop(key)
-            note = Note(start, max(seconds - start, 0.03), key[1], velocity)
-            notes.setdefault((key[0], program), []).append(note)
 
-    for message in mido.merge_tracks(midi_file.tracks):
-        ticks += message.time
-        seconds += mido.tick2second(message.time, resolution, tempo)
-        if message.type == "set_tempo":
-            tempo = message.tempo
-            anchors.append((ticks, seconds))
-        elif message.type == "time_signature":
-            meter = (message.numerator, message.denominator)
-        elif message.type == "program_change":
-            programs[message.channel] = message.program
-        elif message.type in ("note_on", "note_off"):
-            key = (message.channel, message.note)
-            end_note(key)
-            if message.type == "note_on" and message.velocity:
-                sounding[key] = (seconds, programs[message.channel], message.velocity / 127)
-    for key in list(sounding):
-        end_note(key)
-    # One bar beyond the end, so that even a single bar has a length.
-    anchors.append((ticks + 8 * resolution, seconds + mido.tick2second(8 * resolution, resolution, tempo)))
-    bars = np.interp(np.arange(0, anchors[-1][0], 4 * resolution), *zip(*anchors))
-    return Piece(tuple(_part(*key, found) for key, found in sorted(notes.items())), bars, meter)
+class _Reader:
+    """Goes through the messages of a MIDI file and keeps what it needs for a `Piece`."""
+
+    def __init__(self, ticks_per_beat: int) -> None:
+        self.ticks_per_beat, self.tempo = ticks_per_beat, 500_000  # microseconds a beat
+        self.ticks, self.seconds, self.meter = 0, 0.0, (4, 4)
+        self.anchors = [(0, 0.0)]  # (ticks, seconds) where the tempo changes
+        self.programs = [0] * 16
+        self.sounding: dict[tuple[int, int], tuple[float, int, float]] = {}
+        self.notes: dict[tuple[int, int], list[Note]] = {}
+
+    def read(self, messages: Iterable[Any]) -> Piece:
+        """Returns the piece of all messages, in the order of time."""
+        for message in messages:
+            self._advance(message.time)
+            if message.type == "set_tempo":
+                self.tempo = message.tempo
+                self.anchors.append((self.ticks, self.seconds))
+            elif message.type == "time_signature":
+                self.meter = (message.numerator, message.denominator)
+            elif message.type == "program_change":
+                self.programs[message.channel] = message.program
+            elif message.type in ("note_on", "note_off"):
+                key = (message.channel, message.note)
+                self._end_note(key)
+                if message.type == "note_on" and message.velocity:
+                    program, velocity = self.programs[message.channel], message.velocity / 127
+                    self.sounding[key] = (self.seconds, program, velocity)
+        for key in list(self.sounding):
+            self._end_note(key)
+        parts = tuple(_part(*key, found) for key, found in sorted(self.notes.items()))
+        return Piece(parts, self._bar_seconds(), self.meter)
+
+    def _advance(self, ticks: int) -> None:
+        import mido
+
+        self.ticks += ticks
+        self.seconds += mido.tick2second(ticks, self.ticks_per_beat, self.tempo)
+
+    def _end_note(self, key: tuple[int, int]) -> None:
+        if key in self.sounding:
+            start, program, velocity = self.sounding.pop(key)
+            note = Note(start, max(self.seconds - start, 0.03), key[1], velocity)
+            self.notes.setdefault((key[0], program), []).append(note)
+
+    def _bar_seconds(self) -> np.ndarray:
+        """Returns the time of each bar line, up to one bar beyond the end, so that even a single bar has a length."""
+        self._advance(8 * self.ticks_per_beat)
+        self.anchors.append((self.ticks, self.seconds))
+        return np.interp(np.arange(0, self.ticks, 4 * self.ticks_per_beat), *zip(*self.anchors))
 
 
 def _part(channel: int, program: int, notes: list[Note]) -> Part:
@@ -187,6 +212,16 @@ def loop_drums(piece: Piece, rng: np.random.Generator, seconds: float, bar_secon
 def fitting_bar(own_bar: float, bar_seconds: float) -> float:
     """Halves or doubles the length of a bar until drums with bars of their own have to be stretched least."""
     return bar_seconds * 2.0 ** round(float(np.log2(own_bar / bar_seconds)))
+
+
+def playable_bar(seconds: float) -> float:
+    """Halves or doubles the length of a bar until its tempo is a usual one."""
+    low, high = BAR_RANGE_SECONDS
+    while seconds < low:
+        seconds *= 2
+    while seconds > high:
+        seconds /= 2
+    return seconds
 
 
 def with_rest(part: Part, start: float, end: float) -> Part:

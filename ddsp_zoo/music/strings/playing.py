@@ -15,7 +15,6 @@ from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 RATE = 16000
 GRID_SECONDS = 0.004
 STYLES = ("comp", "solo")
-LAST_FRET = 15
 OPEN_HZ = tuple(GUITAR_STRINGS_HZ.values())
 OPEN_SEMITONES = (0, 5, 10, 15, 19, 24)  # of the strings above the lowest
 # Frets of open and movable chord shapes, low E to high E; None: not played.

@@ -1,0 +1,121 @@
+"""A model and a corpus are added from outside the package, as docs/adding_a_model.md says: the page is run."""
+
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from ddsp_zoo import zoo
+from ddsp_zoo.cli import main
+from ddsp_zoo.corpora import RenderedStrings
+from ddsp_zoo.errors import DdspZooError
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / "docs/adding_a_model.md").read_text(encoding="utf-8")
+FILES = dict(re.findall(r"```(?:python|yaml)\n# (\w+\.(?:py|yaml))\n(.*?)```", PAGE, flags=re.DOTALL))
+(SAVING,) = re.findall(r"```python\n(import .*?)```", PAGE, flags=re.DOTALL)
+COMMANDS = [shlex.split(line)[1:] for line in PAGE.splitlines() if line.startswith("ddsp-zoo ")]
+OWN_MODULES = ("my_strings", "my_corpus")
+LAST = "runs/my_strings/checkpoints/last.ckpt"
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with the page's files, a recording, and songs for the corpus, where the program is started."""
+    place = tmp_path_factory.mktemp("outside")
+    for name, text in FILES.items():
+        (place / name).write_text(text, encoding="utf-8")
+    shutil.copy(ROOT / "examples/guitar.flac", place)
+    shutil.copy(ROOT / "examples/guitar_f0.csv", place / "f0.csv")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setenv("DDSP_ZOO_CACHE", str(place / "cache"))
+        patch.setenv("WANDB_MODE", "disabled")
+        write_songs(place / "songs")
+        yield place
+    forget()
+
+
+@pytest.fixture
+def forgotten() -> Iterator[None]:
+    """As a new process has it: none of the outside modules is imported."""
+    forget()
+    yield
+    forget()
+
+
+def forget() -> None:
+    for name in OWN_MODULES:
+        sys.modules.pop(name, None)
+
+
+def write_songs(folder: Path) -> None:
+    """One rendered piece for each split, under the names that the page's corpus reads."""
+    folder.mkdir()
+    counts = {f"{split}_tracks": 1 for split in ("train", "validation", "test")}
+    rendered = RenderedStrings(str(folder.parent / "rendered"), track_seconds=2.0, **counts)
+    rendered.prepare_data()
+    for split in ("train", "validation", "test"):
+        (track,) = rendered.tracks(split)
+        shutil.copy(track.pitch, folder / f"{split}-song.csv")
+        for source, (file,) in track.stems.items():
+            shutil.copy(file, folder / f"{split}-song-{source}.flac")
+
+
+def run(number: int) -> None:
+    command = COMMANDS[number] + (["--trainer.accelerator", "cpu"] if COMMANDS[number][0] == "fit" else [])
+    assert main(command) == 0
+
+
+def test_the_page_has_two_classes_two_recipes_and_six_commands() -> None:
+    assert sorted(FILES) == ["my_corpus.py", "my_corpus.yaml", "my_strings.py", "my_strings.yaml"]
+    assert [command[0] for command in COMMANDS] == [
+        "fit",
+        "separate",
+        "evaluate",
+        "fit",
+        "evaluate",
+        "evaluate",
+    ]
+
+
+def test_a_model_is_trained_separates_and_is_measured(outside: Path, forgotten: None) -> None:
+    run(0)
+    last = torch.load(outside / LAST, weights_only=True)
+    settings = last["hyper_parameters"]
+    assert last["global_step"] == 4 and settings["_class_path"] == "my_strings.MyStrings"
+    assert settings["optimiser"]["learning_rate"] == 3e-3 and settings["optimiser"]["decay_every"] == 100
+    forget()
+    with pytest.raises(DdspZooError, match="import my_strings first"):  # a file alone imports nothing
+        zoo.load("my_strings", checkpoint=LAST)
+    run(1)
+    assert (outside / "out/guitar/E2.wav").exists() and (outside / "out/guitar/controls.npz").exists()
+    forget()
+    run(2)
+    assert (outside / "evaluation/summary.json").exists()
+    forget()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(outside)
+        exec(compile(SAVING, "adding_a_model.md", "exec"), {})
+        config = yaml.safe_load((outside / "checkpoints/my_strings/config.yaml").read_text())
+        assert config["class_path"] == "my_strings.MyStrings" and config["init_args"]["width"] == 16
+        shared = zoo.load("my_strings", checkpoint="checkpoints/my_strings")
+        assert shared.network[0].out_features == 16 and shared.mask_power == 2.0
+
+
+def test_a_corpus_is_trained_and_measured_on(outside: Path, forgotten: None) -> None:
+    run(3)
+    assert (
+        torch.load(outside / "runs/on_my_corpus/checkpoints/last.ckpt", weights_only=True)["global_step"] == 2
+    )
+    for number, folder in ((4, "evaluation"), (5, "exE1_on_my_corpus")):
+        forget()
+        run(number)
+        protocol = yaml.safe_load((outside / folder / "summary.json").read_text())["protocol"]
+        assert (protocol["data"], protocol["tracks"]) == ("MyCorpus", 1)
