@@ -1,10 +1,10 @@
-"""Make `import torchaudio` work beside a CPU build of torch.
+"""Makes `import torchaudio` work beside a CPU build of torch.
 
 torchaudio's wheel carries a native extension built for CUDA. Beside a CPU torch that extension does not load
-and the whole import fails, although the parts used here (mel filters, resampling) are pure Python; torchcrepe
-and the audio models of transformers import torchaudio and fail with it. Where the plain import fails this
-module puts an inert stand-in for `torchaudio._extension` in place and imports again. Call it before anything
-that imports torchaudio. Where the plain import works, nothing is changed.
+and the whole import fails, although the parts used here (mel filters, resampling) are pure Python. torchcrepe
+and the audio models of transformers import torchaudio and fail with it. Where the plain import fails, this
+module puts an empty stand-in for `torchaudio._extension` in its place and imports again. Call it before
+anything that imports torchaudio. Where the plain import works, nothing is changed.
 """
 
 import sys
@@ -21,7 +21,7 @@ def _inert_extension() -> ModuleType:
 
 
 def import_torchaudio() -> ModuleType:
-    """The torchaudio module, with its native extension or without."""
+    """Returns the torchaudio module, with its native extension or without."""
     try:
         import torchaudio
     except ModuleNotFoundError:

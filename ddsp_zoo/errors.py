@@ -2,4 +2,4 @@
 
 
 class DdspZooError(Exception):
-    """Something the user can mend: its message is one sentence that says what to do next."""
+    """Reports something that the user can mend: its message is one sentence that says what to do next."""

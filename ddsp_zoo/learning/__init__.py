@@ -1,1 +1,1 @@
-"""What models learn by: losses and the optimiser."""
+"""Losses and the optimiser by which models are trained."""

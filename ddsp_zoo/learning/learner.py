@@ -1,4 +1,4 @@
-"""What everything that is trained shares: its optimiser, and checkpoints from which it can be built again."""
+"""The base class of everything that is trained: its checkpoints hold what is needed to build it again."""
 
 from typing import Any
 
@@ -10,12 +10,9 @@ from ddsp_zoo.settings.build import class_path_of, plain
 
 
 class Learner(L.LightningModule):
-    """A LightningModule whose checkpoints hold plain values and name its class, whoever runs the training.
+    """Writes checkpoints that hold plain values and name their class, whoever runs the training.
 
     A subclass calls `save_hyperparameters` at the end of its constructor.
-
-    Args:
-        optimiser: how it learns.
     """
 
     def __init__(self, optimiser: Optimiser = Optimiser()) -> None:

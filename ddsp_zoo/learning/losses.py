@@ -19,10 +19,10 @@ def multi_scale_spectral_distance(
     log_weight: float = 1.0,
     floor: float = 1e-5,
 ) -> Tensor:
-    """Returns the distance of two signals over several spectral resolutions, one number a signal: (..., T) -> (...).
+    """Returns the distance (...) of two signals (..., T) over several spectral resolutions, one number a signal.
 
-    The sum over FFT sizes of the mean absolute difference of magnitudes plus ``log_weight`` times that of
-    natural log magnitudes. Magnitudes below ``floor`` count as ``floor`` under the logarithm.
+    It is the sum over FFT sizes of the mean absolute difference of magnitudes plus ``log_weight`` times that of
+    natural log magnitudes. Under the logarithm, magnitudes below ``floor`` count as ``floor``.
     Source: thesis eq. 4.3 to 4.5, after Engel et al. 2020 (DDSP).
     """
     prediction, target = torch.broadcast_tensors(prediction, target)
@@ -128,10 +128,12 @@ spectral_distance.register_autograd(_scale_slope, setup_context=_keep_slope)
 
 
 class MultiScaleSpectralLoss(nn.Module):
-    """Mean of ``multi_scale_spectral_distance`` over signals (..., T); the loss of UMSS and of the strings.
+    """Computes the mean of ``multi_scale_spectral_distance`` over signals (..., T).
 
-    ``fft_sizes`` in samples, ``overlap`` as a fraction of the frame; ``log_weight`` and ``floor`` are of the
-    log term.
+    It is the loss of UMSS and of the strings.
+
+    ``fft_sizes`` are in samples, ``overlap`` is a fraction of the FFT size; ``log_weight`` and ``floor`` belong
+    to the log term.
     """
 
     def __init__(
@@ -180,15 +182,16 @@ def mask_error_db(
     stretch_frames: int = 0,
     emphasis: Tensor | None = None,
 ) -> Tensor:
-    """Returns `error_db` of a mixture (B, T) under masks (B, S, F, N) for targets (B, S, T), from spectrograms.
+    """Returns `error_db` of a mixture (B, T) under masks (B, S, F, N) for targets (B, S, T), computed on spectrograms.
 
-    |M X - S|^2 = M^2 |X|^2 - 2 M Re(X S*) + |S|^2: real products, and no audio to go back to, which is half the cost.
-    Of a target that is below ``floor``, or beside which all others are, the error is held at ``silent_floor``: where an
-    instrument may be silent, each decibel of silence would else count as much as one of separation, and a network in
-    doubt would mute it.
+    |M X - S|^2 = M^2 |X|^2 - 2 M Re(X S*) + |S|^2 needs only real products and no way back to audio, which
+    halves the cost. The error is held at ``silent_floor`` for a target that is below ``floor``, and for one
+    beside which all others together are below it. Where an instrument may be silent, each decibel of silence
+    would otherwise count as much as one of separation, and a network in doubt would mute it.
 
-    With ``stretch_frames`` the mean is over stretches of that many frames (of a last one that is shorter there is no
-    error), else over whole excerpts. Weights of the bins' power, ``emphasis`` (F, G), give errors (G,) instead of one.
+    With ``stretch_frames`` the mean is over stretches of that many frames, where a shorter last one does not count;
+    without it, over whole excerpts. With weights of the bins' power, ``emphasis`` (F, G), there is an error for each
+    column: (G,) instead of one number.
     """
     heard, true = (stft(audio, n_fft, hop)[..., : masks.shape[-1]] for audio in (mixture[:, None], target))
     weights = torch.ones(masks.shape[2], 1).to(mixture) if emphasis is None else emphasis
@@ -242,11 +245,11 @@ class _SafeSpectralConvergence(nn.Module):
 
 
 class MultiResolutionStftLoss(nn.Module):
-    """``auraloss.freq.MultiResolutionSTFTLoss``, the loss of AST-DDSP, made safe on silence.
+    """Computes ``auraloss.freq.MultiResolutionSTFTLoss``, the loss of AST-DDSP, made safe on silence.
 
     On audible targets it gives auraloss's own number. Source: Yamamoto et al. 2020; Steinmetz and Reiss 2020.
 
-    ``fft_sizes`` in samples, ``overlap`` as a fraction of the frame; the weights are those of spectral
+    ``fft_sizes`` are in samples, ``overlap`` is a fraction of the FFT size; the weights are those of spectral
     convergence, log magnitude and linear magnitude. ``a_weighting`` filters both signals like the ear at
     ``sample_rate`` Hz. Below ``quiet_rms`` a target counts as silent in the convergence term.
     """
@@ -287,6 +290,6 @@ class MultiResolutionStftLoss(nn.Module):
         return self._loss[0](self._as_channels(prediction), self._as_channels(target))
 
     def _as_channels(self, audio: Tensor) -> Tensor:
-        """(..., T) -> contiguous (signals, 1, T'), long enough for the largest frame."""
+        """Returns audio (..., T) as contiguous (signals, 1, T'), long enough for the largest FFT size."""
         rows = audio.reshape(-1, 1, audio.shape[-1])
         return nn.functional.pad(rows, (0, max(0, self.shortest - audio.shape[-1]))).contiguous()

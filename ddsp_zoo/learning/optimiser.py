@@ -12,7 +12,7 @@ DECAY = 0.98  # of the learning rate at each step of its fall
 
 @dataclass(frozen=True)
 class Optimiser:
-    """Adam with a learning rate that falls in steps.
+    """Builds Adam with a learning rate that falls in steps.
 
     Args:
         learning_rate: how far a step goes.

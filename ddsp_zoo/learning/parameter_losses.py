@@ -1,12 +1,13 @@
-"""Distances of controls, and of spectra along frequency: for learning where a frequency lies.
+"""Distances of controls, and of spectra along frequency, from which a network learns where a frequency lies.
 
-A spectral loss compares two spectra bin by bin, so a sinusoid that is far from its place learns nothing about the way
-there. These distances tell the direction: `consistency` from the true frequencies, `spectral_transport` from the
-spectra alone. All are pure functions, safe on silence: finite values, finite gradients. Sources: Engel et al. 2020b
-(inverse synthesis) for `consistency` and the note parameters; Torres, Peeters and Richard 2024 for the transport.
+A spectral loss compares two spectra bin by bin, so a sinusoid that is far from its place learns nothing about
+the way there. These distances tell the direction: `consistency` from the true frequencies, `spectral_transport`
+from the spectra alone. All are pure functions, safe on silence: finite values, finite gradients. Sources: Engel
+et al. 2020b (inverse synthesis) for `consistency` and the note parameters; Torres, Peeters and Richard 2024 for
+the transport.
 
-No model of the package learns by them yet. They are kept for inverse synthesis, which learns from notes whose controls
-are known (`SyntheticNotes`), and `benchmarks/frequency.py` measures them.
+No model of the package learns by them yet. They are kept for inverse synthesis, which learns from notes whose
+controls are known (`SyntheticNotes`), and `benchmarks/frequency.py` measures them.
 """
 
 import torch
@@ -22,9 +23,10 @@ LOWEST_COMPARED_HZ = 20.0
 def line_spectrum(
     f0_hz: Tensor, amplitude: Tensor, distribution: Tensor, sample_rate: float
 ) -> tuple[Tensor, Tensor]:
-    """Returns the partials of notes: f0_hz, amplitude (...), distribution (..., H) -> frequency_hz, amplitude (..., H).
+    """Returns frequency_hz and amplitude, each (..., H), of the partials of notes.
 
-    What lies at or above the Nyquist frequency, and what has no pitch (0 Hz), is silent.
+    Notes are given by f0_hz and amplitude (...) and distribution (..., H). Partials at or above the Nyquist
+    frequency, and those of notes without pitch (0 Hz), are silent.
     """
     number = torch.arange(1, distribution.shape[-1] + 1, device=f0_hz.device, dtype=f0_hz.dtype)
     frequency_hz = f0_hz[..., None] * number
@@ -40,17 +42,18 @@ def consistency(
     sigma_semitones: float = 0.1,
     level_weight: float = 1.0,
 ) -> Tensor:
-    """Returns the distance of two line spectra, frequencies and amplitudes (..., K) and (..., L) -> (...).
+    """Returns the distance (...) of two line spectra, given by frequencies and amplitudes (..., K) and (..., L).
 
-    Each spectrum is a density over pitch: a Gaussian of ``sigma_semitones`` at every line, weighted by its share of
-    the amplitude. The distance is how much less likely the lines of each are under the density of the other than
-    under its own, both ways, plus ``level_weight`` times the difference of the summed amplitudes. It does not depend
-    on the order of the lines nor on splitting one into several at the same place; it is zero for equal spectra, and
-    grows with the square of the distance to the nearest line, so that its gradient is largest far away; but two lines
-    may settle on one and leave another empty. Where either spectrum is silent only the levels are compared.
+    Each spectrum is a density over pitch: a Gaussian of ``sigma_semitones`` at every line, weighted by its
+    share of the amplitude. The distance is how much less likely the lines of each are under the density of the
+    other than under its own, both ways, plus ``level_weight`` times the difference of the summed amplitudes. It
+    depends neither on the order of the lines nor on splitting one into several at the same place. It is zero
+    for equal spectra and grows with the square of the distance to the nearest line, so that its gradient is
+    largest far away. But two lines may settle on one and leave another empty. Where either spectrum is silent
+    only the levels are compared.
 
-    Source: Engel et al. 2020b, whose loss lacks the two own likelihoods (so it has no zero) and averages amplitudes
-    where here they are summed.
+    Source: Engel et al. 2020b, whose loss lacks the two own likelihoods (so it has no zero) and averages
+    amplitudes where here they are summed.
     """
     here, there = _pitch(frequency_hz), _pitch(true_frequency_hz)
     level, true_level = amplitude.sum(-1), true_amplitude.sum(-1)
@@ -71,11 +74,12 @@ def consistency(
 
 
 def spectral_transport(spectrum: Tensor, true_spectrum: Tensor, positions: Tensor) -> Tensor:
-    """Returns how far one spectrum must be moved to become the other: (..., F), (..., F), positions (F,) -> (...).
+    """Returns how far (...) one spectrum (..., F) must be moved to become the other, at ``positions`` (F,).
 
-    The Wasserstein distance of first order between spectra of unit sum, in the unit of the rising ``positions``: two
-    single lines are exactly as far apart as they lie. Closed form, the area between the two cumulative sums.
-    0 where either spectrum is silent; levels are not compared. Source: Torres, Peeters and Richard 2024; Villani.
+    It is the Wasserstein distance of first order between spectra of unit sum, in the unit of the rising
+    ``positions``: for two single lines, the distance between them. Its closed form is the area between the two
+    cumulative sums. It is 0 where either spectrum is silent; levels are not compared. Source: Torres, Peeters
+    and Richard 2024; Villani.
     """
     total, true_total = spectrum.sum(-1, keepdim=True), true_spectrum.sum(-1, keepdim=True)
     share, true_share = spectrum / total.clamp(min=LEAST), true_spectrum / true_total.clamp(min=LEAST)
@@ -88,12 +92,11 @@ def spectral_transport(spectrum: Tensor, true_spectrum: Tensor, positions: Tenso
 def line_transport(
     frequency_hz: Tensor, amplitude: Tensor, true_frequency_hz: Tensor, true_amplitude: Tensor
 ) -> Tensor:
-    """Returns `spectral_transport` in semitones of two line spectra.
+    """Returns the `spectral_transport` (...) in semitones of two line spectra.
 
-    Frequencies and amplitudes (..., K), (..., L) -> (...).
-
-    Unlike `consistency` it never sends two lines to one place and leaves another empty, so nothing holds it up far
-    from the goal (`benchmarks/frequency.py`). 0 where either spectrum is silent; levels are not compared.
+    Frequencies and amplitudes are (..., K) and (..., L). Unlike `consistency` it never sends two lines to one
+    place while another stays empty, so it does not get stuck far from the goal (`benchmarks/frequency.py`). It
+    is 0 where either spectrum is silent; levels are not compared.
     """
     lines = torch.cat([_pitch(frequency_hz), _pitch(true_frequency_hz)], dim=-1)
     weight, true_weight = _shares(amplitude), _shares(true_amplitude)
@@ -106,11 +109,11 @@ def line_transport(
 def transport_distance(
     audio: Tensor, true_audio: Tensor, sample_rate: float, n_fft: int = 2048, hop: int = 512
 ) -> Tensor:
-    """Returns the mean over windows of the `spectral_transport` in semitones between power spectra: (..., T) -> (...).
+    """Returns the mean `spectral_transport` (...) in semitones between the power spectra of windows of audio (..., T).
 
-    Windows count as much as the true signal has power in them. Only those that lie inside the signal are taken, and
-    power, not magnitude, is moved: the skirts that a cut or a window gives every line are wide enough in magnitude to
-    turn the gradient round (measured by `benchmarks/frequency.py`). Below 20 Hz nothing is compared.
+    Each window counts by the power of the true signal in it. Only windows that lie inside the signal are taken.
+    Power is moved and not magnitude: in magnitude, the skirts that a cut or a window gives every line are wide
+    enough to reverse the gradient (measured by `benchmarks/frequency.py`). Below 20 Hz nothing is compared.
     """
     first = max(1, -int(-LOWEST_COMPARED_HZ * n_fft // sample_rate))
     bins = torch.arange(first, n_fft // 2 + 1, device=audio.device) * (sample_rate / n_fft)
@@ -128,10 +131,10 @@ def note_distances(
     true_amplitude: Tensor,
     true_distribution: Tensor,
 ) -> dict[str, Tensor]:
-    """Returns mean absolute differences of notes, {term: scalar}; f0_hz, amplitude (...), distribution (..., H).
+    """Returns mean absolute differences of notes, {term: scalar}, from f0_hz, amplitude (...), distribution (..., H).
 
-    "amplitude" of all frames; "distribution" (summed over the harmonics) and "f0" (in semitones) of the frames that
-    truly sound, as much as they do. Source: Engel et al. 2020b.
+    "amplitude" is over all frames; "distribution" (summed over the harmonics) and "f0" (in semitones) are over
+    the frames that truly sound, weighted by how loud they are. Source: Engel et al. 2020b.
     """
     weight = true_amplitude * (true_f0_hz > 0)
     weight = weight / weight.sum().clamp(min=LEAST)
@@ -143,7 +146,7 @@ def note_distances(
 
 
 def noise_distance(magnitude: Tensor, true_magnitude: Tensor) -> Tensor:
-    """Returns the mean absolute difference of noise filters (..., F): scalar. Source: Engel et al. 2020b."""
+    """Returns the mean absolute difference of noise filters (..., F), a scalar. Source: Engel et al. 2020b."""
     return (magnitude - true_magnitude).abs().mean()
 
 

@@ -1,1 +1,1 @@
-"""Networks: features in, raw controls out. They know nothing of synthesisers beyond the size of their head."""
+"""Networks that turn features into raw controls. Of a synthesiser they know only how many controls it needs."""

@@ -1,4 +1,4 @@
-"""What AST-DDSP hears: three pictures of the mixture on one grid of mel bands and control frames."""
+"""The input of AST-DDSP: pictures of the mixture on one grid of mel bands and control frames."""
 
 from typing import NamedTuple
 
@@ -12,18 +12,21 @@ FAINT = 1e-7  # power below which a band counts as empty, at peak 1: -70 dB
 
 
 class Bands(NamedTuple):
-    """Mel bands of audio, each (..., N, K): power (that of a sine of amplitude 1 is 1/4), and where in its band the
-    power lies: its mean frequency as seen from the centre, in distances of bands, within [-1, 1]."""
+    """Holds the mel bands of audio, two tensors (..., N, K).
+
+    power: the power in each band; a sine of amplitude 1 has 1/4.
+    offset: the mean frequency of that power, measured from the centre of the band in distances of bands, in [-1, 1].
+    """
 
     power: Tensor
     offset: Tensor
 
 
 class BandAnalysis(nn.Module):
-    """Power and mean frequency of mel bands, one frame every ``hop`` samples.
+    """Measures power and mean frequency of mel bands, one frame every ``hop`` samples.
 
-    The mean is over the reassigned frequencies of the bins (Auger and Flandrin 1995), so that a lone partial is found
-    to a fraction of a bin.
+    The mean is over the reassigned frequencies of the bins (Auger and Flandrin 1995), so that a single partial
+    is located to a fraction of a bin.
     """
 
     def __init__(self, sample_rate: int, n_fft: int, hop: int, bands: int) -> None:
@@ -42,12 +45,8 @@ class BandAnalysis(nn.Module):
         self.sample_rate = sample_rate
 
     def forward(self, audio: Tensor) -> Bands:
-        """(..., T) -> `Bands` of N = T / hop frames; the first is centred at the first sample."""
-        return self.analyse(audio, self.spectrum(audio))
-
-    def analyse(self, audio: Tensor, spectrum: Tensor) -> Bands:
-        """The same, of audio whose `spectrum` is there already."""
-        slope = self.spectrum(audio, self._slope_of_window(audio))
+        """Returns the `Bands` of audio (..., T) in N = T / hop frames; the first is centred at the first sample."""
+        spectrum, slope = self.spectrum(audio), self.spectrum(audio, self._slope_of_window(audio))
         density = spectrum.real.square() + spectrum.imag.square()
         turned = (slope * spectrum.conj()).imag * (self.sample_rate / (2 * torch.pi))
         power = density @ self.weights
@@ -57,26 +56,27 @@ class BandAnalysis(nn.Module):
         return Bands(power, offset.clamp(-1, 1))
 
     def power(self, audio: Tensor) -> Tensor:
-        """The power of the bands alone, (..., T) -> (..., N, K), at half the cost."""
+        """Returns only the power (..., N, K) of the bands of audio (..., T), at half the cost."""
         spectrum = self.spectrum(audio)
         return (spectrum.real.square() + spectrum.imag.square()) @ self.weights
 
     def spectrum(self, audio: Tensor, window: Tensor | None = None) -> Tensor:
-        """The complex spectrum by a window, Hann's by default, (..., T) -> (..., N, F)."""
+        """Returns the complex spectra (..., N, F) of audio (..., T) by a window, Hann's by default."""
         frames = audio.shape[-1] // self.hop
         return stft(audio, self.n_fft, self.hop, window)[..., :frames].transpose(-1, -2)
 
     def _slope_of_window(self, audio: Tensor) -> Tensor:
-        """The derivative of the Hann window a sample (n_fft,)."""
+        """Returns the derivative of the Hann window per sample, (n_fft,)."""
         time = torch.arange(self.n_fft, device=audio.device, dtype=audio.dtype)
         return torch.pi / self.n_fft * torch.sin(2 * torch.pi * time / self.n_fft)
 
 
 class BandPictures(nn.Module):
-    """Log power by a long and other windows, standardised over the example, and the offsets of the long one.
+    """Computes pictures of audio: log power by a long and by other windows, and the offsets of the long one.
 
-    The long window tells partials from each other, a shorter one tells when something begins, one that is longer still
-    tells low notes apart. ``others`` are their lengths in long ones.
+    The logarithms are standardised over the example. The long window separates neighbouring partials, a shorter one
+    shows when something begins, a still longer one separates low notes. ``others`` are the lengths of the other
+    windows, as multiples of the long one.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class BandPictures(nn.Module):
         self.others = nn.ModuleList(BandAnalysis(sample_rate, size, hop, bands) for size in sizes)
 
     def forward(self, audio: Tensor) -> tuple[Tensor, Bands]:
-        """(B, T) -> pictures (B, C, N, K), and the bands of the long window."""
+        """Returns the pictures (B, C, N, K) of audio (B, T), and the `Bands` of the long window."""
         bands = self.long(audio)
         powers = [bands.power, *(analysis.power(audio) for analysis in self.others)]
         logs = torch.stack(powers, dim=1).clamp(min=FAINT).log()

@@ -11,9 +11,10 @@ IMAGENET_CLASSES = 1000
 
 
 class ClipMel(nn.Module):
-    """Mel spectrogram of a whole clip, a frame at both of its ends: standardised logarithms, or plain power.
+    """Computes the mel spectrogram of a whole clip, with a frame at each end.
 
-    Powers are those of a window of unit energy, as torchaudio's ``normalized`` has it.
+    Its values are standardised logarithms, or the power itself without ``log``. Power is measured with a window
+    of unit energy, as torchaudio does with ``normalized``.
     """
 
     def __init__(self, sample_rate: int, n_fft: int, hop: int, mels: int, log: bool = True) -> None:
@@ -26,7 +27,7 @@ class ClipMel(nn.Module):
         self.n_fft, self.hop, self.log = n_fft, hop, log
 
     def forward(self, audio: Tensor) -> Tensor:
-        """(B, T) -> (B, 1 + T // hop, mels)."""
+        """Returns the mel spectrogram (B, 1 + T // hop, mels) of audio (B, T)."""
         spectrum = torch.stft(audio, self.n_fft, self.hop, window=self.window, return_complex=True)
         mel = spectrum.abs().square().transpose(1, 2) @ self.filters
         if not self.log:
@@ -37,15 +38,15 @@ class ClipMel(nn.Module):
 
 
 class ClipAST(HoldsTransformer):
-    """The mean of an AST's two special tokens, and one linear layer from it to everything that sounds in the clip.
+    """Predicts all numbers that describe a clip: a linear layer on the mean of an AST's two special tokens.
 
     Args:
         mels: bands of the spectrogram.
-        frames: its frames.
+        frames: frames of the spectrogram.
         outputs: numbers that describe the clip.
-        width: of the tokens.
+        width: size of a token.
         depth: layers.
-        heads: of the attention.
+        heads: heads of the attention.
         stride: distance of the patches in bands and in frames.
         idle_heads: carry two classifiers of ImageNet's classes along, which nothing reads.
     """
@@ -70,14 +71,14 @@ class ClipAST(HoldsTransformer):
             self.idle.requires_grad_(False)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """(B, frames, mels) -> (B, outputs)."""
+        """Returns the numbers (B, outputs) of a mel spectrogram (B, frames, mels)."""
         return self.head(self.transformer(mel).pooler_output)
 
     def load_pretrained(self, name: str, swapped: bool = False) -> None:
-        """Start from a published transformer, see `pretrained_ast.load_pretrained`.
+        """Takes over the weights of a published transformer, see `pretrained_ast.load_pretrained`.
 
-        ``swapped``: positions are cut from the middle of its grid as if rows were columns, and then handed to the
-        tokens in that order, so that neighbours in frequency are told to be neighbours in time.
+        With ``swapped`` the positions are cut from the middle of its grid as if rows were columns, and then
+        given to the tokens in that order: neighbours in frequency get the positions of neighbours in time.
         """
         if swapped:
             load_pretrained(self.transformer, name, self.columns, self.rows, cut=True)

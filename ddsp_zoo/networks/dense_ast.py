@@ -1,4 +1,4 @@
-"""A spectrogram transformer whose tokens come back to every band and frame (Gong et al. 2021; Ranftl et al. 2021)."""
+"""A spectrogram transformer with an output for every band and frame (Gong et al. 2021; Ranftl et al. 2021)."""
 
 import torch
 from torch import Tensor, nn
@@ -11,21 +11,21 @@ MARGIN = (PATCH - STRIDE) // 2
 
 
 class DenseAST(HoldsTransformer):
-    """Pictures of sound in, feature maps of the same size out.
+    """Turns pictures of sound into feature maps of the same size.
 
-    Convolutions go from the full grid of bands and frames to cells of 8 x 8 and back (a U-Net), so that every band is
-    judged by the same filters. At the coarsest step each cell meets the token of an Audio Spectrogram Transformer
-    that has the same centre and has seen the whole segment.
+    Convolutions go from the full grid of bands and frames to cells of 8 x 8 and back (a U-Net), so that the
+    same filters judge every band. At the coarsest step each cell is joined with the token of an Audio
+    Spectrogram Transformer that has the same centre and has seen the whole segment.
 
     Args:
-        channels_in: pictures.
-        channels_out: feature maps.
-        bands: of the pictures, a multiple of 8.
+        channels_in: number of pictures.
+        channels_out: number of feature maps.
+        bands: bands of the pictures, a multiple of 8.
         frames: longest segment; the transformer's positions are made for it.
-        widths: of the convolutions at the full grid, a half, a quarter and an eighth.
-        width: of a token.
+        widths: channels of the convolutions at the full grid, a half, a quarter and an eighth.
+        width: size of a token.
         depth: layers of the transformer.
-        heads: of its attention.
+        heads: heads of its attention.
     """
 
     def __init__(
@@ -58,9 +58,10 @@ class DenseAST(HoldsTransformer):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """(B, C, N, K) -> (B, channels, N, K); the transformer reads the first picture alone.
+        """Returns feature maps (B, channels, N, K) of pictures (B, C, N, K).
 
-        Raises `DdspZooError` for more frames than the positions are made for.
+        The transformer reads only the first picture. Raises `DdspZooError` for more frames than the positions
+        are made for.
         """
         frames = pictures.shape[2]
         if frames > self.columns * STRIDE:
@@ -79,7 +80,7 @@ class DenseAST(HoldsTransformer):
         return self.head(out)[:, :, :frames]
 
     def load_pretrained(self, name: str) -> None:
-        """Start from a published transformer, see `pretrained_ast.load_pretrained`."""
+        """Takes over the weights of a published transformer, see `pretrained_ast.load_pretrained`."""
         load_pretrained(self.transformer, name, self.rows, self.columns)
 
     def with_rows(self, positions: Tensor) -> Tensor:
@@ -90,14 +91,14 @@ class DenseAST(HoldsTransformer):
         return torch.cat([special, grid.flatten(1, 2)], dim=1)
 
     def _tokens(self, picture: Tensor) -> Tensor:
-        """(B, N, K) -> (B, width, N / 8, K / 8), each token at the centre of its patch."""
+        """Returns tokens (B, width, N / 8, K / 8) of a picture (B, N, K), each at the centre of its patch."""
         patches = nn.functional.pad(picture, (MARGIN, MARGIN, MARGIN, MARGIN))
         tokens = self.transformer(patches).last_hidden_state[:, 2:]  # without the two special tokens
         return tokens.transpose(1, 2).unflatten(2, (self.rows, self.columns)).transpose(2, 3)
 
 
 class _Block(nn.Module):
-    """Two convolutions around which the signal passes."""
+    """Adds the output of two convolutions to the signal."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

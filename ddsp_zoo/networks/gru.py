@@ -16,17 +16,22 @@ from ddsp_zoo.errors import DdspZooError
 
 
 class GRU(nn.RNNBase):
-    """`nn.GRU(inputs, width, batch_first=True)`: the same weights, names and, to rounding, results.
+    """Replaces `nn.GRU(inputs, width, batch_first=True)`: same weights and names, same results up to rounding.
 
-    Other devices than the CPU run torch's own. Under autocast the matrix products run in the lower precision,
-    while gates and state stay in that of the weights (`nn.GRU` rounds the state as well, at every step).
+    Devices other than the CPU use torch's own GRU. Under autocast the matrix products run in the lower
+    precision, while gates and state keep the precision of the weights (`nn.GRU` also rounds the state, at every
+    step).
     """
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__("GRU", inputs, width, batch_first=True)  # `torch.compile` refuses children of nn.GRU
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, N, inputs) and a state (1, B, width), None for zeros -> (B, N, width) and the last state."""
+        """Returns the outputs (B, N, width) for x (B, N, inputs), and the last state (1, B, width).
+
+        ``state`` is the state to begin with, (1, B, width); None means zeros. Raises `DdspZooError` for other
+        shapes.
+        """
         if x.ndim != 3 or x.shape[-1] != self.input_size or not x.shape[1]:
             raise DdspZooError(
                 f"This GRU takes (batch, frames, {self.input_size}) with at least one frame, got {tuple(x.shape)}."
@@ -37,9 +42,10 @@ class GRU(nn.RNNBase):
         return hidden.transpose(0, 1), last[None]
 
     def project(self, x: Tensor, first: int = 0, bias: bool = True) -> Tensor:
-        """What some inputs add to the gates: (..., n) -> (..., 3 width), for the inputs first ... first + n - 1.
+        """Returns the share (..., 3 width) that some inputs x (..., n) have in the gates.
 
-        The projection of a concatenation is the sum of the projections of its parts, one of them with ``bias``.
+        They are the inputs ``first`` to first + n - 1. The projection of a concatenation is the sum of the
+        projections of its parts, one of them with ``bias``.
         """
         weight = self.weight_ih_l0[:, first : first + x.shape[-1]]
         if not bias:
@@ -49,7 +55,11 @@ class GRU(nn.RNNBase):
         return linear(x, weight, self.bias_ih_l0 + recurrent)
 
     def scan(self, gates: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Projected inputs (N, R, 3 width), time first -> states (N, R, width) and the last one (R, width)."""
+        """Returns all states (N, R, width) and the last one (R, width), from projected inputs (N, R, 3 width).
+
+        Time is the first axis. ``state`` (R, width) is the one to begin with; None means zeros. Raises
+        `DdspZooError` for a state of another shape.
+        """
         weight, bias = self.weight_hh_l0, self.bias_hh_l0[-self.hidden_size :]
         if state is None:
             state = bias.new_zeros(gates.shape[1], self.hidden_size)
@@ -66,13 +76,14 @@ class GRU(nn.RNNBase):
 
 @torch.library.custom_op("ddsp_zoo::gru_scan", mutates_args=(), device_types="cpu")
 def gru_scan(gates: Tensor, weight: Tensor, bias: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-    """The recurrence of a GRU over projected inputs.
+    """Computes the recurrence of a GRU over projected inputs.
 
         r, z = sigmoid(g_rz + W_rz h),  c = W_n h + b,  n = tanh(g_n + r c),  h' = n + z (h - n)
 
-    gates g (N, R, 3H) in the order r, z, n; weight W (3H, H), its dtype that of the products; bias b (H,);
-    state h (R, H). Returns all states (N + 1, R, H), the first of them ``state``, and r, z, c, n as (N, R, 4H)
-    for the adjoint. Source: Cho et al. 2014, with r behind the product as cuDNN and `nn.GRU` have it.
+    Gates g (N, R, 3H) come in the order r, z, n; weight W is (3H, H), in the dtype of the products; bias b is
+    (H,); state h is (R, H). Returns all states (N + 1, R, H), the first of them ``state``, and r, z, c, n as
+    (N, R, 4H) for the adjoint. Source: Cho et al. 2014, with r applied after the product as in cuDNN and
+    `nn.GRU`.
     """
     (frames, rows, _), width = gates.shape, state.shape[1]
     hidden, memory = gates.new_empty(frames + 1, rows, width), gates.new_empty(frames, rows, 4 * width)
@@ -94,7 +105,7 @@ def gru_scan(gates: Tensor, weight: Tensor, bias: Tensor, state: Tensor) -> tupl
 def gru_scan_adjoint(
     grad: Tensor, hidden: Tensor, memory: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of gates, weight, bias and state, from that of the states, (N + 1, R, H)."""
+    """Returns the gradients of gates, weight, bias and state, from the gradient (N + 1, R, H) of the states."""
     width = hidden.shape[-1]
     reset, update, recurrent, candidate = memory.split(width, dim=2)
     # First what a unit of dh is worth at the argument of each gate (r, z, c); a step then multiplies it by dh.
@@ -117,9 +128,9 @@ def gru_scan_adjoint(
 
 
 def _multiplier(matrix: Tensor, rows: int) -> Callable[[Tensor], Tensor]:
-    """x -> x @ matrix.T in the matrix's dtype, for many x (rows, n).
+    """Returns the function x -> x @ matrix.T in the matrix's dtype, for many x (rows, n).
 
-    oneDNN keeps the matrix in the layout that its product wants, where BLAS makes one at every call.
+    oneDNN keeps the matrix in the layout that its product needs, whereas BLAS makes one at every call.
     """
     mkldnn = torch.ops.mkldnn
     there = torch.backends.mkldnn.is_available() and hasattr(mkldnn, "_linear_pointwise")

@@ -1,4 +1,4 @@
-"""The network of UMSS and of the string models: a mixture and the sources' f0 in, one latent per source out."""
+"""The network of UMSS and of the string models: from a mixture and the sources' f0 to raw controls of each source."""
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from ddsp_zoo.networks.gru import GRU
 
 
 class SpectrogramNorm(nn.Module):
-    """Zero mean and unit variance over a whole example, then a learned scale and shift per bin."""
+    """Normalises a whole example to zero mean and unit variance, then applies a learned scale and shift per bin."""
 
     def __init__(self, bins: int) -> None:
         super().__init__()
@@ -18,13 +18,13 @@ class SpectrogramNorm(nn.Module):
         self.shift = nn.Parameter(torch.zeros(bins))
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        """(B, N, F) -> (B, N, F)."""
+        """Returns the normalised spectrogram, (B, N, F) like the given one."""
         variance, mean = torch.var_mean(spectrogram, dim=(1, 2), keepdim=True, correction=0)
         return (spectrogram - mean) / torch.sqrt(variance + 1e-5) * self.scale + self.shift
 
 
 def mlp(inputs: int, width: int, layers: int = 3) -> nn.Sequential:
-    """Linear, LayerNorm, LeakyReLU, repeated ``layers`` times."""
+    """Makes a stack of ``layers`` times Linear, LayerNorm and LeakyReLU."""
     stack: list[nn.Module] = []
     for _ in range(layers):
         stack += [nn.Linear(inputs, width), nn.LayerNorm(width), nn.LeakyReLU()]
@@ -33,9 +33,9 @@ def mlp(inputs: int, width: int, layers: int = 3) -> nn.Sequential:
 
 
 class MixtureEncoder(nn.Module):
-    """Log-magnitude STFT of the mixture -> latent per frame (UMSS; thesis figure 5.7, upper path).
+    """Encodes the log-magnitude STFT of the mixture as one latent per frame (UMSS; thesis figure 5.7, upper path).
 
-    Three unidirectional GRUs; the outputs of the last two are summed before the projection.
+    It has three unidirectional GRUs; the outputs of the last two are summed before the projection.
     """
 
     def __init__(self, n_fft: int = 512, hop: int = 256, width: int = 256, latent: int = 128) -> None:
@@ -47,7 +47,7 @@ class MixtureEncoder(nn.Module):
         self.project = nn.Linear(width, latent)
 
     def forward(self, audio: Tensor) -> Tensor:
-        """(B, T) -> (B, N, latent) with N = T / hop."""
+        """Returns the latents (B, N, latent) of audio (B, T), N = T / hop."""
         magnitude = stft(audio, self.n_fft, self.hop).abs()[..., : audio.shape[-1] // self.hop]
         hidden = self.norm(magnitude.clamp(min=1e-5).log().transpose(1, 2))
         outputs = []
@@ -58,9 +58,9 @@ class MixtureEncoder(nn.Module):
 
 
 class SourceDecoder(nn.Module):
-    """Latent of the mixture and f0 of each source -> raw controls per source (thesis figure 5.15).
+    """Decodes the latent of the mixture and the f0 of each source to raw controls per source (thesis figure 5.15).
 
-    Every source goes through the same weights; only its f0 tells it apart.
+    Every source goes through the same weights; only its f0 distinguishes it.
     """
 
     def __init__(self, channels: int, latent: int = 128, width: int = 512) -> None:
@@ -72,15 +72,15 @@ class SourceDecoder(nn.Module):
         self.head = nn.Linear(width, channels)
 
     def forward(self, latent: Tensor, f0_hz: Tensor) -> Tensor:
-        """latent (B, N, Z), f0_hz (B, S, N) -> raw controls (B, S, N, channels)."""
+        """Returns raw controls (B, S, N, channels) from latent (B, N, Z) and f0_hz (B, S, N)."""
         hidden = self.hidden(self.from_mixture(latent), f0_hz)
         return self.head(self.refine(hidden))
 
     def hidden(self, mixture: Tensor, f0_hz: Tensor) -> Tensor:
-        """What `hidden_expanded` gives, with each number computed once; (B, N, W), (B, S, N) -> (B, S, N, W).
+        """Returns the same as `hidden_expanded`, (B, S, N, W), but computes each number only once.
 
-        The mixture's share in the gates serves all sources, and that of a pitch all frames that have it: the
-        unvoiced ones, and those of a note in a score.
+        mixture is (B, N, W) and f0_hz (B, S, N). The mixture's share in the gates serves all sources; the share
+        of a pitch serves all frames that have it: the unvoiced ones, and those of a note in a score.
         """
         # Elsewhere the CPU would have to wait for the number of pitches, and a compiler cannot know it.
         if f0_hz.device.type != "cpu" or torch.compiler.is_compiling():
@@ -93,7 +93,7 @@ class SourceDecoder(nn.Module):
         return hidden.unflatten(1, f0_hz.shape[:2]).permute(1, 2, 0, 3)
 
     def hidden_expanded(self, mixture: Tensor, f0_hz: Tensor) -> Tensor:
-        """The GRU over MLP(f0) beside the mixture, a copy of it for each source."""
+        """Returns the output (B, S, N, W) of the GRU, which reads MLP(f0) and a copy of the mixture for each source."""
         pitch = self.from_f0(hz_to_unit(f0_hz)[..., None])
         both = torch.cat([pitch, mixture[:, None].expand_as(pitch)], dim=-1)
         return self.gru(both.flatten(0, 1))[0].unflatten(0, f0_hz.shape[:2])

@@ -1,4 +1,4 @@
-"""The Audio Spectrogram Transformer of `transformers`: made, pickled, and started from published weights."""
+"""The Audio Spectrogram Transformer of `transformers`: how it is made, pickled and given published weights."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,11 @@ START_STD = 0.02
 def make_transformer(
     mels: int, frames: int, width: int, depth: int, heads: int, frequency_stride: int, time_stride: int
 ) -> "ASTModel":
-    """A randomly initialised transformer that takes spectrograms (B, frames, mels).
+    """Makes a randomly initialised transformer that takes spectrograms (B, frames, mels).
 
-    Unlike those of `transformers` its positions and special tokens start random too: zeros hear nothing at first.
-    Raises `DdspZooError` for an input smaller than a patch, and for a width that its heads cannot share.
+    Unlike in `transformers` its positions and special tokens are random at the start too: with zeros it would
+    not react to its input at first. Raises `DdspZooError` for an input smaller than a patch, and for a width
+    that is no multiple of ``heads``.
     """
     if min(mels, frames) < PATCH or width % heads:
         raise DdspZooError(
@@ -54,7 +55,7 @@ def make_transformer(
 
 
 class HoldsTransformer(nn.Module):
-    """A module that holds a transformer of `transformers` and can still be pickled for spawned processes."""
+    """Holds a transformer of `transformers` and can still be pickled for spawned processes."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled so that the import is mended before the transformer is read."""
@@ -67,11 +68,12 @@ def _blank(kind: type[nn.Module]) -> nn.Module:
 
 
 def load_pretrained(transformer: "ASTModel", name: str, rows: int, columns: int, cut: bool = False) -> None:
-    """Give a transformer the weights of another one, by hub name or folder.
+    """Gives a transformer the weights of another one, named by hub name or folder.
 
-    Its tokens form a grid of ``rows`` (frequency) by ``columns`` (time); the embeddings of the other one's positions
-    are resampled to it, or with ``cut`` the middle of them is taken where there are enough, as Gong et al. 2021 do.
-    Raises `DdspZooError` for weights that cannot be had and for a transformer of another size.
+    The tokens of ``transformer`` form a grid of ``rows`` (frequency) by ``columns`` (time). The position
+    embeddings of the other one are resampled to this grid; with ``cut`` their middle part is taken where there
+    are enough, as Gong et al. 2021 do. Raises `DdspZooError` for weights that cannot be loaded and for a
+    transformer of another size.
     """
     import_torchaudio()
     from transformers import ASTModel

@@ -18,24 +18,24 @@ SLOWER = 2  # frames that the GRUs take as one
 
 
 class BothWays(nn.Module):
-    """One GRU from past to future, and one from future to past: (B, N, inputs) -> (B, N, 2 * width)."""
+    """Runs one GRU from past to future and one from future to past, and joins their outputs."""
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
         self.onward, self.reversed = GRU(inputs, width), GRU(inputs, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
+        """Returns the outputs (B, N, 2 * width) of both GRUs for x (B, N, inputs)."""
         return torch.cat([self.onward(x)[0], self.reversed(x.flip(1))[0].flip(1)], dim=-1)
 
 
 class StringListener(nn.Module):
-    """Mixture, f0, onsets and what is believed of the strings -> corrections of their raw controls.
+    """Corrects the raw controls of strings from mixture, f0, onsets and what is believed of the strings so far.
 
-    Each frame of a string is described by the mixture's level at the string's partials, by how much of it the strings
-    explain as they are believed to be and which share of that is the string's own, by pitch, time since the onset, and
-    which string it is. Two bidirectional GRUs read that, so that a pluck is judged by what comes after it; between
-    them every string hears the mean of all.
+    Each frame of a string is described by: the mixture's level at the string's partials; how much of that level
+    the strings explain as they are believed to be; the string's own share of it; pitch; time since the onset;
+    and which string it is. Two bidirectional GRUs read this, so that a pluck is judged by what comes after it.
+    Between the two, every string receives the mean over all strings.
 
     Args:
         strings: number of strings.
@@ -43,7 +43,7 @@ class StringListener(nn.Module):
         sample_rate: in Hz.
         hop: samples a frame.
         partials: how many partials of each string are listened to.
-        width: of the GRUs, each way.
+        width: size of the GRUs in each direction.
     """
 
     def __init__(
@@ -70,9 +70,10 @@ class StringListener(nn.Module):
         self.register_load_state_dict_pre_hook(_take_over_fewer_controls)
 
     def forward(self, audio: Tensor, f0_hz: Tensor, onset: Tensor, believed: Tensor | None = None) -> Tensor:
-        """audio (B, T), f0_hz and onset (B, S, N) -> what to add to raw controls (B, S, N, channels).
+        """Returns what to add to the raw controls, (B, S, N, channels), from audio (B, T), f0_hz and onset (B, S, N).
 
-        ``believed``: amplitudes (B, S, N, K) of the strings' partials; without, combs of 6 dB per octave.
+        ``believed`` holds the amplitudes (B, S, N, K) of the strings' partials; without it they fall by 6 dB
+        per octave.
         """
         features = self.features(audio, f0_hz, onset, believed)
         own = self.describe(features)
@@ -84,7 +85,7 @@ class StringListener(nn.Module):
         return out + self.direct(features)
 
     def features(self, audio: Tensor, f0_hz: Tensor, onset: Tensor, believed: Tensor | None = None) -> Tensor:
-        """What is known of each string: (B, S, N, features)."""
+        """Returns the description of each string in each frame, (B, S, N, features)."""
         number = torch.arange(1, self.partials + 1, device=audio.device)
         frequency = f0_hz[..., None] * number
         if believed is None:
@@ -112,9 +113,10 @@ class StringListener(nn.Module):
         return torch.lerp(below, above, place - left)
 
     def _explained(self, f0_hz: Tensor, frequency: Tensor, believed: Tensor) -> Tensor:
-        """Amplitude of all strings together at the partials of each (B, S, N, K), as far as believed.
+        """Returns the amplitude of all strings together at the partials of each (B, S, N, K), as far as believed.
 
-        Of each string the partial nearest in frequency counts, by how far the long window tells it apart.
+        Of each string only the partial nearest in frequency counts, less the better the long window separates
+        it.
         """
         width = 1.5 * self.sample_rate / WINDOWS[0]
         power = torch.zeros_like(frequency)
@@ -139,9 +141,10 @@ def _take_over_fewer_controls(
 
 
 def pool_notes(values: Tensor, onset: Tensor) -> Tensor:
-    """Mean over the frames of a note, in each of them: values (..., N, C), onset (..., N) -> (..., N, C).
+    """Averages values over the frames of each note: values (..., N, C) and onset (..., N) give (..., N, C).
 
-    A note lasts from its onset to the next; what comes before the first is one more.
+    Every frame of a note holds the mean. A note lasts from its onset to the next one; the frames before the
+    first onset count as one more note.
     """
     begins = (onset > 0).long()
     note = (begins.cumsum(-1) - begins[..., :1])[..., None].expand_as(values)

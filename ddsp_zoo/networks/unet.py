@@ -1,7 +1,7 @@
-"""The conditioned U-Net, the mask network that UMSS is measured against: a spectrogram and one f0 in, one mask out.
+"""The conditioned U-Net, the mask network that UMSS is measured against: from a spectrogram and one f0 to one mask.
 
-Sources: Petermann et al. 2020 (choirs, f0 as condition); Meseguer-Brocal and Peeters 2019 (FiLM); Schulze-Forster et
-al. 2022 (UMSS), whose baseline has these sizes.
+Sources: Petermann et al. 2020 (choirs, f0 as condition); Meseguer-Brocal and Peeters 2019 (FiLM);
+Schulze-Forster et al. 2022 (UMSS), whose baseline has these sizes.
 """
 
 import torch
@@ -15,7 +15,10 @@ QUIETEST = 1e-8  # spectrograms are not lifted from below that
 
 
 class PitchCondition(nn.Module):
-    """f0 -> scale and shift of each bin and frame: a blurred one-hot pitch, three convolutions over time."""
+    """Maps f0 to a scale and a shift of each bin and frame.
+
+    The f0 becomes a blurred one-hot pitch, and three convolutions over time follow.
+    """
 
     def __init__(self, bins: int, taps: int = 10) -> None:
         super().__init__()
@@ -25,7 +28,7 @@ class PitchCondition(nn.Module):
         self.padding = ((taps - 1) // 2, taps // 2)  # as many frames out as in
 
     def forward(self, f0_hz: Tensor) -> tuple[Tensor, Tensor]:
-        """(R, M) -> two of (R, F, M)."""
+        """Returns scale and shift, each (R, F, M), from f0_hz (R, M)."""
         hidden = blurred_one_hot(f0_hz)
         for convolution in self.convolutions:
             hidden = convolution(pad(hidden, self.padding))
@@ -34,9 +37,10 @@ class PitchCondition(nn.Module):
 
 
 def blurred_one_hot(f0_hz: Tensor) -> Tensor:
-    """Pitch as 361 channels of 20 cents from 32.7 Hz, the first for unvoiced frames: (R, M) -> (R, 361, M).
+    """Encodes f0_hz (R, M) as 361 channels (R, 361, M) of 20 cents from 32.7 Hz; the first is for unvoiced frames.
 
-    Blurred by a Gaussian with a deviation of one channel and a peak of one; beyond 2 kHz the last channel is held.
+    The pitch is blurred by a Gaussian with a deviation of one channel and a peak of one; above 2 kHz it stays
+    in the last channel.
     """
     place = torch.round(PER_OCTAVE * torch.log2(f0_hz.clamp(min=1e-3) / FIRST_BIN_HZ)) + 1
     place = torch.where(f0_hz > 0, place, 0).clamp(0, PITCHES - 1).long()
@@ -46,9 +50,10 @@ def blurred_one_hot(f0_hz: Tensor) -> Tensor:
 
 
 class ConditionedUNet(nn.Module):
-    """Six strided convolutions down, six up with skips, the input scaled and shifted by what f0 asks for.
+    """Predicts the mask of one source: six strided convolutions down, six up with skips, conditioned by f0.
 
-    ``slope`` is that of the encoder's leaky rectifiers for negative values.
+    The f0 scales and shifts the input. ``slope`` is the slope of the encoder's leaky rectifiers for negative
+    values.
     """
 
     def __init__(self, bins: int = 513, slope: float = 0.2) -> None:
@@ -67,7 +72,7 @@ class ConditionedUNet(nn.Module):
         )
 
     def forward(self, magnitude: Tensor, f0_hz: Tensor) -> Tensor:
-        """magnitude (R, F, M), f0 of the wanted source (R, M) -> its mask (R, F, M) in [0, 1]."""
+        """Returns the mask (R, F, M) in [0, 1] from magnitude (R, F, M) and the f0 (R, M) of the wanted source."""
         scale, shift = self.condition(f0_hz)
         level = magnitude.amax((1, 2), keepdim=True).clamp(min=QUIETEST)
         hidden = (magnitude / level * scale + shift)[:, None]

@@ -1,1 +1,1 @@
-"""Where f0 and onsets come from."""
+"""Sources of f0 and onsets: files, trackers and detectors."""

@@ -1,4 +1,4 @@
-"""Which source a pitch belongs to: strings of a guitar, voices of a choir."""
+"""Assigns pitches to sources: to the strings of a guitar or the voices of a choir."""
 
 import numpy as np
 
@@ -6,10 +6,10 @@ from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 
 
 def assign_to_strings(f0_hz: np.ndarray) -> np.ndarray:
-    """Put a single melody on the strings of a guitar: f0_hz (N,) -> (S, N), 0 where a string rests.
+    """Returns f0_hz (S, N) of the strings of a guitar that play a single melody f0_hz (N,), 0 where a string rests.
 
-    Each voiced run goes, whole, to the highest-tuned string that reaches its median pitch, which is where
-    the hand stays lowest on the neck. A run below the lowest string goes to the lowest.
+    Each voiced run goes as a whole to the highest-tuned string that reaches its median pitch, because there the
+    hand stays lowest on the neck. A run below the lowest string goes to the lowest.
     """
     open_hz = tuple(GUITAR_STRINGS_HZ.values())
     out = np.zeros((len(open_hz), len(f0_hz)), dtype=np.float32)
@@ -33,11 +33,12 @@ UNISON_COST, UNISON, ROUNDS = (
 
 
 def follow_pitch(log_likely: np.ndarray) -> np.ndarray:
-    """The most likely pitch curves: log_likely (S, N, P + 1), the last for a rest -> steps (S, N), -1 for a rest.
+    """Returns the most likely pitch curves as steps (S, N), -1 for a rest, from log_likely (S, N, P + 1).
 
-    A Viterbi search for each voice: to glide costs `STEP_COST` a step; to jump, to begin or end a note and to rest have
-    their price too. So has the pitch of another voice: each voice is followed by itself, then again in turn, knowing
-    the others. The result lies between steps, at the mean of those around the best, by how likely they are.
+    The last of the P + 1 states is the rest. It is a Viterbi search for each voice: a glide costs `STEP_COST` a
+    step; jumps, beginnings and ends of notes, and rests have their price too, and so has the pitch of another
+    voice. Each voice is followed alone first, then all are followed again in turn, now with the others known.
+    The result lies between steps: it is the mean of the steps around the best, weighted by how likely they are.
     """
     rest = log_likely.shape[-1] - 1
     log_likely = log_likely - REST_COST * (np.arange(rest + 1) == rest)
@@ -50,13 +51,13 @@ def follow_pitch(log_likely: np.ndarray) -> np.ndarray:
 
 
 def _taken(paths: np.ndarray, rest: int) -> np.ndarray:
-    """How many of some paths (S, N) are near each state: (N, rest + 1); rests take nothing."""
+    """Counts for each state (N, rest + 1) how many of some paths (S, N) are near it; rests take nothing."""
     away = np.abs(paths[..., None] - np.arange(rest + 1))
     return ((away <= UNISON) & (paths < rest)[..., None] & (np.arange(rest + 1) < rest)).sum(0)
 
 
 def _best_paths(log_likely: np.ndarray) -> np.ndarray:
-    """The states (S, N) of each voice's most likely path, found by itself."""
+    """Returns the states (S, N) of each voice's most likely path, found without the other voices."""
     voices, frames, states = log_likely.shape
     rows, best = np.arange(voices), log_likely[:, 0]
     came = np.zeros((frames, voices, states), dtype=np.int16)
@@ -86,7 +87,7 @@ def _best_moves(best: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _between(log_likely: np.ndarray, path: np.ndarray, reach: int = 2) -> np.ndarray:
-    """Mean step around a path (S, N), by how likely each is."""
+    """Returns the mean step around a path (S, N), weighted by how likely each step is."""
     steps = np.clip(path[..., None] + np.arange(-reach, reach + 1), 0, log_likely.shape[-1] - 2)
     weight = np.exp(np.take_along_axis(log_likely, steps, -1))
     return (weight * steps).sum(-1) / np.maximum(weight.sum(-1), 1e-30)

@@ -14,10 +14,11 @@ SILENCE = 1e-4  # -80 dB; CREPE levels each frame and would hear pitch in a resa
 def track_f0(
     audio: np.ndarray, hop_samples: int, threshold: float = 0.4, model: str = "tiny", batch: int = 512
 ) -> np.ndarray:
-    """f0 of a monophonic signal: audio (T,) at 16 kHz -> f0_hz (ceil(T / hop),), 0 where unvoiced.
+    """Returns f0_hz (ceil(T / hop),) of monophonic audio (T,) at 16 kHz, 0 where unvoiced.
 
-    A frame is voiced where CREPE's confidence reaches ``threshold`` (0.4 in thesis eq. 5.7) and its peak -80 dB.
-    Each frame's f0 is the weighted mean around its strongest bin. ``model`` is "tiny" or "full".
+    A frame is voiced where CREPE's confidence reaches ``threshold`` (0.4 in thesis eq. 5.7) and its peak
+    reaches -80 dB. Each frame's f0 is the weighted mean around its strongest bin. ``model`` is "tiny" or
+    "full".
     """
     import_torchaudio()
     import torchcrepe

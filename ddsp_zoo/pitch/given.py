@@ -1,4 +1,4 @@
-"""The pitch that a user has for a recording, in the forms in which users have it."""
+"""The pitch that a user has for a recording, in any form: a table, one recording of each source, or none."""
 
 from pathlib import Path
 from typing import Any
@@ -21,20 +21,20 @@ COARSEST_SECONDS = 0.9  # lines farther apart are numbered by frames or millisec
 def find_pitch(
     pitch: str | Path | None, model: Any, audio: Any, sample_rate: int, seconds: float
 ) -> PitchTrack:
-    """The pitch track of a recording on a model's frames.
+    """Returns the pitch track of a recording on a model's frames.
 
     Args:
         pitch: an f0 CSV (columns ``time_seconds,<source>,…``), or a folder with one recording of each source
             (``<source>.wav``, tracked by CREPE), or "crepe" to track the recording itself as a single melody, or None
             to leave it to the model's own tracker, which hears the mixture.
-        model: whose sources and frames are meant.
+        model: the model whose sources and frames are meant.
         audio: the recording: an array (T,) or (channels, T) at ``sample_rate``, or a file.
         sample_rate: of an array, in Hz.
         seconds: length of the recording.
 
     Raises:
         DdspZooError: no pitch given to a model without a tracker, something missing or unreadable, values that are no
-            pitch, or given and nowhere voiced.
+            pitch, or a given pitch that is voiced nowhere.
     """
     if not isinstance(pitch, str | Path | None):
         raise DdspZooError(

@@ -1,11 +1,11 @@
 """The pitches of several voices from their mixture alone.
 
-A small network looks at the mixture on a logarithmic frequency axis, each candidate pitch beside its harmonics, so
-that convolutions mean the same at every pitch. What it finds there, a recurrent layer tells apart as the first, second,
-… voice from the top, from what was sung before and after. A Viterbi search then follows the voices, and least squares
-move their pitch to where the partials lie.
-Sources: harmonic stacking after Bittner et al. 2017 (Deep Salience); one output for each voice after Cuesta and Gomez
-2022; the search after Mauch and Dixon 2014 (pYIN).
+A small network looks at the mixture on a logarithmic frequency axis, where each candidate pitch stands beside
+its harmonics, so that convolutions mean the same at every pitch. A recurrent layer sorts what the network finds
+into the first, second, … voice from the top, by what was sung before and after. Then a Viterbi search follows
+the voices, and least squares move their pitch to where the partials lie.
+Sources: harmonic stacking after Bittner et al. 2017 (Deep Salience); one output for each voice after Cuesta and
+Gomez 2022; the search after Mauch and Dixon 2014 (pYIN).
 """
 
 import numpy as np
@@ -30,10 +30,10 @@ CHUNK_SECONDS, MARGIN_SECONDS = 30.0, 2.0  # of a recording that is tracked piec
 
 
 class MultiPitch(Learner):
-    """The f0 of two to ``len(sources)`` voices of a choir, from the mixture; 0.6 million parameters.
+    """Tracks the f0 of two to ``len(sources)`` voices of a choir in their mixture; it has 0.6 million parameters.
 
-    Trained on quartets, of which each batch leaves out some voices, transposed at random. It gives a frame
-    every two of ``hop_samples``, between which pitches are interpolated.
+    It is trained on quartets: each batch leaves out some voices and is transposed at random. Its frames are two
+    ``hop_samples`` apart; pitches are interpolated between them.
 
     Args:
         sources: names of the voices of the quartets that it is trained on, high to low.
@@ -42,7 +42,7 @@ class MultiPitch(Learner):
         segment_seconds: length of the excerpts.
         width: channels of the convolutions.
         context: size of the recurrent layer, in each direction.
-        transposition: pitches are moved by up to so many cents in training.
+        transposition: largest shift of pitches in training, up or down, in cents.
         optimiser: how it learns.
     """
 
@@ -68,19 +68,23 @@ class MultiPitch(Learner):
 
     @property
     def stride(self) -> int:
-        """Samples between the network's frames."""
+        """Returns the number of samples between the network's frames."""
         return 2 * self.hop_samples
 
     def forward(self, audio: Tensor, voices: int, shift: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Audio (B, T) -> how likely each pitch is, as logits.
+        """Returns logits of how likely each pitch is, from audio (B, T).
 
-        Of each voice from the top (B, voices, N, 257), the last for a rest, and of any voice at all (B, N, 256); N =
-        ceil(T / stride). ``shift`` (B,) moves the pitch axis by so many steps of 20 cents.
+        The first tensor (B, voices, N, 257) is for each voice from the top, with the rest as last state; the
+        second (B, N, 256) is for any voice at all; N = ceil(T / stride). ``shift`` (B,) moves the pitch axis by
+        that number of steps of 20 cents.
         """
         return self.network(self.features(audio, shift), voices)
 
     def features(self, audio: Tensor, shift: Tensor | None = None) -> Tensor:
-        """Levels at the harmonics of every pitch, (B, T) -> (B, windows * harmonics, N, 256), of no scale."""
+        """Returns levels at the harmonics of every pitch, (B, windows * harmonics, N, 256), from audio (B, T).
+
+        They do not depend on how loud the audio is.
+        """
         shift = audio.new_zeros(len(audio)) if shift is None else shift
         count = -(-audio.shape[-1] // self.stride)
         planes = []
@@ -92,7 +96,7 @@ class MultiPitch(Learner):
         return torch.cat(planes, 1) / 2 + 1  # about -2 to 2
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
-        """Loss of one batch: some of its voices, transposed by reading the spectrum elsewhere."""
+        """Returns the loss of one batch: some of its voices, transposed by reading the spectrum at other places."""
         generator = torch.Generator().manual_seed(self.global_step)
         most = round(self.transposition * PER_OCTAVE / 1200)
         size = len(batch["mixture"])
@@ -104,13 +108,13 @@ class MultiPitch(Learner):
         return self._step(batch, kept.to(self.device), shift.to(self.device), "train")
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
-        """Loss of one batch as it is."""
+        """Returns the loss of one batch as it is."""
         every = torch.arange(len(self.sources), device=self.device)
         size = len(batch["mixture"])
         return self._step(batch, every.expand(size, -1), torch.zeros(size, device=self.device), "validation")
 
     def test_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
-        """Loss of one batch as it is."""
+        """Returns the loss of one batch as it is."""
         return self.validation_step(batch, batch_index)
 
     def _step(self, batch: dict[str, Tensor], kept: Tensor, shift: Tensor, stage: str) -> Tensor:
@@ -131,10 +135,10 @@ class MultiPitch(Learner):
 
     @torch.inference_mode()
     def track(self, audio: np.ndarray, voices: int) -> np.ndarray:
-        """f0_hz (voices, ceil(T / hop)) of a mixture (T,), high to low, 0 where a voice rests.
+        """Returns f0_hz (voices, ceil(T / hop)) of a mixture (T,), voices high to low, 0 where a voice rests.
 
-        Long recordings are tracked in pieces of half a minute that overlap. Raises `DdspZooError` for more or fewer
-        voices than it was trained on.
+        Long recordings are tracked in overlapping pieces of half a minute. Raises `DdspZooError` for more or
+        fewer voices than it was trained on.
         """
         if not 2 <= voices <= len(self.sources):
             raise DdspZooError(
@@ -165,7 +169,7 @@ class MultiPitch(Learner):
 
 
 class VoicePitches(nn.Module):
-    """Harmonic levels (B, C, N, 256) -> logits of each voice (B, voices, N, 257) and of any (B, N, 256)."""
+    """Maps harmonic levels (B, C, N, 256) to logits of each voice (B, voices, N, 257) and of any voice (B, N, 256)."""
 
     def __init__(self, channels: int, most: int, width: int, context: int) -> None:
         super().__init__()
@@ -180,7 +184,7 @@ class VoicePitches(nn.Module):
         self.outward = nn.Linear(2 * context, most * (PITCHES + 1))
 
     def forward(self, levels: Tensor, voices: int) -> tuple[Tensor, Tensor]:
-        """What each voice sings, given how many there are."""
+        """Returns the logits of each voice and of any voice, given how many voices there are."""
         hidden = levels
         for index, (layer, norm) in enumerate(zip(self.layers, self.norms)):
             new = relu(norm(layer(hidden)))
@@ -195,9 +199,9 @@ class VoicePitches(nn.Module):
 
 
 def pitch_targets(f0_hz: Tensor, shift: Tensor) -> Tensor:
-    """How likely each pitch and, last, a rest shall be: f0_hz (B, S, N) -> (B, S, N, 257), a blur of 20 cents.
+    """Returns training targets (B, S, N, 257) of f0_hz (B, S, N): how likely each pitch and, last, a rest shall be.
 
-    A pitch that lies beyond the axis counts as its end.
+    Each pitch is blurred by 20 cents. A pitch beyond the axis counts as the end of the axis.
     """
     place = PER_OCTAVE * torch.log2(f0_hz.clamp(min=1e-3) / FIRST_BIN_HZ) - shift[:, None, None]
     steps = torch.arange(PITCHES, device=f0_hz.device)
@@ -208,7 +212,10 @@ def pitch_targets(f0_hz: Tensor, shift: Tensor) -> Tensor:
 
 
 def interleaved(f0_hz: np.ndarray) -> np.ndarray:
-    """Twice as many frames, f0_hz (S, N) -> (S, 2N): the mean pitch between two, the one there is beside a rest."""
+    """Doubles the frames of f0_hz (S, N) to (S, 2N).
+
+    The geometric mean goes between two pitches; between a pitch and a rest the pitch is held.
+    """
     after = np.concatenate([f0_hz[:, 1:], f0_hz[:, -1:]], 1)
     both = (f0_hz > 0) & (after > 0)
     between = np.where(both, np.sqrt(f0_hz * after), np.maximum(f0_hz, after))
@@ -216,7 +223,7 @@ def interleaved(f0_hz: np.ndarray) -> np.ndarray:
 
 
 def _grid_hz(shift: Tensor) -> Tensor:
-    """Frequencies (B, harmonics, 256) where the harmonics of each pitch lie."""
+    """Returns the frequencies (B, harmonics, 256) where the harmonics of each pitch lie."""
     steps = torch.arange(PITCHES, device=shift.device) + shift[:, None]
     return (
         FIRST_BIN_HZ
@@ -226,7 +233,7 @@ def _grid_hz(shift: Tensor) -> Tensor:
 
 
 def _read(level: Tensor, place: Tensor) -> Tensor:
-    """Spectra (B, F, N) at fractional bins (B, H, P), between bins linearly, beyond the last as there: (B, H, N, P)."""
+    """Reads spectra (B, F, N) at fractional bins (B, H, P) linearly; the last bin is held: (B, H, N, P)."""
     place = place.clamp(max=level.shape[1] - 1.001)
     left = place.floor()
     rows = torch.arange(len(level), device=level.device)[:, None, None]

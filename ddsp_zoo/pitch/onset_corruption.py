@@ -1,4 +1,4 @@
-"""What detectors shall survive: f0 as trackers find it, made from exact f0, and mixtures as microphones hear them."""
+"""Disturbed training data for detectors: f0 with the errors of trackers, and mixtures as microphones record them."""
 
 import torch
 from torch import Tensor
@@ -16,10 +16,11 @@ TAPS_PER_SECOND = 1.5
 
 
 def corrupted(f0_hz: Tensor, generator: torch.Generator) -> Tensor:
-    """f0_hz (B, S, N) with errors, so that voiced runs tell little of notes; a share of examples stays exact.
+    """Returns f0_hz (B, S, N) with errors, so that voiced runs tell little about notes.
 
-    Notes ring on into the rests behind them, which joins those of equal pitch; they come early or late, break off for
-    moments, jump to octaves and fifths, are slightly out of tune; and there are notes where nothing is played.
+    A share of examples stays exact. In the others, notes ring on into the rests behind them, which joins notes
+    of equal pitch; they come early or late, break off for moments, jump to octaves and fifths, and are slightly
+    out of tune; and there are notes where nothing is played.
     """
     noise = _Noise(f0_hz, generator)
     late = noise.integers(-LATEST, LATEST + 1, 1)
@@ -39,7 +40,10 @@ def corrupted(f0_hz: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def muddied(mixture: Tensor, sample_rate: int, generator: torch.Generator) -> Tensor:
-    """Mixture (B, T) in a room, with knocks on the wood and hiss, none of which is an onset; a share stays clean."""
+    """Returns a mixture (B, T) as it sounds in a room, with knocks on the wood and hiss.
+
+    None of these knocks is an onset. A share of examples stays clean.
+    """
     size, count = mixture.shape
     rms = mixture.square().mean(-1, keepdim=True).sqrt()
 
@@ -63,14 +67,14 @@ def muddied(mixture: Tensor, sample_rate: int, generator: torch.Generator) -> Te
 
 
 def convolve(audio: Tensor, response: Tensor) -> Tensor:
-    """Each row of (B, T) through its response (B, K), as long as it was."""
+    """Filters each row of audio (B, T) by its response (B, K) and keeps its length."""
     size = audio.shape[-1] + response.shape[-1]
     spectrum = torch.fft.rfft(audio, size) * torch.fft.rfft(response, size)
     return torch.fft.irfft(spectrum, size)[..., : audio.shape[-1]]
 
 
 def _rung_on(f0_hz: Tensor, frames: Tensor) -> Tensor:
-    """Fill rests with the pitch before them, at most so many ``frames`` (B, S, 1) long."""
+    """Fills rests with the pitch before them, for at most ``frames`` (B, S, 1) frames."""
     frame = torch.arange(f0_hz.shape[-1], device=f0_hz.device).expand(f0_hz.shape)
     last = torch.where(f0_hz > 0, frame, -1).cummax(-1).values
     held = f0_hz.gather(-1, last.clamp(min=0))
@@ -78,25 +82,25 @@ def _rung_on(f0_hz: Tensor, frames: Tensor) -> Tensor:
 
 
 class _Noise:
-    """Random numbers (B, S, count) for tracks like ``f0_hz``, drawn on the CPU so that every device gets the same."""
+    """Draws random numbers (B, S, count) for tracks like ``f0_hz``, on the CPU so that every device gets the same."""
 
     def __init__(self, f0_hz: Tensor, generator: torch.Generator) -> None:
         self.shape, self.device, self.generator = f0_hz.shape, f0_hz.device, generator
 
     def uniform(self, count: int) -> Tensor:
-        """From 0 to 1."""
+        """Draws numbers from 0 to 1."""
         return torch.rand(*self.shape[:2], count, generator=self.generator).to(self.device)
 
     def normal(self, count: int) -> Tensor:
-        """Of variance 1."""
+        """Draws normal numbers of variance 1."""
         return torch.randn(*self.shape[:2], count, generator=self.generator).to(self.device)
 
     def integers(self, low: int, high: int, count: int) -> Tensor:
-        """From low to high - 1."""
+        """Draws integers from low to high - 1."""
         return torch.randint(low, high, (*self.shape[:2], count), generator=self.generator).to(self.device)
 
     def runs(self, rate: float, longest: int) -> Tensor:
-        """Runs of True of 1 to ``longest`` frames, which begin in a frame with probability ``rate``."""
+        """Draws runs of True of 1 to ``longest`` frames, which begin in a frame with probability ``rate``."""
         count = self.shape[-1]
         left = (self.uniform(count) < rate) * self.integers(1, longest + 1, count)
         out = left > 0

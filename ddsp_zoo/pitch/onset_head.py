@@ -1,8 +1,8 @@
-"""A learned onset detector: the mixture at the harmonics of each string, through time and across strings.
+"""A learned onset detector: it reads the mixture at the harmonics of each string, through time and across strings.
 
-What a gate cannot see, a string plucked anew at the pitch it has, shows in the levels of its harmonics; what is no
-onset, a pitch tracker that lost a note for a moment, shows there as well. Which of several strings was plucked follows
-from whose harmonics grew, and from which of them no other string shares.
+A gate cannot see a string that is plucked again at the same pitch, but the levels of its harmonics show it.
+They also show that nothing begins where a pitch tracker lost a note for a moment. Which of several strings was
+plucked follows from whose harmonics grew, and from those harmonics that no other string shares.
 """
 
 import numpy as np
@@ -32,10 +32,10 @@ AGAIN = 0.7  # share of the threshold below which the probability has to fall be
 
 
 class OnsetHead(Learner):
-    """When each string is plucked, from the mixture and the strings' f0; 0.1 million parameters.
+    """Detects when each string is plucked, from the mixture and the strings' f0; it has 0.1 million parameters.
 
-    Trained on stems at random levels, in rooms and with noise (`muddied`), with exact f0 and f0 as trackers find it
-    (`corrupted`). Rows of f0 are the strings, in the order of ``sources``.
+    It is trained on stems at random levels, in rooms and with noise (`muddied`), with exact f0 and with f0 as
+    trackers find it (`corrupted`). Rows of f0 are the strings, in the order of ``sources``.
 
     Args:
         sources: names of the strings.
@@ -44,7 +44,7 @@ class OnsetHead(Learner):
         segment_seconds: length of the excerpts.
         width: channels.
         apart: share of training batches in which the strings of an excerpt come from different excerpts.
-        gain_db: training strings are up to so much louder or softer.
+        gain_db: largest change of a training string's level, up or down.
         threshold: of the probability of an onset.
         optimiser: how it learns.
     """
@@ -72,14 +72,18 @@ class OnsetHead(Learner):
         self.save_hyperparameters()
 
     def forward(self, mixture: Tensor, f0_hz: Tensor) -> tuple[Tensor, Tensor]:
-        """Audio (B, T) and f0_hz (B, S, N), frame n at sample n * stride -> two of (B, S, N).
+        """Returns two tensors (B, S, N) from audio (B, T) and f0_hz (B, S, N), whose frame n lies at sample n * stride.
 
-        How likely an onset is near each frame, as logits, and how many frames after it, -1.5 to 1.5.
+        The first says how likely an onset is near each frame, as logits; the second how many frames after it,
+        -1.5 to 1.5.
         """
         return self.network(self.features(mixture, f0_hz))
 
     def features(self, mixture: Tensor, f0_hz: Tensor) -> Tensor:
-        """(B, T) and (B, S, N) -> (B, S, N, features), of no scale."""
+        """Returns features (B, S, N, features) of audio (B, T) and f0_hz (B, S, N).
+
+        They do not depend on how loud the audio is.
+        """
         pitch = nearest_pitch(f0_hz)
         voiced = (f0_hz > 0).to(mixture.dtype)
         step = torch.log2(pitch / pad(pitch, (1, 0), mode="replicate")[..., :-1])
@@ -91,7 +95,7 @@ class OnsetHead(Learner):
         return torch.cat([about, tones, bands, _own_share(pitch, voiced)], -1)
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
-        """Loss of one batch: strings at other levels, some of them from elsewhere, and f0 with errors."""
+        """Returns the loss of one batch, with strings at other levels, some from other excerpts, and f0 with errors."""
         generator = torch.Generator().manual_seed(self.global_step)
         rows, size = len(self.sources), len(batch["mixture"])
         order = torch.arange(size)[:, None].expand(-1, rows)
@@ -105,13 +109,13 @@ class OnsetHead(Learner):
         return self._step(mixture, corrupted(exact, generator), batch["onset"][picked], "train")
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
-        """Loss of one batch with the same errors of f0 at every validation."""
+        """Returns the loss of one batch with the same errors of f0 at every validation."""
         generator = torch.Generator().manual_seed(batch_index)
         f0_hz = corrupted(batch["f0_hz"][..., ::STRIDE], generator)
         return self._step(batch["mixture"], f0_hz, batch["onset"], "validation")
 
     def test_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
-        """Loss of one batch with exact f0."""
+        """Returns the loss of one batch with exact f0."""
         return self._step(batch["mixture"], batch["f0_hz"][..., ::STRIDE], batch["onset"], "test")
 
     def _step(self, mixture: Tensor, f0_hz: Tensor, onset: Tensor, stage: str) -> Tensor:
@@ -134,7 +138,7 @@ class OnsetHead(Learner):
 
     @torch.inference_mode()
     def detect(self, evidence: Evidence) -> Times:
-        """Onset times of each string, from mixture and f0 alone.
+        """Returns the onset times of each string, from mixture and f0 alone.
 
         Raises `DdspZooError` for another number of strings or another sample rate than it was trained on.
         """
@@ -162,7 +166,7 @@ class OnsetHead(Learner):
         return np.maximum(frames + offset[frames], 0) * self.stride / self.sample_rate
 
     def _tones(self, mixture: Tensor, pitch: Tensor) -> Tensor:
-        """Levels at the harmonics of each frame's pitch, half frames around it: (B, S, N, harmonics, lags)."""
+        """Returns levels (B, S, N, harmonics, lags) at the harmonics of each pitch, in the half frames around it."""
         n_fft = 2 * round(TONE_SECONDS * self.sample_rate / 2)
         level = _log_level(stft(mixture, n_fft, self.stride // 2).abs().square())
         hz = pitch[..., None] * torch.arange(1, HARMONICS + 1, device=pitch.device)
@@ -174,7 +178,7 @@ class OnsetHead(Learner):
         return torch.lerp(*ends, place - low).transpose(-1, -2)
 
     def _bands(self, mixture: Tensor, count: int) -> Tensor:
-        """Levels of the bands, half frames around each frame: (B, N, bands, lags)."""
+        """Returns levels of the bands in the half frames around each frame: (B, N, bands, lags)."""
         n_fft = 2 * round(NOISE_SECONDS * self.sample_rate / 2)
         power = stft(mixture, n_fft, self.stride // 2).abs().square()
         edges = [round(share * n_fft / 2) for share in BAND_EDGES]
@@ -184,17 +188,17 @@ class OnsetHead(Learner):
 
     @staticmethod
     def _frames(count: int, most: int) -> Tensor:
-        """Indices (N, lags) of the half frames around each frame; what lies beyond the ends is as there."""
+        """Returns indices (N, lags) of the half frames around each frame; beyond the ends the last one is repeated."""
         return (2 * torch.arange(count)[:, None] + torch.arange(-LAGS, LAGS + 1)).clamp(0, most - 1)
 
     @staticmethod
     def _around(levels: Tensor) -> Tensor:
-        """(..., k, lags) -> (..., k * lags): the level now and its steps from one half frame to the next."""
+        """Returns the level now and its steps from one half frame to the next: (..., k, lags) -> (..., k * lags)."""
         return torch.cat([levels[..., LAGS : LAGS + 1] / 2 + 1, 2 * levels.diff(dim=-1)], -1).flatten(-2)
 
 
 class OnsetNetwork(nn.Module):
-    """Features (B, S, N, C) -> logit and offset, each (B, S, N)."""
+    """Maps features (B, S, N, C) to logit and offset of an onset, each (B, S, N)."""
 
     def __init__(self, channels: int, rows: int, width: int) -> None:
         super().__init__()
@@ -207,7 +211,7 @@ class OnsetNetwork(nn.Module):
         nn.init.constant_(self.outward.bias, -2.0)  # onsets are rare
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Each layer looks at a string's neighbouring frames and at what the other strings do now."""
+        """Returns logit and offset; each layer looks at a string's neighbouring frames and at the other strings now."""
         hidden = relu(self.inward(features) + self.row)
         for layer, others, norm in zip(self.layers, self.others, self.norms):
             own = layer(hidden.flatten(0, 1).transpose(1, 2)).transpose(1, 2).unflatten(0, hidden.shape[:2])
@@ -218,15 +222,16 @@ class OnsetNetwork(nn.Module):
 
 
 def feature_count() -> int:
-    """Features of a string in a frame."""
+    """Returns the number of features of a string in a frame."""
     bands = len(BAND_EDGES) - 1
     return 3 + (HARMONICS + bands) * (2 * LAGS + 1) + HARMONICS
 
 
 def onset_targets(onset: Tensor) -> tuple[Tensor, Tensor]:
-    """Marks of the data (B, S, 4N) -> targets (B, S, N): how likely, and how many frames after the frame.
+    """Returns two targets (B, S, N) from the data's marks (B, S, 4N).
 
-    1 where an onset lies on the frame, half as much a frame away, 0 beyond 1.5 frames.
+    The first says how likely an onset is, the second how many frames after the frame it lies. The first is 1
+    where an onset lies on the frame, half as much one frame away, and 0 beyond 1.5 frames.
     """
     reach = round(REACH * STRIDE)
     distance = torch.arange(-reach, reach + 1, device=onset.device) / STRIDE
@@ -236,7 +241,7 @@ def onset_targets(onset: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def nearest_pitch(f0_hz: Tensor) -> Tensor:
-    """Rests (0 Hz) of (B, S, N) filled with the pitch nearest in time; a row without any with 100 Hz."""
+    """Fills the rests (0 Hz) of (B, S, N) with the pitch nearest in time; a row without any pitch gets 100 Hz."""
     frame = torch.arange(f0_hz.shape[-1], device=f0_hz.device).expand(f0_hz.shape)
     far, voiced = 2 * f0_hz.shape[-1], f0_hz > 0
     before = torch.where(voiced, frame, -far).cummax(-1).values
@@ -246,7 +251,7 @@ def nearest_pitch(f0_hz: Tensor) -> Tensor:
 
 
 def _own_share(pitch: Tensor, voiced: Tensor) -> Tensor:
-    """How far each harmonic (B, S, N, harmonics) is from those of other sounding strings: 0 on one, 1 far away."""
+    """Returns how far each harmonic (B, S, N, harmonics) is from those of other strings: 0 on one, 1 far away."""
     hz = pitch[..., None] * torch.arange(1, HARMONICS + 1, device=pitch.device)
     others = pitch[:, None, ..., None]  # (B, 1, S, N, 1)
     distance = (hz[:, :, None] - others * (hz[:, :, None] / others).round().clamp(min=1)).abs()
@@ -256,5 +261,5 @@ def _own_share(pitch: Tensor, voiced: Tensor) -> Tensor:
 
 
 def _log_level(power: Tensor) -> Tensor:
-    """Decades above the mean of each example."""
+    """Returns decades above the mean of each example."""
     return torch.log10(power / power.mean((1, 2), keepdim=True).clamp(min=1e-20) + FLOOR)

@@ -1,6 +1,6 @@
-"""When notes begin: detectors of one form, from what there is to times in seconds.
+"""Detectors that find when notes begin: all take `Evidence` and return the onset times of each source in seconds.
 
-A detector takes `Evidence` and returns the onset times of each source. `make_detector` knows them by name:
+`make_detector` knows them by name:
 
 gate: where f0 becomes voiced, as the thesis means it.
 gate_as_published: where f0 becomes voiced, as the thesis's code has it from series B on.
@@ -38,7 +38,7 @@ QUIETEST_DB = -60.0  # levels count from here on, below the loudest moment
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the onsets of S sources can be found in.
+    """Holds all that a detector may use to find the onsets of S sources.
 
     mixture: audio (T,) of all sources together, at ``sample_rate``.
     f0_hz: (S, N) in Hz, 0 where unvoiced; frame n lies at sample n * ``hop_samples``.
@@ -67,7 +67,7 @@ class Evidence:
 
     @property
     def hop_seconds(self) -> float:
-        """Distance of the frames of f0_hz."""
+        """Returns the distance of the frames of f0_hz in seconds."""
         return self.hop_samples / self.sample_rate
 
 
@@ -82,15 +82,15 @@ def make_detector(name: str) -> Detector:
 
 
 def gate_onsets(evidence: Evidence) -> Times:
-    """Frames where f0 becomes voiced, see `onsets_from_f0` (thesis eq. 5.7-5.9)."""
+    """Returns the times of the frames where f0 becomes voiced, see `onsets_from_f0` (thesis eq. 5.7-5.9)."""
     return [np.flatnonzero(row) * evidence.hop_seconds for row in onsets_from_f0(evidence.f0_hz)]
 
 
 def gate_onsets_as_published(evidence: Evidence, chunk_seconds: float = CHUNK_SECONDS) -> Times:
-    """`gate_onsets` with the two quirks of the published code: one frame early, and blind to chunk starts.
+    """Returns onsets as `gate_onsets` does, with two quirks of the published code: a frame early, none at chunk starts.
 
-    Each chunk is looked at alone, and a difference of neighbouring frames stands at the former of the two: the onset
-    on a chunk's first frame belongs to no pair.
+    Each chunk is looked at alone, and the difference of two neighbouring frames is put at the earlier one. An
+    onset on the first frame of a chunk has no such pair, so it is missed.
     """
     chunk = max(round(chunk_seconds / evidence.hop_seconds), 1)
     early = onsets_from_f0(evidence.f0_hz)[:, 1:].copy()
@@ -99,7 +99,7 @@ def gate_onsets_as_published(evidence: Evidence, chunk_seconds: float = CHUNK_SE
 
 
 def annotated_onsets(evidence: Evidence) -> Times:
-    """The annotated times as they are. Raises `DdspZooError` where there are none."""
+    """Returns the annotated times as they are. Raises `DdspZooError` where there are none."""
     if evidence.annotated is None:
         raise DdspZooError("Nobody annotated these onsets: choose another detector.")
     return [np.asarray(times, dtype=float) for times in evidence.annotated]
@@ -108,12 +108,13 @@ def annotated_onsets(evidence: Evidence) -> Times:
 def flux_onsets(
     evidence: Evidence, high_db: float = 5.0, low_db: float = 1.0, apart_seconds: float = 0.05
 ) -> Times:
-    """Moments where the spectrum of a source grows louder: peaks of the half-wave rectified difference of log spectra.
+    """Finds the moments where the spectrum of a source grows louder.
 
-    All bins of its own recording count where there is one, else the harmonics of its f0 in the mixture. An onset
-    is the highest point, between frames by a parabola, from where the flux exceeds ``high_db`` until it is back
-    below ``low_db``; a second one within ``apart_seconds`` is the same, and one away from all pitch of the source is
-    none of its own.
+    These are peaks of the half-wave rectified difference of log spectra: over all bins of the source's own
+    recording where there is one, else over the harmonics of its f0 in the mixture. An onset is the highest
+    point, between frames by a parabola, from where the flux exceeds ``high_db`` until it is back below
+    ``low_db``. A second one within ``apart_seconds`` counts as the same; one that is far from all pitch of the
+    source is left out.
     Source: spectral flux after Bello et al. 2005, in decibels.
     """
     if not evidence.mixture.size:
@@ -132,10 +133,10 @@ DETECTORS: dict[str, Detector] = {
 
 
 def pick_peaks(strength: np.ndarray, high: float, low: float, apart: float) -> np.ndarray:
-    """Peaks of (M,) in fractional frames, one between a rise above ``high`` and the next fall below ``low``.
+    """Returns the peaks of (M,) in fractional frames: one from each rise above ``high`` to the next fall below ``low``.
 
-    Less than ``apart`` frames after the last kept one they are left out. A parabola through a peak and its neighbours
-    says where between frames it lies.
+    Peaks less than ``apart`` frames after the last kept one are left out. A parabola through a peak and its
+    neighbours gives its place between frames.
     """
     places: list[float] = []
     start = 0
@@ -150,7 +151,7 @@ def pick_peaks(strength: np.ndarray, high: float, low: float, apart: float) -> n
 
 
 def _vertex(values: np.ndarray, peak: int) -> float:
-    """Where a parabola through a peak and its neighbours is highest, in frames."""
+    """Returns the place, in frames, where a parabola through a peak and its neighbours is highest."""
     if not 0 < peak < len(values) - 1:
         return float(peak)
     left, top, right = (float(v) for v in values[peak - 1 : peak + 2])
@@ -159,7 +160,7 @@ def _vertex(values: np.ndarray, peak: int) -> float:
 
 
 def keep_pitched(times: Times, evidence: Evidence) -> Times:
-    """Those within 50 ms of a voiced frame of their source."""
+    """Keeps the times within 50 ms of a voiced frame of their source."""
     out = []
     for row, f0 in zip(times, evidence.f0_hz, strict=True):
         voiced = np.flatnonzero(f0 > 0) * evidence.hop_seconds
@@ -168,10 +169,10 @@ def keep_pitched(times: Times, evidence: Evidence) -> Times:
 
 
 def onset_frames(times: Times, f0_hz: np.ndarray, hop_seconds: float) -> np.ndarray:
-    """Times of each source -> onset (S, N) of zeros and ones, at the voiced frames of f0_hz (S, N) nearest to them.
+    """Marks the times of each source as onset (S, N) of zeros and ones, at the nearest voiced frames of f0_hz (S, N).
 
-    A model plucks no string without a pitch, so an onset on a rest moves to the nearest voiced frame, up to 50 ms; one
-    farther away is left out.
+    A model plucks no string without a pitch, so an onset on a rest moves to the nearest voiced frame, up to 50
+    ms away; an onset farther away is left out.
     """
     onset = np.zeros(f0_hz.shape, dtype=np.float32)
     for mark, row, f0 in zip(onset, times, f0_hz, strict=True):
@@ -183,7 +184,10 @@ def onset_frames(times: Times, f0_hz: np.ndarray, hop_seconds: float) -> np.ndar
 
 
 def _nearest(places: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the increasing ``places`` (at least one) nearest to times, the later of two, and their distances."""
+    """Returns the index of the place nearest to each time, of two the later one, and its distance.
+
+    ``places`` increase and are at least one.
+    """
     right = np.searchsorted(places, times).clip(max=len(places) - 1)
     left = (right - 1).clip(min=0)
     nearest = np.where(times - places[left] < np.abs(places[right] - times), left, right)
@@ -191,13 +195,13 @@ def _nearest(places: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _own_flux(evidence: Evidence) -> np.ndarray:
-    """Mean rise of all bins of each source's own recording in dB, (S, M)."""
+    """Returns the mean rise of all bins of each source's own recording in dB, (S, M)."""
     levels = _levels(evidence.stems, evidence.sample_rate, OWN_WINDOW_SECONDS)
     return _rise(levels, OWN_SPAN_SECONDS).mean(1).numpy()
 
 
 def _harmonic_flux(evidence: Evidence) -> np.ndarray:
-    """Mean rise of the mixture at the harmonics of each source in dB, (S, M); 0 for a source without pitch."""
+    """Returns the mean rise (S, M) of the mixture at each source's harmonics in dB; 0 for a source without pitch."""
     rate = evidence.sample_rate
     levels = _levels(evidence.mixture[None], rate, MIXED_WINDOW_SECONDS)
     rise = _rise(levels, MIXED_SPAN_SECONDS)[0].numpy()
@@ -215,9 +219,10 @@ def _harmonic_flux(evidence: Evidence) -> np.ndarray:
 
 
 def _levels(audio: np.ndarray, sample_rate: int, window_seconds: float) -> torch.Tensor:
-    """Log spectrogram of audio (S, T) in dB below the loudest bin of each row, (S, F, M), every 4 ms.
+    """Returns the log spectrogram of audio (S, T) in dB below the loudest bin of each row, (S, F, M), every 4 ms.
 
-    Up to the last frame whose window lies inside: a tone cut off by the end of the audio would sound like a pluck.
+    It ends with the last frame whose window lies inside: a tone cut off by the end of the audio would sound
+    like a pluck.
     """
     hop = round(FLUX_HOP_SECONDS * sample_rate)
     size = 2 * round(window_seconds * sample_rate / 2)
@@ -228,7 +233,7 @@ def _levels(audio: np.ndarray, sample_rate: int, window_seconds: float) -> torch
 
 
 def _rise(levels: torch.Tensor, span_seconds: float) -> torch.Tensor:
-    """How much louder a bin gets from a span before to a span after, in dB, at least 0; beyond the ends is silence."""
+    """Returns the rise of each bin from a span before to a span after, in dB, at least 0; silent beyond the ends."""
     span = round(span_seconds / FLUX_HOP_SECONDS)
     padded = torch.nn.functional.pad(levels, (span, span), value=QUIETEST_DB)
     return (padded[..., 2 * span :] - padded[..., : -2 * span]).clamp(min=0)

@@ -20,11 +20,11 @@ def salient_f0(
     high_hz: float = 500.0,
     floor: float = 1e-3,
 ) -> Tensor:
-    """f0 by harmonic summation: audio (..., T) -> f0_hz (..., T / hop), 0 where unvoiced.
+    """Returns f0_hz (..., T / hop) of audio (..., T) by harmonic summation, 0 where unvoiced.
 
-    A candidate collects the square roots of the magnitudes at its harmonics h = 1…8, weighted by 0.84^(h - 1), from
-    a spectrum over a quarter of a second; the best of a 10-cent grid wins. Frames whose root mean square is
-    below ``floor`` are unvoiced. Source: Hermes 1988, subharmonic summation.
+    A candidate collects the square roots of the magnitudes at its harmonics h = 1…8, weighted by 0.84^(h - 1),
+    from a spectrum over a quarter of a second; the best of a 10-cent grid wins. Frames whose root mean square
+    is below ``floor`` are unvoiced. Source: Hermes 1988, subharmonic summation.
     """
     n_fft = 1 << round(math.log2(WINDOW_SECONDS * sample_rate))
     strength = stft(audio, n_fft, hop).abs()[..., : audio.shape[-1] // hop].sqrt()
@@ -38,7 +38,7 @@ def salient_f0(
 
 
 def _comb(candidates: Tensor, n_fft: int, sample_rate: int) -> Tensor:
-    """Weights (candidates, F) that read a spectrum at the harmonics of each candidate, between bins linearly."""
+    """Returns weights (candidates, F) that read a spectrum linearly at the harmonics of each candidate."""
     bins = n_fft // 2 + 1
     comb = candidates.new_zeros(len(candidates), bins)
     rows = torch.arange(len(candidates), device=candidates.device)

@@ -10,10 +10,10 @@ from ddsp_zoo.errors import DdspZooError
 
 
 def onsets_from_f0(f0_hz: np.ndarray) -> np.ndarray:
-    """Frames where a voiced run begins: f0_hz (..., N) -> onset (..., N) of zeros and ones.
+    """Marks the frames where a voiced run begins: f0_hz (..., N) gives onset (..., N) of zeros and ones.
 
-    The positive backward difference of the voiced gate (thesis eq. 5.8-5.9): [0, 0, 1, 1, 0, 1] -> frames 2
-    and 5. Nothing sounds before frame 0, so a track that starts voiced starts with an onset.
+    It is the positive backward difference of the voiced gate (thesis eq. 5.8-5.9): [0, 0, 1, 1, 0, 1] gives
+    frames 2 and 5. Nothing sounds before frame 0, so a track that starts voiced starts with an onset.
     """
     gate = (np.asarray(f0_hz) > 0).astype(np.float32)
     before = np.concatenate([np.zeros_like(gate[..., :1]), gate[..., :-1]], axis=-1)
@@ -22,7 +22,7 @@ def onsets_from_f0(f0_hz: np.ndarray) -> np.ndarray:
 
 @dataclass
 class PitchTrack:
-    """f0_hz (S, N) in Hz with 0 for unvoiced, onset (S, N) of zeros and ones; one frame every ``hop_seconds``."""
+    """Holds f0_hz (S, N), 0 where unvoiced, and onset (S, N) of zeros and ones, one frame every ``hop_seconds``."""
 
     f0_hz: np.ndarray
     onset: np.ndarray
@@ -40,13 +40,13 @@ class PitchTrack:
         hop_seconds: float,
         count: int,
     ) -> "PitchTrack":
-        """Sample values given at any increasing times (M,) on the grid of ``count`` frames.
+        """Places values given at any increasing times (M,) on a grid of ``count`` frames.
 
-        A frame takes the value nearest in time, no farther than the spacing of the given times (or of the grid,
-        whichever is longer), else it is unvoiced; pitches are never mixed across notes. Given onsets fall on
-        the frame nearest to them, which takes their pitch (or the next one given, where they lie just before a note),
-        so that no onset lies on the rest or the note before;
-        without any they follow from the gate.
+        A frame takes the value nearest in time, no farther than the spacing of the given times or of the grid,
+        whichever is longer; otherwise it is unvoiced. Pitches are never mixed across notes. Each given onset
+        goes to the frame nearest to it, which takes the onset's pitch (or the next given pitch, where the onset
+        lies just before a note), so that no onset lies on the rest or the note before. Without given onsets
+        they follow from the gate.
         """
         grid = np.arange(count) * hop_seconds
         if len(time_seconds) == 0:
@@ -70,7 +70,7 @@ class PitchTrack:
         return cls(f0, marks * (f0 > 0), hop_seconds)
 
     def check(self, model: Any) -> None:
-        """Raise `DdspZooError` unless a model can use this: its sources, its frames, and every f0 a pitch or 0."""
+        """Raises `DdspZooError` unless a model can use this track: sources and frames fit, every f0 is a pitch or 0."""
         if self.f0_hz.shape != self.onset.shape or self.f0_hz.shape[:-1] != (len(model.sources),):
             raise DdspZooError(
                 f"f0_hz and onset must have shape (sources, frames) with a row for each of {', '.join(model.sources)} "
@@ -94,7 +94,7 @@ class PitchTrack:
             )
 
     def excerpt(self, start: int, count: int) -> "PitchTrack":
-        """``count`` frames from ``start``, silent beyond the end; a note already sounding starts anew."""
+        """Returns ``count`` frames from ``start``, silent beyond the end; a note that already sounds starts anew."""
         parts = (part[:, start : start + count] for part in (self.f0_hz, self.onset))
         f0, onset = (np.pad(part, ((0, 0), (0, count - part.shape[1]))) for part in parts)
         onset[:, 0] = f0[:, 0] > 0
