@@ -113,7 +113,7 @@ def seen_by_stft(power: Tensor, hop: int, n_fft: int, every: int = 1) -> Tensor:
     """What a Hann window sees of power that changes from frame to frame: (..., N, F) -> (..., F, N + 1).
 
     Each STFT frame sees its neighbours, weighted by the share of the window's energy that lies over their samples.
-    ``n_fft`` is an even number of hops. Only one in ``every`` so many STFT frames is returned, the first included.
+    ``n_fft`` is an even number of hops. ``every`` takes one STFT frame in so many, beginning with the first.
     """
     window = torch.hann_window(n_fft, device=power.device, dtype=power.dtype).square()
     energy = window.unflatten(0, (-1, hop)).sum(-1) / window.sum()

@@ -165,7 +165,7 @@ def error_db(estimate: Tensor, target: Tensor, mixture: Tensor, floor: float = 1
 
 
 def _ratio_db(error: Tensor, target: Tensor, mixture: Tensor, floor: float | Tensor) -> Tensor:
-    """Energies (..., G) -> mean error (G,) in dB."""
+    """Returns the mean error (G,) in dB of energies (..., G)."""
     smallest = floor * mixture + 1e-8
     ratio_db = 10 * ((error + smallest).log10() - (target + smallest).log10())
     return ratio_db.flatten(0, -2).mean(0)
@@ -200,16 +200,25 @@ def mask_error_db(
 
 
 def products(heard: Tensor, true: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """|X|^2, |S|^2 and Re(X S*) of complex spectrograms."""
+    """Returns |X|^2, |S|^2 and Re(X S*) of complex spectrograms X and S."""
     heard_power, true_power = (x.real.square() + x.imag.square() for x in (heard, true))
     return heard_power, true_power, heard.real * true.real + heard.imag * true.imag
 
 
 def cells_error_db(
-    masks: Tensor, heard_power: Tensor, true_power: Tensor, alike: Tensor, emphasis: Tensor, floor: float = 1e-3,
-    silent_floor: float = 0.05, stretch_frames: int = 0,
-) -> Tensor:  # fmt: skip
-    """`mask_error_db` (G,) of what the cells of any grid hold: `products` (B, 1 or S, F, N), weights (F, G)."""
+    masks: Tensor,
+    heard_power: Tensor,
+    true_power: Tensor,
+    alike: Tensor,
+    emphasis: Tensor,
+    floor: float = 1e-3,
+    silent_floor: float = 0.05,
+    stretch_frames: int = 0,
+) -> Tensor:
+    """Returns `mask_error_db` (G,) from what the cells of any grid hold, for example bands in place of bins.
+
+    masks (B, S, F, N), `products` (B, 1 or S, F, N), and as ``emphasis`` the weights of the cells' power (F, G).
+    """
     others = heard_power - 2 * alike + true_power
     cells = (masks.square() * heard_power - 2 * masks * alike + true_power, true_power, heard_power, others)
     error, energy, whole, others = (_summed(x, emphasis, stretch_frames).clamp(min=0) for x in cells)
@@ -218,7 +227,7 @@ def cells_error_db(
 
 
 def _summed(cells: Tensor, weights: Tensor, stretch_frames: int) -> Tensor:
-    """Cells (B, S, F, N) summed with weights (F, G) and over stretches of frames -> (B, S, stretches, G)."""
+    """Returns sums (B, S, stretches, G) of cells (B, S, F, N), with weights (F, G) and over stretches of frames."""
     frames = torch.einsum("bsfn,fg->bsng", cells, weights)
     if not stretch_frames:
         return frames.sum(2, keepdim=True)

@@ -8,6 +8,7 @@ from torch import Tensor
 from ddsp_zoo.dsp.mel import hz_to_mel, mel_to_hz
 from ddsp_zoo.dsp.noise import seen_by_stft
 from ddsp_zoo.dsp.scale import exp_sigmoid_inverse
+from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.losses import MultiScaleSpectralLoss, cells_error_db, mask_error_db, products
 from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.models.separator import Rendered, Separator
@@ -22,12 +23,9 @@ from ddsp_zoo.synths.banded import BandedSinusoids
 from ddsp_zoo.synths.control import Controls
 
 LOSS_FFT_SIZES = (2048, 512, 128)  # every other one of the authors' sizes: the same span at half the cost
-TREBLE_HZ, TREBLE_RISE, TREBLE_POWER = (
-    300.0,
-    32.0,
-    1.75,
-)  # what makes the bands of a band about equally strong
-POSITIONS = "position_embeddings"  # of transformers, a weight's name
+# What makes the frequencies of a band about equally strong: power times (f / 300 Hz)^1.75, up to 32 times 300 Hz.
+TREBLE_HZ, TREBLE_RISE, TREBLE_POWER = 300.0, 32.0, 1.75
+POSITIONS = "position_embeddings"  # how the name of a transformer's positions ends
 PLACE_WIDTH = 0.4  # in bands, of the bell over the places around the mixture's frequency
 
 
@@ -39,9 +37,10 @@ class AstDdsp(Separator):
     displacements. All sources are modelled, at least as a "rest": a mask that knows only its target cannot tell
     how much of a bin is somebody else's.
 
-    The loss has up to four terms: the error of the masked stems in dB (``error_weight``), the spectral distance of the
-    synthesised ones (``spectral_weight``), and as supervision of the controls themselves the levels of the bands
-    (``level_weight``) and the frequencies in them (``frequency_weight``), both measured on the true stems.
+    The loss has up to five terms: the error of the masked stems in dB (``error_weight``), the same with treble as
+    strong as bass (``treble_weight``), the spectral distance of the synthesised ones (``spectral_weight``), and as
+    supervision of the controls themselves the levels of the bands (``level_weight``) and the frequencies in them
+    (``frequency_weight``), both measured on the true stems.
 
     Args:
         sources: the stems, and "rest" for all others.
@@ -51,19 +50,19 @@ class AstDdsp(Separator):
         bands: sinusoids and noise bands per source, a multiple of 8.
         n_fft: window of the mel spectrogram in samples; by default eight hops.
         widths: of the convolutions at the full grid, a half, a quarter and an eighth.
-        network: "ast", patches of an Audio Spectrogram Transformer beside convolutions (`DenseAST`), or "axial",
-            attention along time and along bands in turn (`AxialUNet`).
+        network: "ast": an Audio Spectrogram Transformer beside convolutions (`DenseAST`); "axial": attention along time
+            and along bands in turn, for segments of any length (`AxialUNet`).
         width: of the transformer's tokens.
         depth: layers of the transformer.
         heads: of its attention.
         pretrained: name or folder of a `transformers` AST to start from, or none for random weights.
-        windows: what the network sees besides, in lengths of the mel spectrogram's window.
+        windows: further mel spectrograms that the network sees, as multiples of the window ``n_fft``.
         error_weight: of the masked stems' error, a dB.
-        treble_weight: of the same with all bands of about equal weight, so that cymbals count.
-        error_seconds: length of the stretches whose errors are averaged; 0 takes segments whole.
-        error_every: the error is taken on every frame, or on one in so many.
-        exact_below_hz: the error is taken bin by bin below and band by band above, which is several times cheaper at a
-            high rate; 0 takes it bin by bin everywhere. Needs masks of the mel spectrogram's window.
+        treble_weight: of the same error with all bands about equally strong, so that cymbals count.
+        error_seconds: length of the stretches whose errors are averaged; 0: the whole segment is one.
+        error_every: the error is computed on one frame in so many; 1: on all.
+        exact_below_hz: the error is computed bin by bin below this frequency and band by band above it, which is
+            several times cheaper at a high rate; 0: bin by bin everywhere. Needs masks with the window ``n_fft``.
         spectral_weight: of the synthesised stems' multi-scale spectral distance.
         level_weight: of the bands' level difference.
         frequency_weight: of the frequencies' difference.
@@ -107,13 +106,21 @@ class AstDdsp(Separator):
             masks=masks,
         )
         self.synth = BandedSinusoids(sample_rate, hop_samples, bands, frequency_gradient=0.0)
-        self.pictures = BandPictures(
-            sample_rate, n_fft or 8 * hop_samples, hop_samples, bands, tuple(windows)
-        )
-        shape = (self.pictures.channels, len(sources) * self.synth.controls.channels // bands, bands)
-        frames = (self.segment_samples // hop_samples,) if network == "ast" else ()
-        kind = {"ast": DenseAST, "axial": AxialUNet}[network]
-        self.network = kind(*shape, *frames, tuple(widths), width, depth, heads)
+        n_fft = n_fft or 8 * hop_samples
+        if exact_below_hz and n_fft != self.mask_fft:
+            raise DdspZooError(
+                f"exact_below_hz needs one window for masks and mel bands: set masks.fft to {n_fft}, or n_fft to "
+                f"{self.mask_fft}."
+            )
+        self.pictures = BandPictures(sample_rate, n_fft, hop_samples, bands, tuple(windows))
+        channels = self.pictures.channels, len(sources) * self.synth.controls.channels // bands
+        if network == "ast":
+            frames = self.segment_samples // hop_samples
+            self.network = DenseAST(*channels, bands, frames, tuple(widths), width, depth, heads)
+        elif network == "axial":
+            self.network = AxialUNet(*channels, bands, tuple(widths), width, depth, heads)
+        else:
+            raise DdspZooError(f"There is no network {network!r}: choose ast or axial.")
         self.loss = MultiScaleSpectralLoss(LOSS_FFT_SIZES)
         self.error_weight, self.spectral_weight = error_weight, spectral_weight
         self.treble_weight, self.error_seconds, self.error_every = treble_weight, error_seconds, error_every
@@ -174,20 +181,25 @@ class AstDdsp(Separator):
             return parts
 
     def _mask_errors(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> Tensor:
-        """Mean error of the masked stems in dB (2,): as it is, and with treble as strong as bass."""
-        hop = self.error_every * self.hop_samples
+        """Returns the mean error of the masked stems in dB (2,): as it is, and with treble as strong as bass."""
         if self.exact_below_hz:
             return self._mask_errors_by_bands(rendered.controls, targets, mixture)
+        hop = self.error_every * self.hop_samples
         spectra = self.synth.power_spectra(rendered.controls, rendered.tonal, self.mask_fft, self.error_every)
         masks = spectral_shares(spectra, self.mask_power)
         emphasis = emphasised(self._bin_hz(masks.shape[2], masks.device))
-        stretch = round(self.error_seconds * self.sample_rate / hop)
         return mask_error_db(
-            masks, targets, mixture, self.mask_fft, hop, stretch_frames=stretch, emphasis=emphasis
+            masks,
+            targets,
+            mixture,
+            self.mask_fft,
+            hop,
+            stretch_frames=self._stretch_frames,
+            emphasis=emphasis,
         )
 
     def _mask_errors_by_bands(self, controls: Controls, targets: Tensor, mixture: Tensor) -> Tensor:
-        """The same, bin by bin below a frequency and above it band by band, as if bands had one mask each."""
+        """Returns the same, computed with one mask for each bin below a frequency and for each mel band above it."""
         analysis, every = self.pictures.long, self.error_every
         centres_hz = mel_to_hz(analysis.centres)
         edge = round(self.exact_below_hz / self.sample_rate * analysis.n_fft)
@@ -197,22 +209,23 @@ class AstDdsp(Separator):
         bands = seen_by_stft(power, self.hop_samples, self.mask_fft, every)
         spectra = analysis.spectrum(mixture)[:, None, ::every], analysis.spectrum(targets)[:, :, ::every]
         cells = [
-            torch.cat([x[..., :edge] * analysis.scale, x @ analysis.weights[:, first:]], dim=-1).transpose(
-                -1, -2
-            )
+            torch.cat([x[..., :edge] * analysis.scale, x @ analysis.weights[:, first:]], dim=-1).mT
             for x in products(*spectra)
         ]
         frames = cells[0].shape[-1]
         masks = torch.cat([spectral_shares(x[..., :frames], self.mask_power) for x in (bins, bands)], dim=2)
         hz = torch.cat([self._bin_hz(analysis.n_fft // 2 + 1, masks.device)[:edge], centres_hz[first:]])
-        stretch = round(self.error_seconds * self.sample_rate / (every * self.hop_samples))
-        return cells_error_db(masks, *cells, emphasised(hz), stretch_frames=stretch)
+        return cells_error_db(masks, *cells, emphasised(hz), stretch_frames=self._stretch_frames)
+
+    @property
+    def _stretch_frames(self) -> int:
+        return round(self.error_seconds * self.sample_rate / (self.error_every * self.hop_samples))
 
     def _bin_hz(self, count: int, device: torch.device) -> Tensor:
         return torch.linspace(0, self.sample_rate / 2, count, device=device)
 
     def _band_power(self, controls: Controls) -> Tensor:
-        """What the bands hold by the controls (B, S, N, K), as `Bands` has it."""
+        """Returns the power of the bands by the controls (B, S, N, K), in the unit of `Bands`."""
         analysis = self.pictures.long
         noise = controls["noise_magnitude"].square() * (analysis.weights.sum(0) * analysis.n_fft / 8)
         return controls["amplitude"].square() / 4 + noise
@@ -233,11 +246,11 @@ class AstDdsp(Separator):
         return ((offset - truth.offset).abs() * weight).sum() / weight.sum().clamp(min=1e-3)
 
     def adapt_weights(self, weights: dict[str, Tensor], sources: tuple[str, ...]) -> dict[str, Tensor]:
-        """Adapts the weights of a model of other ``sources``, or of fewer bands, for this one.
+        """Returns the weights of a model of other ``sources``, or of fewer bands, made to fit this one.
 
         A source takes over the one of its name, any other the mean of those that no name of this model claims. Bands
-        beyond the others' highest one start as that one: with bands as far apart in mel, which are the same pictures,
-        a model of a higher rate so begins with all that one of a lower rate has learned.
+        above the highest of the other model start with the positions of that one. So a model of a higher rate begins
+        with what one of a lower rate has learned, best where both have their bands at the same distance in mel.
         """
         claimed = [name for name in self.targets if name in sources]
         left = [index for index, name in enumerate(sources) if name not in claimed] or range(len(sources))
@@ -248,7 +261,9 @@ class AstDdsp(Separator):
         }
         heads = {key: torch.cat([head[group].mean(0) for group in groups]) for key, head in heads.items()}
         positions = {
-            key: self.network.with_rows(value) for key, value in weights.items() if key.endswith(POSITIONS)
+            key: self.network.with_rows(value)
+            for key, value in weights.items()
+            if key.endswith(POSITIONS) and isinstance(self.network, DenseAST)
         }
         return weights | heads | positions
 
@@ -260,6 +275,6 @@ class AstDdsp(Separator):
 
 
 def emphasised(hz: Tensor) -> Tensor:
-    """Weights of power at frequencies (F,) -> (F, 2): all alike, and rising so that treble counts as much as bass."""
+    """Returns weights of power at frequencies (F,): (F, 2), all equal, and rising so that treble counts like bass."""
     octaves = (hz / TREBLE_HZ).clamp(1, TREBLE_RISE)
     return torch.stack([torch.ones_like(octaves), octaves**TREBLE_POWER], dim=1)

@@ -153,17 +153,20 @@ class Separator(Learner):
         """Loss of one batch."""
         return self._step(batch, "test", torch.Generator().manual_seed(batch_index))
 
-    def _step(self, batch: dict[str, Tensor], stage: str, generator: torch.Generator) -> Tensor:
+    def terms(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        """Returns the named terms of the loss of a batch, whose mixtures are brought to peak 1 first."""
         level = batch["mixture"].abs().amax(-1)[:, None].clamp(min=QUIETEST_PEAK)
         mixture, targets = batch["mixture"] / level, batch["sources"] / level[:, None]
-        rendered = self._rendered(mixture, batch, generator)
-        parts = self.losses(rendered, targets, mixture)
+        return self.losses(self._rendered(mixture, batch, generator), targets, mixture)
+
+    def _step(self, batch: dict[str, Tensor], stage: str, generator: torch.Generator) -> Tensor:
+        parts = self.terms(batch, generator)
         loss = torch.stack(list(parts.values())).sum()
         self._check_finite(loss)
         self.log_dict(
             {f"{stage}/{name}": value for name, value in (parts | {"loss": loss}).items()},
             prog_bar=True,
-            batch_size=len(mixture),
+            batch_size=len(batch["mixture"]),
             sync_dist=stage != "train",
         )
         return loss

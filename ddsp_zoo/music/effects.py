@@ -9,7 +9,7 @@ FRAME_SECONDS = 0.002
 
 
 def amplifier(audio: Audio, rng: np.random.Generator, rate_hz: int) -> Audio:
-    """Applies a guitar amplifier and its loudspeaker, computed at four times the rate, or twice a high one.
+    """Applies a guitar amplifier and its loudspeaker, computed at four times the rate, or at twice a rate above 24 kHz.
 
     Low frequencies are reduced first, or chords would become unclear; two stages clip the sound, the first of them more
     on one side.

@@ -1,14 +1,14 @@
-"""Convolutions over bands and frames, with attention along time and along bands in turn where they are coarsest.
+"""A U-Net over bands and frames, with attention along time and along bands in turn at its coarsest step.
 
-Self-attention along one axis at a time after Ho et al. 2019 and, for music, Lu et al. 2023 (band-split transformers);
-positions by rotation (Su et al. 2021), so that any length of time goes through one network.
+Attention along one axis at a time follows Ho et al. 2019 and, for music, Lu et al. 2023 (band-split transformers).
+Positions are rotations (Su et al. 2021), so the network takes segments of any length.
 """
 
 import torch
 from torch import Tensor, nn
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.networks.dense_ast import _Block
+from ddsp_zoo.networks.dense_ast import ConvBlock
 
 STRIDES = ((2, 2), (2, 2), (1, 2))  # in frames and bands, of the three steps down
 BANDS_STRIDE, FRAMES_STRIDE = 8, 4
@@ -18,32 +18,38 @@ ROTATIONS = 1000.0  # longest period of a rotation, in cells
 class AxialUNet(nn.Module):
     """Turns pictures of sound into feature maps of the same size.
 
-    Convolutions go from the full grid of bands and frames to cells of 8 bands by 4 frames and back. Every band has a
-    learned vector of its own, for the same shape means a bass here and a cymbal there.
+    Convolutions go from the full grid of bands and frames to cells of 8 bands by 4 frames and back. Each band has a
+    learned vector that tells the filters where they are: the same shape is a bass in one band and a cymbal in another.
 
     Args:
-        channels_in: pictures.
-        channels_out: feature maps.
-        bands: of the pictures, a multiple of 8.
-        widths: of the convolutions at the full grid, a half, a quarter and an eighth of the bands.
-        width: of the transformer's cells.
-        depth: layers of the transformer, along time and along bands in turn.
-        heads: of its attention.
+        channels_in: number of pictures.
+        channels_out: number of feature maps.
+        bands: bands of the pictures, a multiple of 8.
+        widths: channels of the convolutions at the full grid, a half, a quarter and an eighth of the bands.
+        width: size of a cell of the transformer.
+        depth: layers of the transformer, an even number: along time and along bands in turn.
+        heads: heads of its attention.
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, bands: int, widths: tuple[int, int, int, int], width: int,
-        depth: int, heads: int,
-    ) -> None:  # fmt: skip
+        self,
+        channels_in: int,
+        channels_out: int,
+        bands: int,
+        widths: tuple[int, int, int, int],
+        width: int,
+        depth: int,
+        heads: int,
+    ) -> None:
         super().__init__()
-        if not bands or bands % BANDS_STRIDE or len(widths) != 4 or width % (2 * heads):
+        if not bands or bands % BANDS_STRIDE or len(widths) != 4 or width % (2 * heads) or depth % 2:
             raise DdspZooError(
-                f"The network needs a multiple of {BANDS_STRIDE} bands, four widths and an even width a head; got "
-                f"{bands} bands, widths {widths}, width {width} and {heads} heads."
+                f"The network needs a multiple of {BANDS_STRIDE} bands, four widths, an even width for each head and "
+                f"an even depth; got {bands} bands, widths {widths}, width {width}, {heads} heads and depth {depth}."
             )
         self.stem = nn.Conv2d(channels_in, widths[0], 3, padding=1)
         self.place = nn.Parameter(torch.randn(widths[0], 1, bands) * 0.02)
-        steps = list(zip(widths, widths[1:], STRIDES))
+        steps = list(zip(widths, widths[1:], STRIDES, strict=False))
         self.down = nn.ModuleList(_Down(*step) for step in steps)
         self.enter = nn.Conv2d(widths[-1], width, 1)
         self.cell_place = nn.Parameter(torch.randn(width, 1, bands // BANDS_STRIDE) * 0.02)
@@ -55,7 +61,7 @@ class AxialUNet(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """(B, C, N, K) -> (B, channels, N, K), any number of frames N."""
+        """Returns feature maps (B, channels, N, K) of pictures (B, C, N, K), for any number of frames N."""
         frames = pictures.shape[2]
         padded = nn.functional.pad(pictures, (0, 0, 0, -frames % FRAMES_STRIDE))
         maps = [self.stem(padded.contiguous(memory_format=torch.channels_last)) + self.place]
@@ -91,7 +97,7 @@ class _Layer(nn.Module):
         return cells + self.narrow(value * nn.functional.silu(gate))
 
     def _attention(self, cells: Tensor) -> Tensor:
-        """(B, n, k, width) -> the same."""
+        """Returns what cells (B, n, k, width) hear along the axis, of the same shape."""
         rows = cells.transpose(1, 2) if self.along == "time" else cells
         asked = self.ask(rows).unflatten(-1, (3, self.heads, -1))  # (B, rows, L, 3, heads, w)
         query, key, value = asked.permute(3, 0, 1, 4, 2, 5).flatten(1, 2)  # (B * rows, heads, L, w) each
@@ -102,7 +108,7 @@ class _Layer(nn.Module):
 
 
 def rotated(vectors: Tensor) -> Tensor:
-    """Returns vectors (..., L, w) each turned by its place, so that products tell distances (Su et al. 2021)."""
+    """Rotates each of the vectors (..., L, w) by its place: products then depend on distances (Su et al. 2021)."""
     length, half = vectors.shape[-2], vectors.shape[-1] // 2
     speed = ROTATIONS ** (-torch.arange(half, device=vectors.device) / half)
     angle = torch.arange(length, device=vectors.device)[:, None] * speed
@@ -112,20 +118,24 @@ def rotated(vectors: Tensor) -> Tensor:
 
 
 class _Down(nn.Module):
+    """Goes to a coarser grid."""
+
     def __init__(self, fine: int, coarse: int, stride: tuple[int, int]) -> None:
         super().__init__()
         self.halve = nn.Conv2d(fine, coarse, stride, stride=stride)
-        self.block = _Block(coarse)
+        self.block = ConvBlock(coarse)
 
     def forward(self, maps: Tensor) -> Tensor:
         return self.block(self.halve(maps))
 
 
 class _Up(nn.Module):
+    """Goes back to a finer grid and adds the maps that it had on the way down."""
+
     def __init__(self, fine: int, coarse: int, stride: tuple[int, int]) -> None:
         super().__init__()
         self.enlarge = nn.ConvTranspose2d(coarse, fine, stride, stride=stride)
-        self.block = _Block(fine)
+        self.block = ConvBlock(fine)
 
     def forward(self, maps: Tensor, skip: Tensor) -> Tensor:
         return self.block(self.enlarge(maps) + skip)

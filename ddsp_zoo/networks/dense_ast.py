@@ -51,7 +51,7 @@ class DenseAST(HoldsTransformer):
         self.stem = nn.Conv2d(channels_in, widths[0], 3, padding=1)
         self.down = nn.ModuleList(_Down(*pair) for pair in zip(widths, widths[1:]))
         self.join = nn.Conv2d(widths[-1] + width, widths[-1], 1)
-        self.bottom = _Block(widths[-1])
+        self.bottom = ConvBlock(widths[-1])
         self.up = nn.ModuleList(_Up(*pair) for pair in reversed(list(zip(widths, widths[1:]))))
         self.head = nn.Conv2d(widths[0], channels_out, 1)
         nn.init.normal_(self.head.weight, std=0.02)
@@ -84,7 +84,7 @@ class DenseAST(HoldsTransformer):
         load_pretrained(self.transformer, name, self.rows, self.columns)
 
     def with_rows(self, positions: Tensor) -> Tensor:
-        """Returns positions (1, 2 + rows * columns, width) of a network of fewer bands, the highest row repeated."""
+        """Returns the positions of a network of fewer bands (1, L, width) for this one: the highest row is repeated."""
         special, grid = positions[:, :2], positions[:, 2:].unflatten(1, (-1, self.columns))
         missing = max(self.rows - grid.shape[1], 0)
         grid = torch.cat([grid, grid[:, -1:].expand(-1, missing, -1, -1)], dim=1)
@@ -97,7 +97,7 @@ class DenseAST(HoldsTransformer):
         return tokens.transpose(1, 2).unflatten(2, (self.rows, self.columns)).transpose(2, 3)
 
 
-class _Block(nn.Module):
+class ConvBlock(nn.Module):
     """Adds the output of two convolutions to the signal."""
 
     def __init__(self, width: int) -> None:
@@ -121,7 +121,7 @@ class _Down(nn.Module):
     def __init__(self, fine: int, coarse: int) -> None:
         super().__init__()
         self.halve = nn.Conv2d(fine, coarse, 2, stride=2)
-        self.block = _Block(coarse)
+        self.block = ConvBlock(coarse)
 
     def forward(self, maps: Tensor) -> Tensor:
         return self.block(self.halve(maps))
@@ -131,7 +131,7 @@ class _Up(nn.Module):
     def __init__(self, fine: int, coarse: int) -> None:
         super().__init__()
         self.enlarge = nn.ConvTranspose2d(coarse, fine, 2, stride=2)
-        self.block = _Block(fine)
+        self.block = ConvBlock(fine)
 
     def forward(self, maps: Tensor, skip: Tensor) -> Tensor:
         return self.block(self.enlarge(maps) + skip)

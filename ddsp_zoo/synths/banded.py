@@ -1,7 +1,5 @@
 """A sinusoid and noise in every mel band: the synthesiser of AST-DDSP without its search for frequencies."""
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor
 
@@ -42,7 +40,7 @@ class BandedSinusoids(Synth):
         self.bands, self.lowest_hz = bands, lowest_hz
         self.frequency_gradient = frequency_gradient
         nyquist = sample_rate / 2
-        self.noise_points = noise_points
+        self._response_of_bands = self._to_points(noise_points)
         self.before = self.after = filter_reach(noise_points, hop)
         self.controls = ControlSet(
             (
@@ -95,10 +93,10 @@ class BandedSinusoids(Synth):
     def power_spectra(
         self, controls: Controls, tonal: Tensor, n_fft: int, every: int = 1, bins: int = 0
     ) -> Tensor:
-        """Expected power of sinusoids of unknown phase and of the noise: -> (B, S, F, N + 1).
+        """Returns the expected power of sinusoids of unknown phase and of the noise: (B, S, F, N + 1).
 
-        Or only one in ``every`` so many of the frames, and the first ``bins`` of the bins, of which the last ones lack
-        what sinusoids beyond them leak.
+        ``every`` takes one frame in so many. ``bins`` takes so many of the lowest bins; the highest two of them lack
+        what sinusoids above them would add.
         """
         count = bins or n_fft // 2 + 1
         place = controls["frequency_hz"] * (n_fft / self.sample_rate)
@@ -107,31 +105,21 @@ class BandedSinusoids(Synth):
         lobes = sine_lobes(place[..., :low], controls["amplitude"][..., :low], n_fft, count)
         # Between two frames a sinusoid is on its way from one to the other.
         between = (lobes + torch.cat([lobes[..., 1:, :], lobes[..., -1:, :]], dim=-2)) / 2
-        response = controls["noise_magnitude"] @ self._weights(lobes, n_fft // 2 + 1)[:, :count]
+        response = controls["noise_magnitude"] @ self._to_points(n_fft // 2 + 1)[:, :count].to(lobes)
         return seen_by_stft(between + response.square() * (n_fft / 8), self.hop, n_fft, every)
 
     def _response(self, magnitudes: Tensor) -> Tensor:
         """Levels of bands (..., K) -> filters' response at points from 0 Hz to the Nyquist frequency (..., P)."""
-        return magnitudes @ self._weights(magnitudes, self.noise_points)
+        return magnitudes @ self._response_of_bands.to(magnitudes)
 
-    def _weights(self, like: Tensor, points: int) -> Tensor:
-        """From bands to points: (K, P)."""
-        return _weights(self.lowest_hz, self.sample_rate / 2, self.bands, points, like.device, like.dtype)
-
-
-@lru_cache(maxsize=16)
-def _weights(
-    low_hz: float, nyquist_hz: float, bands: int, points: int, device: torch.device, dtype: torch.dtype
-) -> Tensor:
-    """`mel_triangles` where they are needed, which takes longer to make than to use."""
-    with torch.inference_mode(False):
-        return mel_triangles(low_hz, nyquist_hz, bands, points, nyquist_hz).to(device, dtype)
+    def _to_points(self, points: int) -> Tensor:
+        return mel_triangles(self.lowest_hz, self.sample_rate / 2, self.bands, points, self.sample_rate / 2)
 
 
 def sine_lobes(place: Tensor, amplitude: Tensor, n_fft: int, bins: int = 0) -> Tensor:
     """Power spectra of lone sinusoids by a Hann window: frequency in bins and amplitude (..., N, K) -> (..., N, F).
 
-    F is all bins, or the first ``bins``.
+    F is n_fft / 2 + 1, or the lowest ``bins``.
 
     A lobe is sin(pi d) / (pi d (1 - d^2)) at a distance of d bins, taken at the four bins within two of its middle.
     With u the fraction of the frequency's bin, all four are rational in u times one smooth function. What lies within

@@ -1,22 +1,33 @@
 """Keeps stems on the device of the training and makes random mixtures of them there, so that nothing waits for a disk.
 
-Stems are read anywhere and at any speed, from one track or from several, filtered, driven, made louder or softer,
-turned upside down or left out; then the mixture may be dulled and its peaks pressed, with the stems following.
+Stems are read at any place and speed, from one track or several. They are filtered, distorted, made louder or softer,
+turned upside down or left out. Then some mixtures lose their treble or have their peaks pressed; the stems follow.
 """
 
 from dataclasses import dataclass
 
+from pathlib import Path
+
 import numpy as np
+import soundfile as sf
+import soxr
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-FULL_SCALE = 32767
-DOUBLED = (0.0, 0.0, 1.0, 1.0)  # bass, drums, guitar, rest: of which there may be two at a time
+from ddsp_zoo.music.band.farm import FULL_SCALE
+from ddsp_zoo.music.band.scores import STEMS
+
+LONE_STEM = STEMS.index("guitar")  # the stem of which there may be recordings without the others
+DOUBLED = (0.0, 0.0, 1.0, 1.0)  # of `STEMS`: of which there may be two at a time
+LONE_PEAK = 0.5  # to which recordings of guitars are brought
+FILTER_POINTS = 11  # octaves from 40 Hz on
+ENDS_HZ = (4000.0, 8000.0, 11025.0, 16000.0)  # half the rates of low-rate files
 
 
 @dataclass(frozen=True)
 class Mixing:
-    """Says how far random mixtures go from the tracks as they are; shares are of excerpts or of stems.
+    """Says how random mixtures differ from the tracks as they are; shares are of excerpts or of stems.
 
     Args:
         swap: share of the excerpts whose stems come from different tracks.
@@ -24,8 +35,8 @@ class Mixing:
         gain_db: each stem is louder or softer by up to so much.
         turned: share of the stems that are turned upside down.
         absent: share of the stems that are left out.
-        second: share of the excerpts in which another track's guitar, or rest, is added to the one that is there.
-        lone: share of the excerpts in which a guitar comes from the recordings of guitars alone.
+        second: share of the excerpts in which the guitar, or the rest, of another track is added.
+        lone: share of the excerpts whose guitar comes from the recordings of guitars alone.
         filter_db: standard deviation of the response at each of the points of a random filter.
         driven: share of the pitched stems that are distorted.
         dulled: share of the mixtures without treble, as files of lower rates are.
@@ -46,26 +57,39 @@ class Mixing:
 
 
 class StemPool:
-    """Holds tracks of S stems and equal length as 16-bit integers on one device; new ones replace the oldest.
+    """Holds tracks of the four `STEMS` and of equal length as 16-bit integers on one device.
 
-    ``lone`` (n, T) are recordings of the stem number ``lone_stem`` alone, which join in but are never replaced.
+    New tracks replace the oldest.
+
+    Args:
+        capacity: tracks that there is room for.
+        samples: length of a track.
+        sample_rate: in Hz.
+        device: where they are kept and mixed.
+        lone: recordings (n, samples) of guitars alone, see `lone_guitars`, which are never replaced.
     """
 
     def __init__(
-        self, capacity: int, stems: int, samples: int, sample_rate: int, device: torch.device,
-        lone: np.ndarray | None = None, lone_stem: int = 0,
-    ) -> None:  # fmt: skip
-        extra = 0 if lone is None else len(lone)
-        self.audio = torch.zeros(capacity + extra, stems, samples, dtype=torch.int16, device=device)
-        self.capacity, self.added, self.extra, self.lone_stem = capacity, 0, extra, lone_stem
+        self,
+        capacity: int,
+        samples: int,
+        sample_rate: int,
+        device: torch.device,
+        lone: NDArray[np.int16] | None = None,
+    ) -> None:
+        self.extra = 0 if lone is None else len(lone)
+        shape = capacity + self.extra, len(STEMS), samples
+        self.audio = torch.zeros(shape, dtype=torch.int16, device=device)
+        self.capacity, self.added = capacity, 0
         self.sample_rate, self.device = sample_rate, device
         if lone is not None:
-            self.audio[capacity:, lone_stem] = torch.from_numpy(lone).to(device)
+            self.audio[capacity:, LONE_STEM] = torch.from_numpy(lone).to(device)
 
     def __len__(self) -> int:
+        """Returns the number of tracks that can be drawn."""
         return min(self.added, self.capacity)
 
-    def add(self, track: np.ndarray) -> None:
+    def add(self, track: NDArray[np.int16]) -> None:
         """Adds a track (S, T) of 16-bit integers."""
         self.audio[self.added % self.capacity].copy_(torch.from_numpy(track))
         self.added += 1
@@ -83,13 +107,13 @@ class StemPool:
         if self.extra:
             lone = self.capacity + (uniform(batch) * self.extra).long()
             chosen = uniform(batch) < mixing.lone
-            tracks[:, self.lone_stem] = torch.where(chosen, lone, tracks[:, self.lone_stem])
+            tracks[:, LONE_STEM] = torch.where(chosen, lone, tracks[:, LONE_STEM])
         speeds = torch.where(apart, uniform(*shape), uniform(batch, 1)) * 2 - 1
         place = torch.where(apart, uniform(*shape), uniform(batch, 1))
         return self._read(tracks, place, 2 ** (speeds * mixing.stretch), samples)
 
     def _read(self, tracks: Tensor, place: Tensor, speed: Tensor, samples: int) -> Tensor:
-        """Tracks (B, S) from a place in 0..1 on, at a speed, by Catmull and Rom's cubic -> (B, S, samples)."""
+        """Returns (B, S, samples) of tracks (B, S) from a place in 0..1 on, at a speed, by Catmull and Rom's cubic."""
         stems, length = self.audio.shape[1:]
         room = (length - 4 - samples * speed).clamp(min=0)
         at = (place * room)[..., None].double()
@@ -100,9 +124,21 @@ class StemPool:
         index = rows[..., None] * length + whole.long().clamp(max=length - 4)
         flat = self.audio.view(-1)
         a, b, c, d = (flat[index + step].float() for step in range(4))
-        return (
-            b + 0.5 * f * (c - a + f * (2 * a - 5 * b + 4 * c - d + f * (3 * (b - c) + d - a)))
-        ) / FULL_SCALE
+        cubic = c - a + f * (2 * a - 5 * b + 4 * c - d + f * (3 * (b - c) + d - a))
+        return (b + 0.5 * f * cubic) / FULL_SCALE
+
+
+def lone_guitars(folder: Path, samples: int, sample_rate: int) -> NDArray[np.int16] | None:
+    """Reads the recordings of guitars alone in a folder, cut into pieces (n, samples); None where there are none."""
+    pieces = []
+    for path in sorted(folder.glob("*.ogg")):
+        audio, rate = sf.read(path, dtype="float32")
+        audio = soxr.resample(audio, rate, sample_rate)
+        audio *= LONE_PEAK * FULL_SCALE / max(np.abs(audio).max(), 1e-3)
+        # The last piece goes on with the beginning of the recording.
+        whole = np.resize(np.rint(audio).astype(np.int16), -(-len(audio) // samples) * samples)
+        pieces += list(whole.reshape(-1, samples))
+    return np.stack(pieces) if pieces else None
 
 
 def mixtures(
@@ -122,42 +158,44 @@ def mixtures(
     there = uniform(*shape) >= mixing.absent
     there[:, 0] |= ~there.any(1)
     response = _responses(stems, pool.sample_rate, mixing, generator)
-    spectrum = torch.fft.rfft(stems) * response
-    stems = torch.fft.irfft(spectrum, n=samples)
+    stems = torch.fft.irfft(torch.fft.rfft(stems) * response, n=samples)
     stems = _driven(stems, uniform(*shape), uniform(*shape), mixing)
     stems = stems * (sign * there * 10 ** (gain_db / 20))[..., None]
+    return _pressed(stems, uniform(batch), uniform(batch), mixing)
+
+
+def _pressed(stems: Tensor, drive: Tensor, lot: Tensor, mixing: Mixing) -> tuple[Tensor, Tensor]:
+    """Returns the mixtures of stems, some with their peaks pressed flat, and the stems as loud as they are in them."""
     mixture = stems.sum(1)
     peak = mixture.abs().amax(-1).clamp(min=1e-4)
-    hot = 2 ** (uniform(batch) * 2) * (uniform(batch) < mixing.pressed) / peak
-    pressed = hot[:, None] * mixture
-    press = torch.where(pressed.abs() > 1e-3, pressed.tanh() / pressed, 1.0)
+    hot = (2 ** (drive * 2) * (lot < mixing.pressed) / peak)[:, None] * mixture
+    press = torch.where(hot.abs() > 1e-3, hot.tanh() / hot, 1.0)
     return mixture * press, stems * press[:, None]
 
 
 def _responses(stems: Tensor, sample_rate: int, mixing: Mixing, generator: torch.Generator) -> Tensor:
-    """Random filters (B, S, F): smooth over the logarithm of frequency, and a common end of the treble for some."""
+    """Returns random filters (B, S, F), smooth over the logarithm of frequency; some mixtures lose their treble."""
     batch, count, samples = stems.shape
     device = stems.device
     hz = torch.linspace(0, sample_rate / 2, samples // 2 + 1, device=device)
     octave = (hz / 40).clamp(min=1).log2()
-    points = 11
-    curve = torch.randn(batch, count, points, generator=generator, device=device) * mixing.filter_db
-    left = octave.floor().long().clamp(max=points - 2)
+    curve = torch.randn(batch, count, FILTER_POINTS, generator=generator, device=device) * mixing.filter_db
+    left = octave.floor().long().clamp(max=FILTER_POINTS - 2)
     part = octave - left
     part = part * part * (3 - 2 * part)
     response_db = curve[..., left] * (1 - part) + curve[..., left + 1] * part
     lot = torch.rand(batch, generator=generator, device=device)
-    ends = torch.tensor((4000.0, 8000.0, 11025.0, 16000.0), device=device)
-    end = ends[(lot / max(mixing.dulled, 1e-6) * 4).long().clamp(max=3)] * 0.97
+    ends = torch.tensor(ENDS_HZ, device=device)
+    end = ends[(lot / max(mixing.dulled, 1e-6) * len(ends)).long().clamp(max=len(ends) - 1)] * 0.97
     end = torch.where(lot < mixing.dulled, end, sample_rate)
     passed = ((end[:, None] - hz) / 200).clamp(0, 1)
     return 10 ** (response_db / 20) * passed[:, None]
 
 
 def _driven(stems: Tensor, lot: Tensor, drive: Tensor, mixing: Mixing) -> Tensor:
-    """Some pitched stems distorted, at the loudness that they had; the second one, drums, half as often."""
+    """Distorts some of the stems, which keep their loudness; drums half as often as the others."""
     share = torch.full_like(lot, mixing.driven)
-    share[:, 1] /= 2
+    share[:, STEMS.index("drums")] /= 2
     rms = stems.square().mean(-1, keepdim=True).sqrt().clamp(min=1e-5)
     hot = stems / rms * (2 ** (drive * 5 - 2))[..., None]
     bent = hot.tanh()

@@ -55,7 +55,7 @@ class Source:
         )
 
     def plain_name(self, rate_hz: int) -> str:
-        """Returns the name of the packed bank, which depends on the names of the source alone."""
+        """Returns the name of the packed bank, which tells nothing of the file but its name."""
         stem = re.sub(r"\W+", "_", self.path.stem)
         return f"{self.kind}-{stem}-{self.bank}-{self.program}-{play_rate(rate_hz)}"
 
@@ -63,7 +63,7 @@ class Source:
 def open_bank(source: Source, root: Path, rate_hz: int) -> Bank:
     """Opens the bank of a source for audio at ``rate_hz``; makes it below ``root`` when it is first needed.
 
-    A bank that was packed (`packed_sounds`) is found by its plain name; its source need not be there.
+    A bank that comes from `packed_sounds` is found by its plain name; its source may be missing.
     """
     packed = root / source.plain_name(rate_hz)
     if packed.exists():
@@ -87,7 +87,8 @@ def record_preset(
 ) -> list[RecordedNote]:
     """Records a preset through fluidsynth: some notes of its range, or all its drums, soft and loud.
 
-    ``velocities`` (0..1), the ``step`` between notes in semitones and the seconds that they are ``held`` have defaults.
+    ``velocities`` (0..1), the ``step`` between notes in semitones and the seconds for which each is ``held`` replace
+    the usual ones where they are not empty or zero.
     """
     drums = source.bank == soundfonts.DRUM_BANK
     low, high, usual_step = for_program(RANGES, source.program)

@@ -192,4 +192,5 @@ class Band:
 
 
 def _read(piece: Path | Piece) -> Piece:
+    """Returns a piece that is given as such or as a MIDI file."""
     return piece if isinstance(piece, Piece) else read_piece(piece)

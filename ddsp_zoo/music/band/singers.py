@@ -107,14 +107,14 @@ def _stretch(path: Path, seconds: float, rng: np.random.Generator) -> Audio:
 
 
 def voice_chain(audio: Audio, rng: np.random.Generator, rate_hz: int) -> Audio:
-    """Applies what a voice usually goes through first: a compressor, and at high rates the treble that it lacks."""
+    """Applies what a voice goes through first: the treble that it lacks at high rates, and a compressor."""
     if rate_hz > 3 * RATE / 2:
         audio = with_treble(audio, rng, rate_hz)
     return compress(audio, rng.uniform(-12, 0), rng.uniform(2, 6), log_uniform(rng, 0.02, 0.15), rate_hz)
 
 
 def with_treble(audio: Audio, rng: np.random.Generator, rate_hz: int) -> Audio:
-    """Adds to a voice that ends at half of `RATE` what lies above: its upper octave rectified, and noise as loud."""
+    """Adds what lies above half of `RATE` to a voice without it: its upper octave, rectified, and noise as loud."""
     low_hz, high_hz = 0.25 * RATE, 0.46 * RATE
     upper = np.abs(band(audio, low_hz, high_hz, rate_hz))
     air = band(upper * rng.standard_normal(len(audio)), high_hz, None, rate_hz, order=4)
