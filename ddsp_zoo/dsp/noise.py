@@ -53,13 +53,18 @@ def filtered_noise(
     return filter_frames(noise, magnitudes)
 
 
-def noise_frames(like: Tensor, count: int, hop: int, generator: Generators | None = None) -> Tensor:
-    """Draws white noise (B, count, hop) frame by frame, with batch, dtype and device of ``like`` (B, ...).
+def noise_frames(
+    like: Tensor, count: int, hop: int, generator: Generators | None = None, row_by_row: bool = False
+) -> Tensor:
+    """Draws white noise (B, count, hop) with batch, dtype and device of ``like`` (B, ...).
 
-    ``generator`` is one for all rows, or a sequence of one for each row, whose noise then does not depend on
-    the other rows. Raises `DdspZooError` for another number of them.
+    ``generator`` is a sequence of one for each row, whose noise is then the same whether or not the row has others
+    beside it, or one for all. That one is drawn from frame by frame, so that pieces of a stream have the noise of
+    the whole, or ``row_by_row``. Raises `DdspZooError` for another number of generators.
     """
     if not isinstance(generator, Sequence):
+        if row_by_row:
+            return uniform_noise(like, (like.shape[0], count, hop), generator)
         return uniform_noise(like, (count, like.shape[0], hop), generator).transpose(0, 1)
     if len(generator) != like.shape[0]:
         raise DdspZooError(

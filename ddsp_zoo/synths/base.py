@@ -65,8 +65,8 @@ class Synth(ABC):
         frames, but not always its own; all pieces together give the same audio as one call. The final piece may be
         empty (N = 0) and gives back no state.
 
-        ``generator`` is where the noise is drawn from, frame by frame: one for all, or with B = 1 a sequence of one
-        for each source, which then sounds the same with and without the others.
+        ``generator`` is where the noise is drawn from: for a stream (B = 1) a sequence of one for each source, which
+        then sounds the same in pieces and at once, with and without the others; else one for all.
         """
         shape = next(iter(controls.values())).shape[:3]
         waiting, notes, sound = state or (None, None, None)

@@ -160,7 +160,7 @@ class KarplusStrong(Synth):
     def prepare(self, controls: Controls, generator: Generators | None, notes: None) -> tuple[Frames, None]:
         f0_hz = controls["f0_hz"]
         size = self.loop_hop if self.excitation == "noise" else self.burst_samples
-        noise = noise_frames(f0_hz, f0_hz.shape[1], size, generator)
+        noise = noise_frames(f0_hz, f0_hz.shape[1], size, generator, row_by_row=True)
         names = {"f0_hz", "onset", *self.fixed, *self.known} & set(controls)
         return {name: controls[name] for name in names} | {"noise": noise}, None
 

@@ -71,7 +71,7 @@ class OneParameterString(Synth):
             fixed = torch.Generator().manual_seed(self.excitation_seed)
             noise = uniform_noise(f0_hz, (length,), fixed).expand(*f0_hz.shape, length)
         else:
-            noise = noise_frames(f0_hz, f0_hz.shape[1], length, generator)
+            noise = noise_frames(f0_hz, f0_hz.shape[1], length, generator, row_by_row=True)
         onset = controls["onset"][..., 0] * (f0_hz > 0)  # no pluck without a pitch
         burst = pad(noise * (onset > 0)[..., None], (0, self.hop - length))
         smoothing = 1 / (1 + 2 * math.pi * controls["cutoff_hz"][..., 0] / self.sample_rate)
