@@ -15,7 +15,7 @@ from ddsp_zoo.pitch.salience import salient_f0
 from ddsp_zoo.separation.masks import spectral_shares
 from ddsp_zoo.sources import UNPITCHED
 from ddsp_zoo.synths.banded import BandedSinusoids
-from ddsp_zoo.synths.control import Controls
+from ddsp_zoo.synths.control import Controls, heard_pitch
 
 LOSS_FFT_SIZES = (2048, 512, 128)  # every other one of the authors' sizes: the same span at half the cost
 PLACE_WIDTH = 0.4  # in bands, of the bell over the places around the mixture's frequency
@@ -83,6 +83,7 @@ class AstDdsp(Separator):
             masks=masks,
         )
         self.synth = BandedSinusoids(sample_rate, hop_samples, bands, frequency_gradient=0.0)
+        self.heard = (heard_pitch(sample_rate),)
         self.pictures = BandPictures(sample_rate, n_fft or 8 * hop_samples, hop_samples, bands)
         self.network = DenseAST(
             self.pictures.channels,
@@ -186,8 +187,8 @@ class AstDdsp(Separator):
             key: torch.cat([head[group].mean(0) for group in groups]) for key, head in heads.items()
         }
 
-    def given_controls(self, rendered: Rendered, stems: Tensor) -> Controls:
-        """The controls, and f0_hz (B, S, N, 1): the fundamental of the masked stem; drums have none."""
+    def hear(self, stems: Tensor) -> Controls:
+        """Returns f0_hz (B, targets, N, 1), the fundamental of the stems; drums have none."""
         f0 = salient_f0(stems, self.sample_rate, self.hop_samples)
-        pitched = torch.tensor([name not in UNPITCHED for name in self.sources], device=f0.device)
-        return rendered.controls | {"f0_hz": (f0 * pitched[:, None])[..., None]}
+        pitched = torch.tensor([name not in UNPITCHED for name in self.targets], device=f0.device)
+        return {"f0_hz": (f0 * pitched[:, None])[..., None]}

@@ -94,6 +94,8 @@ def controls_of(synth: Synth, seed: int) -> Controls:
 
 def complete(synth: Synth, seed: int) -> Controls:
     controls = controls_of(synth, seed)
+    if isinstance(synth, OneParameterString):
+        controls["pluck_gain"] = 0.5 + controls["onset"]
     if isinstance(synth, KarplusStrong):
         like = torch.zeros_like(controls["f0_hz"])
         controls = {name: like + value for name, value in synth.fixed.items()} | controls
