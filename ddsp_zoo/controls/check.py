@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.separation.result import LOUDEST
 from ddsp_zoo.synths.control import Control
 
-LOUDEST = 1e12  # a level above this has diverged
 SLACK = 1e-5  # by which rounding may leave a range, as a share of its bounds
 
 

@@ -298,7 +298,7 @@ def _draw_controls(
         axes.tick_params(labelsize=7, colors=GREY, labelbottom=False)
     if not drawn:
         strips[0].set_axis_off()
-        _label(strips[0], "" if pitch is None or (pitch > 0).any() else "does not play", GREY)
+        _label(strips[0], "" if pitch is None or (pitch > 0).any() else "does not play", INK)
     if len(names) > most:
         strips[0].set_title(f"and {len(names) - most} more", fontsize=7, color=GREY, loc="right", pad=2)
     return strips
@@ -313,11 +313,13 @@ def _draw_line(axes: Axes, value: np.ndarray, rate_hz: float, control: Control, 
     time = np.arange(len(curve)) * step / rate_hz
     axes.plot(time, curve, color=colour, linewidth=1.0 if curve.shape[1] == 1 and step == 1 else 0.6)
     axes.set_xlim(0, len(value) / rate_hz)
-    axes.margins(y=0.3)
     if curve.shape[1] > 1:
+        axes.margins(y=0.3)
         axes.set_yscale("log")
     else:
         axes.locator_params(axis="y", nbins=3)
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high + 0.7 * (high - low))  # room for the caption
     axes.spines[["top", "right"]].set_visible(False)
     _label(axes, _caption(control), INK)
 

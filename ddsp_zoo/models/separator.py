@@ -14,12 +14,11 @@ from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.pitch.multipitch import MultiPitch
 from ddsp_zoo.separation.masks import apply_masks, single_mask, spectral_shares
-from ddsp_zoo.separation.result import Rendered
+from ddsp_zoo.separation.result import LOUDEST, Rendered
 from ddsp_zoo.sources import REST
 from ddsp_zoo.synths.base import Synth
 from ddsp_zoo.synths.control import Control, Controls
 
-LOUDEST = 1e12  # what is above has diverged, even before its square overflows
 QUIETEST_PEAK = 1e-4  # -80 dB: quieter examples are not lifted any further
 
 

@@ -23,7 +23,8 @@ class Cutter:
     def __init__(self, model: Any, seed: int) -> None:
         self.model, self.hop = model, model.hop_samples
         self.context = math.ceil(CONTEXT_SECONDS * model.sample_rate / model.hop_samples)
-        self._play = Player(model.synth, seed, range(len(model.sources))) if model.synth else None
+        self.seed = seed
+        self._play: Player | None = None
         self._notes: Any = None
         self._known: dict[str, Tensor] = {}  # mixture, audio and tonal (rows, T)
         self._controls: Controls = {}
@@ -37,7 +38,7 @@ class Cutter:
         {name: (targets, m, k)} of the frames that are finished, or None where too few are.
         """
         self._take(mixture, controls, last)
-        known = self._known["audio" if self._play else "mixture"].shape[-1] // self.hop
+        known = self._known["audio" if self.model.synth else "mixture"].shape[-1] // self.hop
         stop = known - (0 if last else self.context)
         if stop - self._done < (1 if last else PIECE * self.context):
             return None
@@ -47,7 +48,8 @@ class Cutter:
 
     def _take(self, mixture: Tensor, controls: Controls, last: bool) -> None:
         new = {"mixture": mixture}
-        if self._play:
+        if self.model.synth:
+            self._play = self._play or Player(self.model.synth, self.seed, range(_rows(controls)))
             sound = self._play(controls, last)
             new |= {"audio": sound.audio, "tonal": sound.tonal}
             controls, self._notes = self.model.synth.timed(controls, self._notes)
@@ -60,7 +62,7 @@ class Cutter:
         batch = {name: value[None, :, : known * self.hop] for name, value in self._known.items()}
         controls = {name: value[None, :, :known] for name, value in self._controls.items()}
         mixture = batch["mixture"]
-        if not self._play:
+        if not self.model.synth:
             batch["audio"] = batch["tonal"] = model.cut_out(mixture.mean(1), controls)
         stems = model.stems(mixture, Rendered(batch["audio"], controls, batch["tonal"]))
         heard = model.hear(stems.mean(2))
@@ -75,6 +77,10 @@ class Cutter:
         self._known = {name: value[:, start * self.hop :] for name, value in self._known.items()}
         self._controls = {name: value[:, start:] for name, value in self._controls.items()}
         self._done = stop - start
+
+
+def _rows(controls: Controls) -> int:
+    return len(next(iter(controls.values())))
 
 
 def _after(before: Tensor | None, new: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.separation.result import LOUDEST
 from ddsp_zoo.synths.base import RenderState, Sound, Synth
 from ddsp_zoo.synths.control import Controls
 
@@ -26,11 +28,19 @@ class Player:
         self._generators = [_generator(seed, place) for place in places]
 
     def __call__(self, controls: Controls, last: bool) -> Sound:
-        """Plays the next frames {name: (S, n, k)}: audio and tonal (S, T), which may come some frames later."""
+        """Plays the next frames {name: (S, n, k)}: audio and tonal (S, T), which may come some frames later.
+
+        Raises `DdspZooError` where the sound is not finite.
+        """
         state: RenderState | None = self._state
         batch = {name: value[None] for name, value in controls.items()}
         sound = self._synth.render(batch, self._generators, state, last)
         self._state = sound.state
+        if not (sound.audio.abs() < LOUDEST).all():
+            raise DdspZooError(
+                f"{type(self._synth).__name__} diverged: what it plays is no longer finite. Take a model without the "
+                'quirk "range" or an earlier checkpoint, or undo the last edit.'
+            )
         return Sound(sound.audio[0], sound.tonal[0])
 
 

@@ -12,6 +12,9 @@ from ddsp_zoo.synths.control import Control, Controls
 Named = dict[str, np.ndarray]
 
 
+LOUDEST = 1e12  # what is above has diverged, even before its square overflows
+
+
 class Rendered(NamedTuple):
     """What a model makes of a mixture.
 
