@@ -2,18 +2,22 @@
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from ddsp_zoo.separation.stream import Separation, separate
-    from ddsp_zoo.zoo import list_models, load
+from ddsp_zoo.version import __version__
 
-__version__ = "0.1.0"
-__all__ = ["Separation", "list_models", "load", "separate"]
+if TYPE_CHECKING:
+    from ddsp_zoo.api.result import Separation
+    from ddsp_zoo.api.result import open_separation as open
+    from ddsp_zoo.zoo import list_models, load
+    from ddsp_zoo.zoo.separate import separate
+
+__all__ = ["Separation", "__version__", "list_models", "load", "open", "separate"]
 
 _HOMES = {
-    "load": "zoo",
-    "list_models": "zoo",
-    "separate": "separation.stream",
-    "Separation": "separation.stream",
+    "load": ("zoo", "load"),
+    "list_models": ("zoo", "list_models"),
+    "separate": ("zoo.separate", "separate"),
+    "Separation": ("api.result", "Separation"),
+    "open": ("api.result", "open_separation"),
 }
 
 
@@ -23,4 +27,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    module, attribute = _HOMES[name]
+    return getattr(import_module(f"{__name__}.{module}"), attribute)

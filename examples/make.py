@@ -1,5 +1,6 @@
 """Render the bundled examples: `python examples/make.py`. They come from generators of the package, seeded anew."""
 
+import itertools
 import tempfile
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 HERE = Path(__file__).parent
 SEED = 2024  # no training corpus uses it
 SECONDS = 12.0
+LEAST_SHARE = 0.15  # of the time that each string of the guitar rings
 
 
 def band() -> None:
@@ -30,8 +32,12 @@ def band() -> None:
 
 
 def guitar() -> None:
-    """Six strings and their f0."""
-    audio, f0, onset = perform(np.random.default_rng([SEED, 0, 1]), SECONDS)
+    """Six strings, each of which is played, and their f0."""
+    numbers = itertools.count(1)
+    while True:
+        audio, f0, onset = perform(np.random.default_rng([SEED, 0, next(numbers)]), SECONDS)
+        if ((f0 > 0).mean(1) > LEAST_SHARE).all():
+            break
     sf.write(HERE / "guitar.flac", audio.sum(0), RATE, subtype="PCM_16")
     times = np.arange(f0.shape[1]) * PITCH_HOP_SECONDS
     write_f0_csv(HERE / "guitar_f0.csv", times, f0, tuple(GUITAR_STRINGS_HZ), onset)

@@ -7,9 +7,9 @@ import torch
 import yaml
 from torch import Tensor
 
+from ddsp_zoo.api.result import Separation
 from ddsp_zoo.models import Rendered, Separator
 from ddsp_zoo.pitch.track import PitchTrack, onsets_from_f0
-from ddsp_zoo.separation.stream import Separation
 from ddsp_zoo.settings import build as settings
 
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ddsp_zoo import zoo
 from ddsp_zoo.models import AstDdsp, Rendered
+from ddsp_zoo.synths.control import Control, Controls, given_notes
 
 RATE, HOP = 8000, 128
 SMALL = {
@@ -46,40 +47,41 @@ def music(frames: int, channels: int = 1, rate: int = RATE, seed: int = 0) -> np
 class Mirror:
     """Stands in for a model: its only stem is the mixture, and it remembers what it was given.
 
-    The control ``clock`` counts frames within a segment; ``heard`` is the loudest sample of each frame.
+    The control ``clock`` counts frames within a segment; ``loudest`` is the loudest sample of each frame.
     """
 
     sample_rate, hop_samples, segment_samples = RATE, HOP, 32 * HOP
     device = torch.device("cpu")
-    tracker = None
+    tracker = synth = None
 
     def __init__(self, sources: tuple[str, ...] = ("all",), needs_pitch: bool = False) -> None:
         self.sources, self.needs_pitch = sources, needs_pitch
         self.targets = tuple(name for name in sources if name != "rest")
+        self.rows = list(range(len(self.targets)))
+        own = Control("loudest", "1", "loudest sample", role="level"), Control("clock", "1", "frame", high=32)
+        self.declared = {control.name: control for control in (*own, *given_notes(RATE))}
         self.segments: list[Tensor] = []
         self.pitch: list[tuple[Tensor, Tensor]] = []
 
     def eval(self) -> "Mirror":
         return self
 
-    def __call__(
-        self,
-        audio: Tensor,
-        f0_hz: Tensor | None = None,
-        onset: Tensor | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Rendered:
+    def predict_controls(
+        self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None
+    ) -> Controls:
         self.segments += list(audio)
-        every = audio[:, None].expand(-1, len(self.sources), -1)
-        heard = every.abs().unflatten(-1, (-1, HOP)).amax(-1, keepdim=True)
-        controls = {"heard": heard, "clock": torch.arange(heard.shape[2])[:, None] + 0 * heard}
+        loudest = self.cut_out(audio, {}).abs().unflatten(-1, (-1, HOP)).amax(-1, keepdim=True)
+        controls = {"loudest": loudest, "clock": torch.arange(loudest.shape[2])[:, None] + 0 * loudest}
         if f0_hz is not None:
             self.pitch += list(zip(f0_hz, onset, strict=True))
-            controls["f0_hz"] = f0_hz[..., None]
-        return Rendered(every, controls, every)
+            controls |= {"f0_hz": f0_hz[..., None], "onset": onset[..., None]}
+        return controls
 
-    def masked(self, mixture: Tensor, rendered: Rendered) -> Tensor:
-        return mixture[:, None].expand(-1, len(self.sources), *mixture.shape[1:])
+    def cut_out(self, mixture: Tensor, controls: Controls) -> Tensor:
+        return mixture[:, None].expand(-1, len(self.sources), -1)
 
-    def given_controls(self, rendered: Rendered, stems: Tensor) -> dict[str, Tensor]:
-        return rendered.controls
+    def stems(self, mixture: Tensor, rendered: Rendered) -> Tensor:
+        return mixture[:, None].expand(-1, len(self.targets), *mixture.shape[1:])
+
+    def hear(self, stems: Tensor) -> Controls:
+        return {}

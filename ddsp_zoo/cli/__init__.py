@@ -6,6 +6,7 @@ parses and calls; everything it does can be done from Python too.
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -40,11 +41,16 @@ def main(arguments: list[str] | None = None) -> int:
         with _working_folder_known():
             return _run(_without_imports(arguments))
     except DdspZooError as error:
-        print(f"ddsp-zoo: {error}", file=sys.stderr)
+        print(f"ddsp-zoo: {_as_options(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("ddsp-zoo: stopped", file=sys.stderr)
         return 130
+
+
+def _as_options(message: str) -> str:
+    """Turns arguments of Python, `name=` in a sentence, into options of the command line."""
+    return re.sub(r"`(\w+)=`", lambda match: "--" + match[1].replace("_", "-"), message)
 
 
 def _run(arguments: list[str]) -> int:

@@ -30,7 +30,7 @@ def separate(arguments: list[str]) -> int:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     options = parser.parse_args(arguments)
 
-    from ddsp_zoo.separation.files import separate_files
+    from ddsp_zoo.api.ladder import separate_files
     from ddsp_zoo.zoo import load
 
     model = load(options.model, checkpoint=options.checkpoint).to(device(options.device))

@@ -1,8 +1,8 @@
 """The time-varying all-pole filter 1/A(z) as a chain of rotations, and its exact adjoint.
 
-The normalised lattice holds for each reflection coefficient k = sin(theta) a rotation by theta between a wave that
-runs ahead and one that comes back; rotations keep energy, so that no motion of the controls can make the filter
-unstable, and can be undone, so that the backward pass needs no states of single samples.
+The normalised lattice has, for each reflection coefficient k = sin(theta), a rotation by theta between a wave
+that runs ahead and one that comes back. Rotations keep energy, so no motion of the controls can make the filter
+unstable; and they can be undone, so the backward pass needs no states of single samples.
 Source: Gray & Markel 1975, A normalized digital filter structure.
 """
 
@@ -23,17 +23,19 @@ MAX_GAIN = 1e6  # 120 dB
 def allpole(
     excitation: Tensor, reflection: Tensor, hop: int, state: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Filter each row by its own moving 1/A(z), sample by sample, the state carried along.
+    """Filters each row by its own moving 1/A(z), sample by sample, and carries the state along.
 
-    excitation x (R, T), reflection k (R, N, P) within [-1, 1] and centred at samples n * hop, state (R, P) or None
-    for silence -> audio (R, T), state (R, P). T is N * hop, the last frame held, or (N - 1) * hop, the last frame
-    being only what the one before moves to: so chunks cut at frames join without a seam. The angles asin(k) move
-    linearly between frames, and so does the gain G = 1 / prod sqrt(1 - k^2) that makes a filter at rest 1/A(z).
+    It takes excitation x (R, T), reflection k (R, N, P) within [-1, 1] and centred at samples n * hop, and
+    state (R, P) or None for silence. It returns audio (R, T) and the new state (R, P). T is N * hop, where the
+    last frame is held, or (N - 1) * hop, where the last frame is only what the one before moves to: so chunks
+    cut at frames join without a seam. The angles asin(k) move linearly between frames, and so does the gain G =
+    1 / prod sqrt(1 - k^2) that makes a filter at rest 1/A(z).
 
-    For any motion of k, y[n]^2 <= |state[n]|^2 <= |state[0]|^2 + sum (G x)^2 up to n. G is held at 120 dB, and k
-    of +-1 at 1e-9 below. Computed by serial kernels on the CPU; tensors of other devices are copied there and
-    back. Without numba a loop over samples does the same, slowly. NaN in a row's excitation stays in that row.
-    Raises `DdspZooError` for wrong shapes or dtypes and for k that is not a number or beyond +-1.
+    For any motion of k, y[n]^2 <= |state[n]|^2 <= |state[0]|^2 + sum (G x)^2 up to n. G is limited to 120 dB,
+    and k of +-1 is moved inside by 1e-9. Serial kernels on the CPU compute this; tensors of other devices are
+    copied there and back. Without numba a loop over samples does the same, slowly. NaN in a row's excitation
+    stays in that row. Raises `DdspZooError` for wrong shapes or dtypes and for k that is not a number or beyond
+    +-1.
     Source: Gray & Markel 1975; UMSS (Schulze-Forster et al. 2022); thesis eq. 4.7.
     """
     frames = _check(excitation, reflection, hop, state)
@@ -50,12 +52,13 @@ def allpole(
 
 
 def framewise_allpole(excitation: Tensor, reflection: Tensor, hop: int = 256) -> Tensor:
-    """The filter as UMSS was published: every frame alone from silence, windowed, overlapped and added.
+    """Filters as UMSS was published: every frame alone from silence, windowed, overlapped and added.
 
-    excitation (R, T), reflection (R, N, P) with N = ceil(T / hop) -> audio (R, T). Frame n is the 2 * hop samples
-    from n * hop on, filtered by one held filter, then weighted by a periodic Hann window (the first half of the
-    first frame by one). What rings on beyond a frame is lost, and frames stand one hop later than those of
-    `allpole`: the two agree only where the controls stand still and the filter's memory is short.
+    It takes excitation (R, T) and reflection (R, N, P) with N = ceil(T / hop), and returns audio (R, T). Frame
+    n is the 2 * hop samples from n * hop on, filtered by one held filter, then weighted by a periodic Hann
+    window (the first half of the first frame by one). What rings on beyond a frame is lost, and frames stand
+    one hop later than those of `allpole`: the two agree only where the controls stand still and the filter's
+    memory is short.
     Source: UMSS (Schulze-Forster et al. 2022), the authors' implementation.
     """
     if excitation.ndim != 2 or reflection.ndim != 3 or hop < 1:
@@ -80,7 +83,7 @@ def framewise_allpole(excitation: Tensor, reflection: Tensor, hop: int = 256) ->
 
 
 def _check(excitation: Tensor, reflection: Tensor, hop: int, state: Tensor | None) -> int:
-    """The number of frames to render, after a look at shapes and dtypes."""
+    """Returns the number of frames to render, after a check of shapes and dtypes."""
     if excitation.dtype not in (torch.float32, torch.float64) or not reflection.is_floating_point():
         raise DdspZooError(
             "An all-pole filter takes an excitation of float32 or float64 and floating-point reflection "
@@ -115,7 +118,7 @@ def _check_angles(angle: Tensor) -> None:
 def _plain_lattice(
     excitation: Tensor, angle: Tensor, gain: Tensor, state: Tensor, hop: int
 ) -> tuple[Tensor, Tensor]:
-    """The same as `_lattice` by torch operations on single samples."""
+    """Does the same as `_lattice` by torch operations on single samples."""
     _check_angles(angle)
     ramp = torch.arange(hop, dtype=torch.float64) / hop
     angle = torch.lerp(angle[:, :-1, None], angle[:, 1:, None], ramp[:, None]).flatten(1, 2)
@@ -139,7 +142,7 @@ def _lanes() -> int:
 
 
 def _tiled(rows: Tensor) -> Tensor:
-    """(R, ..., ) -> (K, ..., LANES) with zeros for the missing rows of the last tile."""
+    """Groups rows (R, ...) in tiles (K, ..., LANES), with zeros for the missing rows of the last tile."""
     lanes = _lanes()
     tiles = -(-rows.shape[0] // lanes)
     padded = torch.cat([rows, rows.new_zeros(tiles * lanes - rows.shape[0], *rows.shape[1:])])
@@ -160,13 +163,13 @@ def _turns(angle: Tensor, hop: int, at: int, dtype: torch.dtype) -> Tensor:
 
 
 def _gains(gain: Tensor, dtype: torch.dtype) -> Tensor:
-    """gain (R, M + 1) -> (K, M, 2, LANES): at the start of each frame, and its rise within."""
+    """Groups gain (R, M + 1) as (K, M, 2, LANES): the gain at the start of each frame and its rise within it."""
     gain = _tiled(gain)
     return torch.stack([gain[:, :-1], gain[:, 1:] - gain[:, :-1]], -2).to(dtype)
 
 
 def _scratch(turns: Tensor, hop: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The ramp (hop,) from 0 to just below 1, a tile's working memory, and room for one frame of it."""
+    """Returns the ramp (hop,) from 0 to just below 1, a tile's working memory, and room for one frame of it."""
     from ddsp_zoo.dsp.allpole_kernel import ROWS
 
     _, _, order, _, lanes = turns.shape
@@ -213,7 +216,7 @@ def _(
 def _lattice_backward(
     grad_audio: Tensor, grad_state: Tensor, angle: Tensor, gain: Tensor, fallen: Tensor, states: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of `_lattice` by excitation, angle, gain and state."""
+    """Returns the gradients of `_lattice` by excitation, angle, gain and state."""
     from ddsp_zoo.dsp import allpole_kernel
 
     hop, rows = fallen.shape[2], angle.shape[0]
@@ -240,7 +243,7 @@ def _(
 
 
 def _to_frames(sums: Tensor, rows: int) -> Tensor:
-    """Sums over each frame (K, M, ..., 2, LANES), plain and ramped, -> gradients by frame (R, M + 1, ...)."""
+    """Turns sums over each frame (K, M, ..., 2, LANES), plain and ramped, into gradients by frame (R, M + 1, ...)."""
     plain, late = sums.unbind(-2)
     tail = (0, 0) * (plain.ndim - 2)
     return _untiled(F.pad(plain - late, (*tail, 0, 1)) + F.pad(late, (*tail, 1, 0)), rows)

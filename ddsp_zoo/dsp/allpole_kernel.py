@@ -1,8 +1,8 @@
 """Numba kernels of the all-pole lattice: `LANES` rows advance together, one SIMD lane each.
 
-The working memory of a tile is one flat array, stage after stage, `ROWS` rows of `LANES` values each, and one more
-stage on top for what enters and what falls out. One array with constant distances, so that the compiler sees that
-no two rows overlap; aligned to 64 bytes (torch's memory is), or it runs at half the speed.
+The working memory of a tile is one flat array: `ROWS` rows of `LANES` values for each stage, and one more stage
+on top for what enters and what leaves. It is one array with constant distances, so that the compiler sees that
+no two rows overlap. It is aligned to 64 bytes, as torch's memory is; otherwise it runs at half the speed.
 """
 
 import numpy as np
@@ -24,7 +24,10 @@ SILENCE = 1e-18  # below it states are set to zero: denormals are slow, and this
 
 @kernel
 def take_rows(rows: np.ndarray, first: int, start: int, block: np.ndarray) -> None:
-    """block (hop, LANES) = the transpose of rows[first : first + LANES, start : start + hop]; zero beyond the last."""
+    """Copies rows[first : first + LANES, start : start + hop], transposed, to block (hop, LANES).
+
+    Missing rows become zero.
+    """
     for lane in range(LANES):
         for j in range(block.shape[0]):
             block[j, lane] = 0
@@ -35,7 +38,7 @@ def take_rows(rows: np.ndarray, first: int, start: int, block: np.ndarray) -> No
 
 @kernel
 def put_rows(block: np.ndarray, rows: np.ndarray, first: int, start: int) -> None:
-    """The way back of `take_rows`."""
+    """Copies a block back to the rows that `take_rows` has read."""
     for lane in range(min(LANES, rows.shape[0] - first)):
         for j in range(block.shape[0]):
             rows[first + lane, start + j] = block[j, lane]
@@ -43,7 +46,7 @@ def put_rows(block: np.ndarray, rows: np.ndarray, first: int, start: int) -> Non
 
 @kernel
 def put(values: np.ndarray, work: np.ndarray, row: int) -> None:
-    """Set one or more rows of every stage, from `row` on: values (P, count, LANES)."""
+    """Sets one or more rows of every stage, from `row` on, to values (P, count, LANES)."""
     for m in range(values.shape[0]):
         for count in range(values.shape[1]):
             for i in range(LANES):
@@ -52,7 +55,7 @@ def put(values: np.ndarray, work: np.ndarray, row: int) -> None:
 
 @kernel
 def take(work: np.ndarray, row: int, values: np.ndarray) -> None:
-    """The way back of `put`."""
+    """Reads the rows that `put` has set into values (P, count, LANES)."""
     for m in range(values.shape[0]):
         for count in range(values.shape[1]):
             for i in range(LANES):
@@ -61,7 +64,7 @@ def take(work: np.ndarray, row: int, values: np.ndarray) -> None:
 
 @kernel
 def take_state(work: np.ndarray, row: int, values: np.ndarray) -> None:
-    """As `take`, with what is inaudibly small set to zero."""
+    """Reads rows as `take` does and sets inaudibly small values to zero."""
     take(work, row, values)
     for m in range(values.shape[0]):
         for i in range(LANES):
@@ -71,7 +74,7 @@ def take_state(work: np.ndarray, row: int, values: np.ndarray) -> None:
 
 @kernel
 def turn(work: np.ndarray, at: np.uintp) -> None:
-    """One rotation of a sample's two waves, after which the stage's angle moves on by one sample."""
+    """Rotates a sample's two waves by the angle of a stage, then moves the angle on by one sample."""
     c, s, shear, lift = work[at], work[at + SIN_AT], work[at + SHEAR_AT], work[at + LIFT_AT]
     ahead, wave = work[at + STAGE + AHEAD_AT], work[at + WAVE_AT]
     work[at + AHEAD_AT] = c * ahead - s * wave
@@ -84,7 +87,7 @@ def turn(work: np.ndarray, at: np.uintp) -> None:
 
 @kernel
 def unturn(work: np.ndarray, at: np.uintp, late: float) -> None:
-    """Undo one rotation: its inputs from its outputs, and their gradients; then the angle moves back."""
+    """Undoes one rotation: computes its inputs from its outputs, and their gradients, then moves the angle back."""
     c, s, shear, lift = work[at], work[at + SIN_AT], work[at + SHEAR_AT], work[at + LIFT_AT]
     ahead, grad = work[at + AHEAD_AT], work[at + AHEAD_GRAD_AT]
     wave, wave_grad = work[at + STAGE + WAVE_AT], work[at + STAGE + WAVE_GRAD_AT]
@@ -105,7 +108,7 @@ def unturn(work: np.ndarray, at: np.uintp, late: float) -> None:
 def forward_frame(
     work: np.ndarray, gain: np.ndarray, ramp: np.ndarray, block: np.ndarray, fallen: np.ndarray
 ) -> None:
-    """Filter block (hop, LANES) in place; fallen (hop, LANES) takes what leaves the top of the lattice."""
+    """Filters block (hop, LANES) in place and writes what leaves the top of the lattice to fallen (hop, LANES)."""
     order = work.size // (ROWS * LANES) - 1
     top = np.uintp(order) * STAGE
     for j in range(block.shape[0]):
@@ -131,10 +134,10 @@ def backward_frame(
     block: np.ndarray,
     fallen: np.ndarray,
 ) -> None:
-    """From the gradient of the audio, block (hop, LANES), to that of the excitation in place.
+    """Turns the gradient of the audio, block (hop, LANES), into the gradient of the excitation, in place.
 
-    gain (2, LANES) is start and rise; grad_gain (2, LANES) takes the gradient's sum, plain and weighted by the
-    ramp. Lanes without a row divide zero by zero there; nobody reads them.
+    gain (2, LANES) is start and rise; grad_gain (2, LANES) receives the gradient's sum, plain and weighted by
+    the ramp. Lanes without a row divide zero by zero there; nobody reads them.
     """
     order = work.size // (ROWS * LANES) - 1
     top = np.uintp(order) * STAGE
@@ -170,10 +173,12 @@ def forward(
     fallen: np.ndarray,
     states: np.ndarray,
 ) -> None:
-    """Filter all rows, in K tiles of M frames; ramp = j / hop; work (P + 1, ROWS, LANES), block (hop, LANES) free.
+    """Filters all rows, in K tiles of M frames.
 
-    excitation (R, M*hop), turns (K, M, P, 4, LANES), gains (K, M, 2, LANES): start and rise within the frame ->
-    audio (R, M*hop), fallen (K, M, hop, LANES), states (K, M + 1, P, 1, LANES): the first is given.
+    It reads excitation (R, M*hop), turns (K, M, P, 4, LANES), gains (K, M, 2, LANES) as start and rise within
+    the frame, ramp = j / hop, and the first of the states. It writes audio (R, M*hop), fallen (K, M, hop,
+    LANES) and the other states of (K, M + 1, P, 1, LANES). work (P + 1, ROWS, LANES) and block (hop, LANES) are
+    free memory.
     """
     hop = ramp.size
     for tile in range(turns.shape[0]):
@@ -201,11 +206,11 @@ def backward(
     grad_gains: np.ndarray,
     grad_state: np.ndarray,
 ) -> None:
-    """The adjoint of `forward`, with turns at each frame's last sample.
+    """Computes the adjoint of `forward`, with turns at each frame's last sample.
 
-    grad_state (K, P, 1, LANES) holds the gradient of the final state and is replaced by that of the first;
-    grad_angles (K, M, P, 2, LANES) and grad_gains (K, M, 2, LANES), zeroed, take the sums over each frame, plain
-    and weighted by the ramp.
+    grad_state (K, P, 1, LANES) holds the gradient of the final state and is replaced by the gradient of the
+    first one. grad_angles (K, M, P, 2, LANES) and grad_gains (K, M, 2, LANES), zero at the start, receive the
+    sums over each frame, plain and weighted by the ramp.
     """
     hop = ramp.size
     for tile in range(turns.shape[0]):

@@ -1,4 +1,4 @@
-"""How the serial CPU kernels of the synth layer are compiled.
+"""Compilation of the serial CPU kernels of the synth layer.
 
 A kernel module (``*_kernel.py``) needs numba and is imported by the first call that uses it, not before.
 """
@@ -11,10 +11,10 @@ QUIET = 1e-18  # kernels set what is softer to zero, before it becomes denormal 
 
 
 def kernel(function: Callable) -> Callable:
-    """Compile with numba on first use, cached on disk beside the source (or in the user's cache).
+    """Compiles a function with numba on first use and caches it on disk beside the source (or in the user's cache).
 
-    Serial and without the interpreter's lock: safe in threads and forked workers, and bitwise repeatable. Sums
-    may be reordered and multiply-adds fused, but NaN and infinity keep their meaning.
+    It is serial and runs without the interpreter's lock: safe in threads and forked workers, and bitwise
+    repeatable. Sums may be reordered and multiply-adds fused, but NaN and infinity keep their meaning.
     """
     from numba import njit
 

@@ -1,4 +1,4 @@
-"""From frame rate to sample rate.
+"""Conversions from frame rate to sample rate.
 
 Frame ``n`` is centred at sample ``n * hop``; ``N`` frames describe ``N * hop`` samples.
 """
@@ -10,11 +10,12 @@ from ddsp_zoo.errors import DdspZooError
 
 
 def ramps(frames: Tensor, hop: int, samples: int, onset: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """What each hop starts from and what it moves towards: (..., N) -> two of (..., samples / hop).
+    """Returns the start and the goal of each hop, two (..., samples / hop), from frames (..., N).
 
-    N frames describe N * hop samples, the last one held, or (N - 1) * hop samples, the last one being only the goal
-    of the last hop: chunks of a longer sound are cut that way. ``onset`` (..., N) is above zero where a frame starts
-    something new: the value before it is held and then jumps. Raises `DdspZooError` for any other number of samples.
+    N frames describe N * hop samples, where the last one is held, or (N - 1) * hop samples, where the last one
+    is only the goal of the last hop: chunks of a longer sound are cut that way. ``onset`` (..., N) is above
+    zero where a frame starts something new: the value before it is held and then jumps. Raises `DdspZooError`
+    for any other number of samples.
     """
     count = frames.shape[-1]
     if hop < 1 or samples not in (count * hop, (count - 1) * hop):
@@ -32,27 +33,28 @@ def ramps(frames: Tensor, hop: int, samples: int, onset: Tensor | None = None) -
 
 
 def follow(start: Tensor, goal: Tensor, hop: int) -> Tensor:
-    """Values of ramps at each sample: two (..., N) -> (..., N * hop)."""
+    """Returns the values at each sample, (..., N * hop), of ramps from start to goal, two (..., N)."""
     weight = torch.arange(hop, device=start.device, dtype=start.dtype) / hop
     return torch.lerp(start[..., None], goal[..., None], weight).flatten(-2)
 
 
 def upsample_linear(frames: Tensor, hop: int, jump: Tensor | None = None, lookahead: bool = False) -> Tensor:
-    """Interpolate frames linearly: (..., N) -> (..., N * hop); the last frame is held.
+    """Interpolates frames (..., N) linearly to (..., N * hop); the last frame is held.
 
-    ``jump`` (..., N), true where a frame starts something new (a note): the value before it is held up to
-    that frame and then jumps, so that a new note never begins with a glide from the old one. With ``lookahead`` the
-    last frame is only the goal of the one before it: -> (..., (N - 1) * hop).
+    ``jump`` (..., N) is true where a frame starts something new (a note): the value before it is held up to
+    that frame and then jumps, so that a new note never begins with a glide from the old one. With ``lookahead``
+    the last frame is only the goal of the one before it, and the result is (..., (N - 1) * hop).
     """
     return follow(*ramps(frames, hop, (frames.shape[-1] - lookahead) * hop, jump), hop)
 
 
 def upsample_window(frames: Tensor, hop: int, lookahead: bool = False) -> Tensor:
-    """Interpolate frames by overlapping Hann windows of two hops: (..., N) -> (..., N * hop).
+    """Interpolates frames (..., N) to (..., N * hop) by overlapping Hann windows of two hops.
 
     The periodic Hann window of length 2*hop sums to one at hop spacing, so this is a raised-cosine crossfade
-    between neighbouring frames and a constant stays constant. With ``lookahead`` the last frame is only the goal of
-    the one before it: -> (..., (N - 1) * hop). Source: magenta/ddsp ``upsample_with_windows``.
+    between neighbouring frames, and a constant stays constant. With ``lookahead`` the last frame is only the
+    goal of the one before it, and the result is (..., (N - 1) * hop). Source: magenta/ddsp
+    ``upsample_with_windows``.
     """
     start, goal = ramps(frames, hop, (frames.shape[-1] - lookahead) * hop)
     position = torch.arange(hop, device=frames.device, dtype=frames.dtype) / hop
@@ -61,9 +63,9 @@ def upsample_window(frames: Tensor, hop: int, lookahead: bool = False) -> Tensor
 
 
 def upsample_centred(frames: Tensor, hop: int) -> Tensor:
-    """Interpolate linearly frames that stand at the middle of their hop: (..., N) -> (..., N * hop).
+    """Interpolates linearly frames (..., N) that stand at the middle of their hop, to (..., N * hop).
 
-    The first half hop and the last one are held. A hop depends on the frames beside its own alone.
+    The first half hop and the last one are held. A hop depends only on its own frame and the two beside it.
     """
     before = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
     after = torch.cat([frames[..., 1:], frames[..., -1:]], dim=-1)
@@ -73,10 +75,10 @@ def upsample_centred(frames: Tensor, hop: int) -> Tensor:
 
 
 def overlap_add(frames: Tensor, hop: int) -> Tensor:
-    """Sum frames (..., N, L) placed every ``hop`` samples: (..., (N - 1) * hop + ceil(L / hop) * hop).
+    """Sums frames (..., N, L) placed every ``hop`` samples, to (..., (N - 1) * hop + ceil(L / hop) * hop).
 
-    Frames are cut in pieces of one hop and the pieces that fall together are added, which costs
-    ``ceil(L / hop)`` additions whatever N is.
+    Frames are cut in pieces of one hop and the pieces that fall together are added, which costs ``ceil(L /
+    hop)`` additions for any N.
     """
     count, length = frames.shape[-2:]
     pieces = -(-length // hop)
@@ -95,9 +97,9 @@ def latest(marked: Tensor) -> Tensor:
 
 
 def frames_since(marked: Tensor, before: Tensor | None = None) -> Tensor:
-    """Returns how many frames ago the last one above zero was, or the start where there is none: (..., N), integers.
+    """Returns how many frames ago the last one above zero was, (..., N) integers; without one, since the start.
 
-    ``before`` (...) is what this gave at the last frame of the piece before.
+    ``before`` (...) is what this function returned for the last frame of the piece before.
     """
     frame, last = torch.arange(marked.shape[-1], device=marked.device), latest(marked)
     start = frame if before is None else before[..., None] + 1 + frame
@@ -105,9 +107,10 @@ def frames_since(marked: Tensor, before: Tensor | None = None) -> Tensor:
 
 
 def hold(values: Tensor, marked: Tensor, before: Tensor | None = None) -> Tensor:
-    """Returns the value at the last frame above zero of ``marked``, for every frame: (..., N) twice -> (..., N).
+    """Returns for every frame the value at the last frame where ``marked`` is above zero; all are (..., N).
 
-    Until there is one it is ``before`` (...), what this gave at the last frame of the piece before, or zero.
+    Before the first such frame it is ``before`` (...), what this function returned for the last frame of the
+    piece before, or zero.
     """
     last = latest(marked)
     held = values.gather(-1, last.clamp(min=0))
@@ -115,5 +118,5 @@ def hold(values: Tensor, marked: Tensor, before: Tensor | None = None) -> Tensor
 
 
 def seconds_since(marked: Tensor, frame_seconds: float) -> Tensor:
-    """Seconds since the last frame that is above zero, or since the start where there is none: (..., N)."""
+    """Returns the seconds (..., N) since the last frame above zero, or since the start where there is none."""
     return frames_since(marked).to(marked.dtype) * frame_seconds

@@ -1,4 +1,4 @@
-"""Gliding partials against audio, and as audio, and the banded equations between the two.
+"""Products of audio with gliding partials, audio as their sum, and the banded equations between the two.
 
 On a CPU with numba these run in compiled kernels, elsewhere in plain tensor operations; both compute the same.
 Phases and shapes are those of `harmonic_ls_kernel`.
@@ -18,7 +18,7 @@ FRAMES_AT_ONCE = 16  # of the tensor form, whose arrays hold every partial at ev
 def correlate(
     audio: Tensor, cycles: Tensor, bend: Tensor, multiple: Tensor, weight: Tensor, hop: int
 ) -> Tensor:
-    """Weighted inner products of audio (B, 1 or S, T) with exp(i phase) of each partial, (B, S, N, K, 2).
+    """Returns weighted inner products (B, S, N, K, 2) of audio (B, 1 or S, T) with exp(i phase) of each partial.
 
     The last axis holds real and imaginary part. Differentiable with respect to the audio.
     """
@@ -35,7 +35,7 @@ def correlate(
 def synthesise(
     amplitudes: Tensor, cycles: Tensor, bend: Tensor, multiple: Tensor, weight: Tensor, hop: int
 ) -> Tensor:
-    """Sum of partials under the weight, the real part of it: amplitudes (B, S, N, K, 2) -> audio (B, S, T).
+    """Returns the real part (B, S, T) of the sum of weighted partials of amplitudes (B, S, N, K, 2).
 
     Differentiable with respect to the amplitudes.
     """
@@ -121,11 +121,12 @@ _synthesise.register_autograd(_synthesise_adjoint, setup_context=_keep)
 
 @torch.library.custom_op("ddsp_zoo::banded_solve", mutates_args=())
 def banded_solve(band: Tensor, load: Tensor, right: Tensor) -> Tensor:
-    """Solve Hermitian systems of narrow band: (R, P, W + 1), (R, P), (R, P) -> (R, P).
+    """Solves Hermitian systems of narrow band: band (R, P, W + 1), load (R, P) and right side (R, P) give (R, P).
 
-    ``band`` holds the element (j + d, j) of each matrix at [j, d]; ``load``, positive, is added to the diagonal.
-    Computed in double precision. Differentiable with respect to load and right side. The band is cut out of a
-    positive semidefinite matrix; where the cut makes it indefinite, what is off the diagonal is scaled down.
+    ``band`` holds the element (j + d, j) of each matrix at [j, d]; ``load``, positive, is added to the
+    diagonal. Computed in double precision. Differentiable with respect to load and right side. The band is cut
+    out of a positive semidefinite matrix; where the cut makes it indefinite, what is off the diagonal is scaled
+    down.
     """
     wide = [x.to(torch.complex128).contiguous() for x in (band, right)]
     load = load.double().contiguous()

@@ -1,10 +1,10 @@
-"""Harmonic least squares: the partials of all sources fitted to a mixture at once, with the mixture's phases.
+"""Harmonic least squares: the partials of all sources are fitted to a mixture at once, with the mixture's phases.
 
-In each frame the mixture is a sum of partials whose frequencies are known from f0 and glide linearly; only their
-complex amplitudes are free. Their prior variance says how much of what is shared goes to whom, so a network's
-amplitudes can stand there and be trained through the fit. The frames are weighted by a Gaussian, because the inner
-product of two gliding partials under it has a closed form; partials far from each other in frequency do not interact,
-which leaves a narrow band of the normal matrix.
+In each frame the mixture is a sum of partials whose frequencies are known from f0 and glide linearly; only
+their complex amplitudes are free. Their prior variance decides which source gets how much of a shared partial,
+so a network's amplitudes can serve as prior and be trained through the fit. The frames are weighted by a
+Gaussian, because the inner product of two gliding partials under it has a closed form; partials far from each
+other in frequency do not interact, which leaves a narrow band of the normal matrix.
 Source: the harmonic model of Stylianou 1996, with a Gaussian prior.
 """
 
@@ -40,7 +40,7 @@ def harmonic_least_squares(
     ridge: float = 0.15,
     refinements: int = 2,
 ) -> Tensor:
-    """Sources that share a mixture's partials: mixture (B, T), f0_hz (B, S, N) -> (B, S, T).
+    """Separates a mixture (B, T) by the f0_hz (B, S, N) of its sources into sources (B, S, T) that share its partials.
 
     The sum of the sources is the voiced part of the mixture, in phase with it. Differentiable with respect to
     mixture, prior and noise.
@@ -54,8 +54,8 @@ def harmonic_least_squares(
             6 dB per octave above 200 Hz to begin with, then the squares of what was fitted, smoothed.
         noise: variance per sample of what is not harmonic, as a spectrum (B, N, F) from 0 Hz to the Nyquist
             frequency: white noise of variance v has v at every point. Without it, ``ridge`` decides.
-        windows: samples of a frame that count, by a Gaussian weight; of several, the mean of their fits. A short one
-            follows motion, a long one tells close partials apart; the errors of the two differ.
+        windows: samples of a frame that count, by a Gaussian weight; of several, the mean of their fits is taken. A
+            short one follows motion, a long one separates close partials; their errors differ.
         harmonics: partials of each source; without it all that fit below Nyquist, at most 128. K of a given prior.
         inharmonicity: stiffness (B, S, N) of strings: partial h lies at h * f0 * sqrt(1 + inharmonicity * h^2).
         ridge: noise as a share of the prior's mean over the partials of a frame.
@@ -80,12 +80,16 @@ def harmonic_least_squares(
 
 
 def fit_windows(sample_rate: float) -> tuple[int, int]:
-    """Windows of 64 and 128 ms in samples, which together serve voices and plucked strings."""
+    """Returns windows of 64 and 128 ms in samples, which together serve voices and plucked strings."""
     return 2 * round(0.032 * sample_rate), 2 * round(0.064 * sample_rate)
 
 
 class Partials(NamedTuple):
-    """Where partials lie: cycles per sample (B, S, N) of f0, their slope per sample, multiples of them (B, S, N, K)."""
+    """Holds where partials lie.
+
+    That is the f0 in cycles per sample (B, S, N), its slope per sample (B, S, N), and the multiples of it (B,
+    S, N, K) at which the partials are.
+    """
 
     cycles: Tensor
     bend: Tensor
@@ -93,9 +97,10 @@ class Partials(NamedTuple):
 
 
 class HarmonicFit:
-    """The least-squares problem of one mixture and one f0, to be solved for any prior; see `harmonic_least_squares`.
+    """Solves the least-squares problem of one mixture and one f0 for any prior; see `harmonic_least_squares`.
 
-    ``partials`` and ``sounding`` (B, S, N, K): which of them exist (voiced, below Nyquist).
+    ``partials`` says where the partials lie, and ``sounding`` (B, S, N, K) which of them exist (voiced, below
+    Nyquist).
     """
 
     def __init__(
@@ -125,7 +130,7 @@ class HarmonicFit:
         self._gram()
 
     def amplitudes(self, prior: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Complex amplitudes (B, S, N, K) that are most probable under a prior variance (B, S, N, K)."""
+        """Returns the complex amplitudes (B, S, N, K) that are most probable under a prior variance (B, S, N, K)."""
         if prior.shape != self.sounding.shape:
             raise DdspZooError(
                 f"prior must have shape {tuple(self.sounding.shape)}, got {tuple(prior.shape)}."
@@ -142,17 +147,20 @@ class HarmonicFit:
         return self._unsorted(banded_solve(self.band, load, 2 * self._sorted(self.heard)))
 
     def estimate(self) -> Tensor:
-        """Complex amplitudes (B, S, N, K) under a prior that is taken from the mixture itself."""
+        """Returns the complex amplitudes (B, S, N, K) under a prior that is taken from the mixture itself."""
         frequency_hz = self.frequency * self.sample_rate
         first = self.amplitudes((200 / frequency_hz.clamp(min=200)).square())
         return self.amplitudes(self.smoothed(first.abs().square()))
 
     def smoothed(self, power: Tensor) -> Tensor:
-        """Mean of (B, S, N, K) over neighbouring harmonics and frames; what does not sound counts as silence."""
+        """Averages power (B, S, N, K) over neighbouring harmonics and frames; silent partials count as zero."""
         return _blurred(_blurred(power, -1, SMOOTH_HARMONICS), -2, SMOOTH_FRAMES)
 
     def audio(self, amplitudes: Tensor) -> Tensor:
-        """Complex amplitudes (B, S, N, K) -> sources (B, S, T), frames cross-faded by Hann windows of four hops."""
+        """Renders sources (B, S, T) from complex amplitudes (B, S, N, K).
+
+        Hann windows of four hops cross-fade the frames.
+        """
         fade = torch.hann_window(4 * self.hop, dtype=self.weight.dtype, device=self.weight.device) / 2
         parts = torch.view_as_real(amplitudes).to(fade.dtype).contiguous()
         sound = synthesise(parts, *self.partials, fade, self.hop)
@@ -161,10 +169,11 @@ class HarmonicFit:
         return sound[..., inside] / cover[inside]
 
     def refined_f0(self, prior: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
-        """f0 (B, S, N) moved towards where the fitted partials really lie, by at most 60 cents.
+        """Returns f0 (B, S, N) moved towards where the fitted partials really lie, by at most 60 cents.
 
-        Each partial gets a second amplitude d that grows linearly in time, fitted to what the first, c, leaves;
-        Im(d / c) is how far its frequency is off, and all partials of a source vote by their power.
+        Each partial gets a second amplitude d that grows linearly in time, fitted to what the first one, c,
+        leaves over. Im(d / c) is how far its frequency is off, and the partials of a source are averaged,
+        weighted by their power.
         """
         c = self.estimate() if prior is None else self.amplitudes(prior, noise)
         moment = correlate(self.padded, *self.partials, self.weight * self.time, self.hop)

@@ -1,11 +1,13 @@
-"""Chirped partials against a signal, chirped partials as a signal (each the other's transpose), and banded solving.
+"""Kernels that correlate a signal with chirped partials, sum chirped partials to a signal, and solve banded systems.
 
-In frame n, t samples from its centre, partial k of a source has the phase multiple[k] * (cycles * t + bend * t^2 / 2)
-in turns. The loops over t have neither branches nor calls, so that they run in vector registers.
+The first two are each other's transpose. In frame n, t samples from its centre, partial k of a source has the
+phase multiple[k] * (cycles * t + bend * t^2 / 2) in turns. The loops over t have neither branches nor calls, so
+that they run in vector registers.
 
-Arrays: cycles, bend (B, S, N); multiple (B, S, N, K), rising in k, of which those with multiple * cycles >= 1/2 are
-left out; weight (L,), L even, over the samples of a frame; audio (B, T) or (B, S, T) with T = (N - 1) * hop + L, so
-that frame n covers the samples from n * hop on; amplitudes, as a real and an imaginary part (B, S, N, K).
+Arrays: cycles, bend (B, S, N); multiple (B, S, N, K), rising in k, of which those with multiple * cycles >= 1/2
+are left out; weight (L,), L even, over the samples of a frame; audio (B, T) or (B, S, T) with T = (N - 1) * hop
++ L, so that frame n covers the samples from n * hop on; amplitudes, as a real and an imaginary part (B, S, N,
+K).
 """
 
 import numpy as np
@@ -18,7 +20,7 @@ TOLERANCE, EASE, ATTEMPTS = 0.01, 0.7, 11
 
 @kernel
 def place(cycles, bend, turns):
-    """Phase of the fundamental over one frame (L,), 0 in its middle."""
+    """Writes the phase of the fundamental over one frame, in turns, to ``turns`` (L,); it is 0 in the middle."""
     half = len(turns) // 2
     for j in range(len(turns)):
         t = np.float64(j) - half
@@ -27,7 +29,7 @@ def place(cycles, bend, turns):
 
 @kernel
 def correlate(signal, turns, multiple, sine):
-    """Sum of signal * exp(-2 pi i multiple * turns), real and imaginary part."""
+    """Returns real and imaginary part of the sum of signal * exp(-2 pi i multiple * turns)."""
     real, imaginary = type(multiple)(0), type(multiple)(0)
     for j in range(len(turns)):
         angle = multiple * turns[j]
@@ -38,7 +40,7 @@ def correlate(signal, turns, multiple, sine):
 
 @kernel
 def sound(real, imaginary, turns, multiple, sine, signal):
-    """Add the real part of amplitude * exp(2 pi i multiple * turns)."""
+    """Adds the real part of amplitude * exp(2 pi i multiple * turns) to the signal."""
     for j in range(len(turns)):
         angle = multiple * turns[j]
         signal[j] += real * cosine(angle, sine) - imaginary * cosine(angle - type(multiple)(0.25), sine)
@@ -46,7 +48,7 @@ def sound(real, imaginary, turns, multiple, sine, signal):
 
 @kernel
 def project(audio, cycles, bend, multiple, weight, hop, sine, real, imaginary):
-    """Weighted correlation of audio (B, S or 1, T) with each partial, written to real and imaginary."""
+    """Writes the weighted correlation of audio (B, S or 1, T) with each partial to ``real`` and ``imaginary``."""
     batch, sources, frames, partials = multiple.shape
     length = len(weight)
     turns, signal = np.empty_like(weight), np.empty_like(weight)
@@ -70,7 +72,7 @@ def project(audio, cycles, bend, multiple, weight, hop, sine, real, imaginary):
 
 @kernel
 def render(real, imaginary, cycles, bend, multiple, weight, hop, sine, audio):
-    """Add every partial under the weight to audio (B, S, T)."""
+    """Adds every partial, weighted, to audio (B, S, T)."""
     batch, sources, frames, partials = multiple.shape
     length = len(weight)
     turns, signal = np.empty_like(weight), np.empty_like(weight)
@@ -92,7 +94,7 @@ def render(real, imaginary, cycles, bend, multiple, weight, hop, sine, audio):
 
 @kernel
 def eliminate(a, load, y):
-    """Factor one system and reduce its right side; false where a pivot falls below its load."""
+    """Factors one system and reduces its right side; returns false where a pivot falls below its load."""
     size, width = a.shape
     for j in range(size):
         if not a[j, 0].real >= -TOLERANCE * load[j]:
@@ -110,12 +112,12 @@ def eliminate(a, load, y):
 
 @kernel
 def solve(band, load, right, answer):
-    """Write the solutions (R, P) of Hermitian systems whose diagonal is loaded.
+    """Writes the solutions (R, P) of Hermitian systems with a loaded diagonal to ``answer``.
 
-    band (R, P, W + 1) holds the element (j + d, j) of each matrix at [j, d], load (R, P) is added at [j, 0]. The band
-    is cut out of a positive semidefinite matrix, no pivot of which falls below its load. Where the cut has broken
-    that, everything off the diagonal is scaled by `EASE` until it holds, and left out
-    at the last attempt.
+    band (R, P, W + 1) holds the element (j + d, j) of each matrix at [j, d]; load (R, P) is added at [j, 0].
+    The band is cut out of a positive semidefinite matrix, in which no pivot falls below its load. Where the cut
+    has broken that, everything off the diagonal is scaled by `EASE` until it holds again, and is left out at
+    the last attempt.
     """
     rows, size, width = band.shape
     a = np.empty_like(band[0])

@@ -16,10 +16,11 @@ MIN_RESIDUAL = 1e-12  # 120 dB of prediction gain: below it float64 holds no dig
 
 
 def lsf_from_logits(logits: Tensor) -> Tensor:
-    """Ordered frequencies from unbounded values: logits (..., P + 1) -> LSF (..., P) in radians within (0, pi).
+    """Maps logits (..., P + 1) without bounds to ordered LSF (..., P) in radians within (0, pi).
 
-    The P + 1 distances from 0 over all LSF to pi are positive and sum to pi. float32 cannot hold distances below
-    2e-7: give float64 where logits may be extreme. Source: UMSS (Schulze-Forster et al. 2022), algorithm 1.
+    The P + 1 distances from 0 over all LSF to pi are positive and sum to pi. float32 cannot hold distances
+    below 2e-7: give float64 where logits may be extreme. Source: UMSS (Schulze-Forster et al. 2022), algorithm
+    1.
     """
     distance = exp_sigmoid(logits.double())
     distance = math.pi * distance / distance.sum(-1, keepdim=True)
@@ -27,28 +28,30 @@ def lsf_from_logits(logits: Tensor) -> Tensor:
 
 
 def lsf_to_coefficients(lsf: Tensor) -> Tensor:
-    """LSF (..., P) in radians -> a_1 ... a_P (..., P); equally spaced LSF give A(z) = 1.
+    """Converts LSF (..., P) in radians to coefficients a_1 ... a_P (..., P); equally spaced LSF give A(z) = 1.
 
-    A = (P + Q) / 2, where the zeros of P lie at the odd LSF and those of Q at the even ones. Raises `DdspZooError`
-    for LSF that are not ordered within (0, pi); neighbours that float32 cannot tell apart may be equal.
+    A = (P + Q) / 2, where the zeros of P lie at the odd LSF and those of Q at the even ones. Raises
+    `DdspZooError` for LSF that are not ordered within (0, pi); neighbours that float32 cannot distinguish may
+    be equal.
     Source: Itakura 1975; UMSS (Schulze-Forster et al. 2022), algorithm 1.
     """
     return _coefficients(_checked(lsf)).movedim(0, -1).to(lsf.dtype)
 
 
 def lsf_to_reflection(lsf: Tensor) -> Tensor:
-    """LSF (..., P) in radians -> k_1 ... k_P (..., P), always inside (-1, 1).
+    """Converts LSF (..., P) in radians to reflection k_1 ... k_P (..., P), always inside (-1, 1).
 
-    As `coefficients_to_reflection` of `lsf_to_coefficients`, in float64 throughout. Frequencies close together make
-    filters of enormous gain (logits spread by 3 easily 90 dB); where that of the highest orders alone reaches
-    120 dB, float64 has no digits left for the lower ones, whose k are then zero.
+    It equals `coefficients_to_reflection` of `lsf_to_coefficients`, in float64 throughout. Frequencies close
+    together make filters of enormous gain (logits spread by 3 easily reach 90 dB). Where the gain of the
+    highest orders alone reaches 120 dB, float64 has no digits left for the lower ones, whose k are then zero.
     """
     return _step_down(_coefficients(_checked(lsf))).movedim(0, -1).to(lsf.dtype)
 
 
 def reflection_to_coefficients(reflection: Tensor) -> Tensor:
-    """k_1 ... k_P (..., P) -> a_1 ... a_P (..., P), by a_i <- a_i + k_m a_(m-i) and a_m = k_m, for m = 1 ... P.
+    """Converts reflection k_1 ... k_P (..., P) to coefficients a_1 ... a_P (..., P).
 
+    It computes a_i <- a_i + k_m a_(m-i) and a_m = k_m, for m = 1 ... P.
     Source: Markel & Gray 1976, Linear Prediction of Speech (step-up).
     """
     k = _orders_first(reflection)
@@ -59,9 +62,10 @@ def reflection_to_coefficients(reflection: Tensor) -> Tensor:
 
 
 def coefficients_to_reflection(coefficients: Tensor) -> Tensor:
-    """a_1 ... a_P (..., P) -> k_1 ... k_P (..., P): the inverse of `reflection_to_coefficients`.
+    """Converts coefficients a_1 ... a_P (..., P) to reflection k_1 ... k_P (..., P).
 
-    Raises `DdspZooError` where A(z) has a zero on or outside the unit circle, so that 1/A(z) is not stable.
+    It is the inverse of `reflection_to_coefficients`. Raises `DdspZooError` where A(z) has a zero on or outside
+    the unit circle, so that 1/A(z) is not stable.
     Source: Markel & Gray 1976, Linear Prediction of Speech (step-down).
     """
     k = _step_down(_orders_first(coefficients), strict=True)

@@ -7,20 +7,20 @@ LOWEST_MEL_HZ = 20.0  # lower end of the lowest band that networks hear
 
 
 def hz_to_mel(frequency_hz: Tensor) -> Tensor:
-    """Frequency in Hz -> mel."""
+    """Converts a frequency in Hz to mel."""
     return 2595.0 * torch.log10(1.0 + frequency_hz / 700.0)
 
 
 def mel_to_hz(mel: Tensor) -> Tensor:
-    """Mel -> frequency in Hz."""
+    """Converts mel to a frequency in Hz."""
     return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
 
 
 def mel_grid(low_hz: float, high_hz: float, bands: int) -> tuple[Tensor, float]:
-    """Centres (bands,) in mel of bands between two frequencies, and their distance in mel.
+    """Returns the centres (bands,) in mel of bands between two frequencies, and their distance in mel.
 
-    The first centre lies one distance above ``low_hz``, the last one below ``high_hz``: the triangles of a mel filter
-    bank, whose corners are the neighbouring centres.
+    The first centre lies one distance above ``low_hz``, the last one below ``high_hz``: these are the triangles
+    of a mel filter bank, whose corners are the neighbouring centres.
     """
     low, high = (hz_to_mel(torch.tensor(bound, dtype=torch.float64)) for bound in (low_hz, high_hz))
     distance = (high - low) / (bands + 1)
@@ -31,9 +31,9 @@ def mel_grid(low_hz: float, high_hz: float, bands: int) -> tuple[Tensor, float]:
 def mel_filter_bank(low_hz: float, high_hz: float, bands: int, points: int, nyquist_hz: float) -> Tensor:
     """Returns the usual mel filters (bands, points), float64, at ``points`` frequencies from 0 Hz to Nyquist.
 
-    They are triangles of height one whose sides are straight in Hz and whose corners are even in mel, as torchaudio
-    has them (``melscale_fbanks``, HTK, without norm): published features and MFCC are defined by these. Other than
-    those of `mel_triangles`, their weights do not sum to one, and what lies outside belongs to no band.
+    They are triangles of height one whose sides are straight in Hz and whose corners are evenly spaced in mel,
+    as in torchaudio (``melscale_fbanks``, HTK, without norm): published features and MFCC are defined by these.
+    Unlike those of `mel_triangles`, their weights do not sum to one, and what lies outside belongs to no band.
     """
     low, high = hz_to_mel(torch.tensor([low_hz, high_hz], dtype=torch.float64)).tolist()
     corners_hz = mel_to_hz(torch.linspace(low, high, bands + 2, dtype=torch.float64))[:, None]
@@ -43,10 +43,10 @@ def mel_filter_bank(low_hz: float, high_hz: float, bands: int, points: int, nyqu
 
 
 def mel_triangles(low_hz: float, high_hz: float, bands: int, points: int, nyquist_hz: float) -> Tensor:
-    """Weights (bands, points) of triangular bands at ``points`` frequencies from 0 Hz to the Nyquist frequency.
+    """Returns weights (bands, points) of triangular bands at ``points`` frequencies from 0 Hz to the Nyquist frequency.
 
-    Between the outermost centres the weights of each frequency sum to one, so that they also interpolate from bands
-    to frequencies; what lies outside belongs to the outermost bands.
+    Between the outermost centres the weights of each frequency sum to one, so that they also interpolate from
+    bands to frequencies; what lies outside belongs to the outermost bands.
     """
     centres, distance = mel_grid(low_hz, high_hz, bands)
     mel = hz_to_mel(torch.linspace(0, nyquist_hz, points)).clamp(float(centres[0]), float(centres[-1]))

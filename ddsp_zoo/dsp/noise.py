@@ -12,20 +12,21 @@ Generators = torch.Generator | Sequence[torch.Generator]
 
 
 def uniform_noise(like: Tensor, shape: tuple[int, ...], generator: torch.Generator | None = None) -> Tensor:
-    """White noise, uniform in [-1, 1), with dtype and device of ``like``.
+    """Returns white noise, uniform in [-1, 1), with dtype and device of ``like``.
 
-    With a generator the samples are drawn on the generator's own device, so that a seed means the same noise
-    on every device.
+    With a generator the samples are drawn on the generator's own device, so that a seed means the same noise on
+    every device.
     """
     device = generator.device if generator is not None else like.device
     return torch.rand(shape, generator=generator, device=device, dtype=like.dtype).to(like.device) * 2 - 1
 
 
 def zero_phase_fir(magnitudes: Tensor) -> Tensor:
-    """Impulse response of a magnitude response: (..., F) -> (..., 2F - 2), centred at index F - 1.
+    """Returns the impulse response (..., 2F - 2), centred at index F - 1, of a magnitude response (..., F).
 
     The F points lie evenly from 0 Hz to the Nyquist frequency. Both halves of the response are kept under a
-    Hann window. Source: Engel et al. 2020 (DDSP), section 3.
+    Hann window.
+    Source: Engel et al. 2020 (DDSP), section 3.
     """
     taps = 2 * (magnitudes.shape[-1] - 1)
     response = torch.fft.irfft(magnitudes, n=taps).roll(taps // 2, dims=-1)
@@ -35,11 +36,12 @@ def zero_phase_fir(magnitudes: Tensor) -> Tensor:
 def filtered_noise(
     magnitudes: Tensor, hop: int, generator: torch.Generator | None = None, count: int | None = None
 ) -> Tensor:
-    """White noise through time-varying zero-phase filters: magnitudes (B, N, F) -> audio (B, N * hop).
+    """Returns white noise (B, N * hop) sent through time-varying zero-phase filters of magnitudes (B, N, F).
 
     With ``count``, one filter (B, 1, F) serves for that many frames. The noise is drawn frame by frame, so that
-    drawing N frames and then M more from one generator gives the same as N + M at once. Raises `DdspZooError` for
-    magnitudes that are negative or not finite, and for shapes that do not fit. Source: Engel et al. 2020 (DDSP).
+    drawing N frames and then M more from one generator gives the same as N + M at once. Raises `DdspZooError`
+    for magnitudes that are negative or not finite, and for shapes that do not fit. Source: Engel et al. 2020
+    (DDSP).
     """
     check_magnitudes(magnitudes, hop)
     frames = magnitudes.shape[1]
@@ -51,13 +53,18 @@ def filtered_noise(
     return filter_frames(noise, magnitudes)
 
 
-def noise_frames(like: Tensor, count: int, hop: int, generator: Generators | None = None) -> Tensor:
-    """White noise (B, count, hop) with batch, dtype and device of ``like`` (B, ...), drawn frame by frame.
+def noise_frames(
+    like: Tensor, count: int, hop: int, generator: Generators | None = None, row_by_row: bool = False
+) -> Tensor:
+    """Draws white noise (B, count, hop) with batch, dtype and device of ``like`` (B, ...).
 
-    ``generator`` is one for all rows or a sequence of one for each, whose noise is then the same whether or not the
-    row has others beside it. Raises `DdspZooError` for another number of them.
+    ``generator`` is a sequence of one for each row, whose noise is then the same whether or not the row has others
+    beside it, or one for all. That one is drawn from frame by frame, so that pieces of a stream have the noise of
+    the whole, or ``row_by_row``. Raises `DdspZooError` for another number of generators.
     """
     if not isinstance(generator, Sequence):
+        if row_by_row:
+            return uniform_noise(like, (like.shape[0], count, hop), generator)
         return uniform_noise(like, (count, like.shape[0], hop), generator).transpose(0, 1)
     if len(generator) != like.shape[0]:
         raise DdspZooError(
@@ -68,11 +75,12 @@ def noise_frames(like: Tensor, count: int, hop: int, generator: Generators | Non
 
 
 def filter_frames(noise: Tensor, magnitudes: Tensor) -> Tensor:
-    """Each frame of a signal through its own zero-phase filter: (B, N, hop), (B, N or 1, F) -> (B, N * hop).
+    """Filters each frame of a signal (B, N, hop) by its own zero-phase filter (B, N or 1, F), to audio (B, N * hop).
 
     A frame passes through its filter by one FFT product (linear convolution) and the results are overlap-added,
-    with the filters' delay of F - 1 samples removed. A frame is heard at most F - 1 samples before and after its
-    own, so a chunk of a longer signal is exact but for its first and last F - 1 samples: overlap chunks by that.
+    with the filters' delay of F - 1 samples removed. A frame is heard at most F - 1 samples before and after
+    its own, so a chunk of a longer signal is exact except for its first and last F - 1 samples: overlap chunks
+    by that.
     """
     count, hop = noise.shape[-2:]
     taps = 2 * (magnitudes.shape[-1] - 1)
@@ -83,7 +91,7 @@ def filter_frames(noise: Tensor, magnitudes: Tensor) -> Tensor:
 
 
 def check_magnitudes(magnitudes: Tensor, hop: int) -> None:
-    """Raises `DdspZooError` where magnitudes (B, N, F) or the hop are none of a noise filter."""
+    """Raises `DdspZooError` where magnitudes (B, N, F) or the hop do not describe a noise filter."""
     shape, floating = tuple(magnitudes.shape), magnitudes.dtype in (torch.float32, torch.float64)
     if len(shape) != 3 or 0 in shape or shape[2] < 2 or not floating or hop < 1:
         raise DdspZooError(
@@ -97,10 +105,11 @@ def check_magnitudes(magnitudes: Tensor, hop: int) -> None:
 
 
 def noise_power(magnitudes: Tensor, hop: int, n_fft: int) -> Tensor:
-    """Expected |STFT|^2 of `filtered_noise`: magnitudes (..., N, P) -> (..., F, N + 1), Hann window, same hop.
+    """Returns the expected |STFT|^2 (..., F, N + 1) of `filtered_noise` with magnitudes (..., N, P) and the same hop.
 
-    The Hann window on the impulse responses smooths magnitudes by (1/4, 1/2, 1/4), and uniform noise has power 1/3.
-    What the filters smear from frame to frame is left out. ``n_fft`` is an even number of hops.
+    The STFT has a Hann window. The Hann window on the impulse responses smooths magnitudes by (1/4, 1/2, 1/4),
+    and uniform noise has power 1/3. What the filters smear from frame to frame is left out. ``n_fft`` is an
+    even number of hops.
     """
     mirrored = torch.cat([magnitudes[..., 1:2], magnitudes, magnitudes[..., -2:-1]], dim=-1)
     smooth = magnitudes / 2 + (mirrored[..., :-2] + mirrored[..., 2:]) / 4
@@ -110,10 +119,10 @@ def noise_power(magnitudes: Tensor, hop: int, n_fft: int) -> Tensor:
 
 
 def seen_by_stft(power: Tensor, hop: int, n_fft: int, every: int = 1) -> Tensor:
-    """What a Hann window sees of power that changes from frame to frame: (..., N, F) -> (..., F, N + 1).
+    """Returns what a Hann-windowed STFT sees, (..., F, N + 1), of power (..., N, F) that changes from frame to frame.
 
-    Each STFT frame sees its neighbours, weighted by the share of the window's energy that lies over their samples.
-    ``n_fft`` is an even number of hops. ``every`` takes one STFT frame in so many, beginning with the first.
+    Each STFT frame sees its neighbours, weighted by the share of the window's energy that lies over their
+    samples. ``n_fft`` is an even number of hops. ``every`` takes one STFT frame in so many, the first one included.
     """
     window = torch.hann_window(n_fft, device=power.device, dtype=power.dtype).square()
     energy = window.unflatten(0, (-1, hop)).sum(-1) / window.sum()

@@ -16,12 +16,14 @@ from ddsp_zoo.errors import DdspZooError
 def one_pole(
     x: Tensor, pole: Tensor, hop: int, onset: Tensor | None = None, state: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """y[n] = (1 - r[n]) x[n] + r[n] y[n - 1], from y[-1] = ``state`` (R,) or silence -> y (R, T), new state (R,).
+    """Filters x (R, T) by a one-pole low-pass and returns y (R, T) and the new state (R,).
 
-    x (R, T), float32 or float64; the pole r (R, N) moves linearly from frame to frame, jumps where ``onset`` (R, N)
-    is above zero, and with one frame more than T / hop moves towards the last. For r in [0, 1) the output never
-    exceeds max|x|. Exact adjoint in everything. Raises `DdspZooError` for shapes or types that do not fit and for
-    poles that are not finite. Source: Jaffe & Smith 1983; thesis eq. 5.13.
+    It computes y[n] = (1 - r[n]) x[n] + r[n] y[n - 1], from y[-1] = ``state`` (R,) or silence; x is float32 or
+    float64. The pole r (R, N) moves linearly from frame to frame, jumps where ``onset`` (R, N) is above zero,
+    and with one frame more than T / hop moves towards the last. For r in [0, 1) the output never exceeds
+    max|x|. The adjoint is exact in everything. Raises `DdspZooError` for shapes or types that do not fit and
+    for poles that are not finite.
+    Source: Jaffe & Smith 1983; thesis eq. 5.13.
     """
     if (
         x.ndim != 2
@@ -50,9 +52,10 @@ def one_pole(
 def dc_block(
     x: Tensor, cutoff_hz: float, sample_rate: float, state: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """First-order high-pass r (1 - z^-1) / (1 - r z^-1): x (R, T) -> audio (R, T), state (R,) for the next chunk.
+    """Filters x (R, T) by a first-order high-pass r (1 - z^-1) / (1 - r z^-1).
 
-    It is x less its one-pole low-pass, r = `high_pass_pole` of the cutoff frequency. Source: thesis eq. 5.5.
+    It returns audio (R, T) and the state (R,) for the next chunk. The result is x minus its one-pole low-pass,
+    with r = `high_pass_pole` of the cutoff frequency. Source: thesis eq. 5.5.
     """
     if x.ndim != 2 or not _computes(x) or not 0 < cutoff_hz < sample_rate / 2:
         raise DdspZooError(
@@ -92,7 +95,7 @@ def _state(x: Tensor, state: Tensor | None) -> Tensor:
 
 
 def high_pass_pole(cutoff_hz: float, sample_rate: float) -> float:
-    """Pole of the first-order high-pass with that cutoff frequency (thesis eq. 5.6)."""
+    """Returns the pole of the first-order high-pass with that cutoff frequency (thesis eq. 5.6)."""
     return 1 / (1 + 2 * math.pi * cutoff_hz / sample_rate)
 
 

@@ -1,8 +1,8 @@
 """Serial kernels of a time-varying one-pole low-pass and of its adjoint.
 
-A recursion waits for its own last result, so four rows run side by side and hide each other's waiting; where rows are
-missing the last one is done again. The poles come as ramps: ``start`` at the first sample of a hop, moving
-linearly towards ``goal``, (R, N).
+A recursion has to wait for its own last result, so four rows run side by side and use each other's waiting
+time; where rows are missing the last one is computed again. The poles come as ramps (R, N): ``start`` at the
+first sample of a hop, moving linearly towards ``goal``.
 """
 
 import numpy as np
@@ -15,13 +15,13 @@ U = np.uintp  # an unsigned index needs no test for wrap-around
 
 @kernel
 def settle(value, quiet):
-    """The value, or zero where it is inaudible and would soon be denormal and slow."""
+    """Returns the value, or zero where it is inaudible and would soon be denormal and slow."""
     return value - value if abs(value) < quiet else value
 
 
 @kernel
 def forward(x, start, goal, state, hop, y):
-    """Fill y (R, T): y[n] = (1 - r[n]) x[n] + r[n] y[n - 1], y[-1] = state (R,)."""
+    """Fills y (R, T) with y[n] = (1 - r[n]) x[n] + r[n] y[n - 1], from y[-1] = state (R,)."""
     rows, count = x.shape
     number = x.dtype.type
     weights, quiet = np.arange(hop).astype(x.dtype) / number(hop), number(QUIET)
@@ -51,7 +51,7 @@ def forward(x, start, goal, state, hop, y):
 
 @kernel
 def accumulate(grad, start, goal, hop, adjoint, carry):
-    """Fill adjoint (R, T) of y: g[n] + r[n + 1] adjoint[n + 1]; ``carry`` (R,) gets what reaches the state."""
+    """Fills the adjoint (R, T) of y: g[n] + r[n + 1] adjoint[n + 1]; ``carry`` (R,) receives what reaches the state."""
     rows, count = grad.shape
     number = grad.dtype.type
     weights, quiet = np.arange(hop).astype(grad.dtype) / number(hop), number(QUIET)
@@ -85,7 +85,7 @@ def accumulate(grad, start, goal, hop, adjoint, carry):
 
 @kernel
 def differentiate(adjoint, x, y, start, goal, state, hop, grad_x, grad_start, grad_goal):
-    """Gradients of x and of the ramps, given the adjoint of y."""
+    """Writes the gradients of x and of the ramps, given the adjoint of y."""
     rows, count = x.shape
     number = x.dtype.type
     weights = np.arange(hop).astype(x.dtype) / number(hop)

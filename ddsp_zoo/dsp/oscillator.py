@@ -21,13 +21,13 @@ def sinusoidal_bank(
     phase: Tensor | None = None,
     lookahead: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Sum of K free sinusoids: frequency_hz, amplitude (B, N, K) -> audio (B, N * hop), phase (B, K).
+    """Renders the sum of K free sinusoids: frequency_hz, amplitude (B, N, K) give audio (B, N * hop) and phase (B, K).
 
-    ``phase`` is where each oscillator stands before the first sample, in turns (zero by default); the phase given
-    back is where it stands after the last one, so that the next chunk can go on from there. The last frame is
-    held, or with ``lookahead`` it is only the goal of the frame before it and N frames give (N - 1) * hop samples.
-    Everything is differentiable, the phases included. Raises `DdspZooError` for frequencies that are negative or
-    not finite, for amplitudes that are not finite, and for shapes or types that do not fit.
+    The given ``phase`` is where each oscillator stands before the first sample, in turns (zero by default); the
+    returned phase is where it stands after the last one, so that the next chunk can go on from there. The last
+    frame is held, or with ``lookahead`` it is only the goal of the frame before it, and N frames give (N - 1) *
+    hop samples. Everything is differentiable, the phases included. Raises `DdspZooError` for frequencies that
+    are negative or not finite, for amplitudes that are not finite, and for shapes or types that do not fit.
     Source: AST-DDSP eq. 1-2; Engel et al. 2020b.
     """
     _check_inputs(frequency_hz, amplitude, sample_rate, hop)
@@ -45,13 +45,13 @@ def harmonic_bank(
     phase: Tensor | None = None,
     lookahead: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Partials of a voice or string: f0_hz (B, N), amplitude (B, N, H) -> audio (B, N * hop), phase.
+    """Renders the partials of a voice or string: f0_hz (B, N), amplitude (B, N, H) give audio (B, N * hop) and phase.
 
-    Partial h sounds at h * f0, or with ``inharmonicity`` (B, N), the coefficient of a stiff string, at
-    h * f0 * sqrt(1 + inharmonicity * h^2). Frames with f0 = 0 (unvoiced) are silent: beside them the amplitude
-    fades and the pitch of the voiced frame is held. The phase in turns is that of the fundamental (B,), and
-    partial h stands at h times it; stiff partials each have their own (B, H). ``phase``, ``lookahead``, gradients
-    and errors as in `sinusoidal_bank`. Source: Engel et al. 2020; Fletcher 1964 for stiff strings.
+    Partial h sounds at h * f0, or with ``inharmonicity`` (B, N), the coefficient of a stiff string, at h * f0 *
+    sqrt(1 + inharmonicity * h^2). Frames with f0 = 0 (unvoiced) are silent: beside them the amplitude fades and
+    the pitch of the voiced frame is held. The phase in turns is that of the fundamental (B,), and partial h
+    stands at h times it; stiff partials each have their own (B, H). ``phase``, ``lookahead``, gradients and
+    errors are as in `sinusoidal_bank`. Source: Engel et al. 2020; Fletcher 1964 for stiff strings.
     """
     _check_inputs(f0_hz[..., None].expand(*f0_hz.shape, amplitude.shape[-1]), amplitude, sample_rate, hop)
     number = torch.arange(1, amplitude.shape[-1] + 1, device=f0_hz.device, dtype=torch.float64)

@@ -1,13 +1,14 @@
-"""Banks of oscillators without any array at sample rate but the sound itself.
+"""Kernels for banks of oscillators; their only array at sample rate is the sound itself.
 
 Sample j of a frame has the phase start + (j + 1) * cycles + j * (j + 1) / 2 * bend in turns, where the bend
 (goal - cycles) / hop leads to the next frame's frequency. A frame is cut in blocks; within one the phase is a
-parabola around an anchor computed in float64 and reduced to half a turn, which leaves little enough for float32. The
-loops over the samples of a block have neither branches nor calls, so that they run in vector registers.
+parabola around an anchor computed in float64 and reduced to half a turn, which leaves values small enough for
+float32. The loops over the samples of a block have neither branches nor calls, so that they run in vector
+registers.
 
 Arrays: start (turns), cycles, goal (turns per sample) (B, N, K) float64, or (B, N, 1) for harmonics; amplitude
-(B, N + 1, K); window (hop,), the weight of the next frame's amplitude; audio (B, N * hop). Audio and the gradients
-(``*_grad``) are added to what their arrays hold.
+(B, N + 1, K); window (hop,), the weight of the next frame's amplitude; audio (B, N * hop). Audio and the
+gradients (``*_grad``) are added to what their arrays hold.
 """
 
 import numpy as np
@@ -34,13 +35,13 @@ SINE = {
 
 
 def sine_polynomial(dtype: np.dtype) -> tuple[np.floating, ...]:
-    """Coefficients of sin(2 pi t) / t in t^2, as scalars of the dtype in which the kernels are to compute."""
+    """Returns the coefficients of sin(2 pi t) / t in t^2, as scalars of the dtype in which the kernels compute."""
     return tuple(dtype.type(value) for value in SINE[dtype.name])
 
 
 @kernel
 def cosine(turns, sine):
-    """cos(2 pi turns): the sine of the way to the nearer quarter turn, where the polynomial holds."""
+    """Returns cos(2 pi turns), as the sine of the distance to the nearer quarter turn, where the polynomial holds."""
     angle = type(turns)(0.25) - abs(turns - np.rint(turns))
     square = angle * angle
     value = sine[-1]
@@ -51,9 +52,10 @@ def cosine(turns, sine):
 
 @kernel
 def expand(start, cycles, goal, hop, middle, shift, constant, linear, square):
-    """Coefficients of the phase minus ``shift`` turns around sample ``middle`` of a frame, for K oscillators.
+    """Writes the coefficients of the phase around sample ``middle`` of a frame, for K oscillators.
 
-    Samples are counted in whole numbers, so whole turns may be taken from every coefficient.
+    ``shift`` turns are subtracted from the phase. Samples are counted in whole numbers, so whole turns may be
+    removed from every coefficient.
     """
     for k in range(len(start)):
         bend = (goal[k] - cycles[k]) / hop
@@ -66,7 +68,7 @@ def expand(start, cycles, goal, hop, middle, shift, constant, linear, square):
 
 @kernel
 def collect(constant, linear, square, hop, middle, start_grad, cycles_grad, goal_grad):
-    """Adjoint of `expand`: adds the gradients of the three coefficients to those of a frame's phase."""
+    """Computes the adjoint of `expand`: adds the gradients of the three coefficients to those of a frame's phase."""
     for k in range(len(constant)):
         bend_grad = 0.5 * middle * (middle + 1) * constant[k] + (middle + 0.5) * linear[k] + 0.5 * square[k]
         start_grad[k] += constant[k]
@@ -154,7 +156,7 @@ def sinusoids_backward(
 
 @kernel
 def fundamental(start, cycles, goal, ramp, sine, sin1, cos1, sin2, cos2):
-    """Sine and cosine of one oscillator over one frame, and of twice its phase."""
+    """Writes sine and cosine of one oscillator over one frame, and of twice its phase."""
     constant, linear, square = np.empty((3, 1), sin1.dtype)
     quarter = sin1.dtype.type(0.25)
     for first in range(0, len(sin1), BLOCK):
@@ -172,14 +174,14 @@ def fundamental(start, cycles, goal, ramp, sine, sin1, cos1, sin2, cos2):
 
 @kernel
 def audible_partials(cycles, goal, count):
-    """How many of the partials reach below the Nyquist frequency within the frame (or one more)."""
+    """Counts the partials that reach below the Nyquist frequency within the frame (or one more)."""
     lowest = min(cycles, goal)
     return count if lowest * count < 0.5 else min(count, int(0.5 / lowest) + 1)
 
 
 @kernel
 def fade(amplitude, following, count, left, rise):
-    """Amplitudes at a frame's start and their rise to the next; a zero after the last completes the pairs."""
+    """Writes the amplitudes at a frame's start and their rise to the next; a zero at the end completes the pairs."""
     for h in range(count):
         left[h], rise[h] = amplitude[h], following[h] - amplitude[h]
     left[count], rise[count] = 0, 0
@@ -263,7 +265,10 @@ def harmonics_backward(
 
 @kernel
 def phase_backward(grad, slope, ramp, start_grad, cycles_grad, goal_grad):
-    """From the slope of a frame's samples by the phase of its one oscillator to its three coefficients."""
+    """Adds to the gradients of a frame's three coefficients.
+
+    ``slope`` is the slope of the frame's samples by the phase of its one oscillator.
+    """
     constant, linear, square = np.empty((3, 1), slope.dtype)
     full, zero = slope.dtype.type(2 * np.pi), slope.dtype.type(0)
     for first in range(0, len(slope), BLOCK):

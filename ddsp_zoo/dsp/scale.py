@@ -13,7 +13,7 @@ LOWEST_F0_HZ = 20.0  # the scale of pitch begins here; what is below would pass 
 
 
 def exp_sigmoid(x: Tensor, max_value: float = 2.0, threshold: float = 1e-7) -> Tensor:
-    """Positive amplitude from an unbounded value: ``max_value * sigmoid(x) ** ln(10) + threshold``.
+    """Returns a positive amplitude from an unbounded value: ``max_value * sigmoid(x) ** ln(10) + threshold``.
 
     Any shape; the result lies in ``[threshold, max_value + threshold]``.
     Source: Engel et al. 2020 (DDSP), appendix; thesis eq. 4.9.
@@ -22,7 +22,7 @@ def exp_sigmoid(x: Tensor, max_value: float = 2.0, threshold: float = 1e-7) -> T
 
 
 def exp_sigmoid_inverse(amplitude: Tensor, max_value: float = 2.0) -> Tensor:
-    """The value that `exp_sigmoid` maps to an amplitude (any shape), within 1e-9 and 0.9 of its range."""
+    """Returns the value that `exp_sigmoid` maps to an amplitude (any shape), limited to 1e-9 and 0.9 of its range."""
     unit = (amplitude / max_value).clamp(1e-9, 0.9) ** (1 / LOG_10)
     return torch.logit(unit)
 
@@ -42,7 +42,7 @@ def midi_to_hz(midi: Numbers) -> Numbers:
 
 
 def hz_to_unit(frequency_hz: Tensor, low_hz: float = LOWEST_F0_HZ, high_hz: float = 8000.0) -> Tensor:
-    """Log-frequency on a unit interval: 0 at ``low_hz``, 1 at ``high_hz``; unvoiced (0 Hz) is below 0.
+    """Maps log-frequency to a unit interval: 0 at ``low_hz``, 1 at ``high_hz``; unvoiced (0 Hz) is below 0.
 
     Source: UMSS (Schulze-Forster et al. 2022), the decoder's f0 input.
     """
@@ -51,5 +51,5 @@ def hz_to_unit(frequency_hz: Tensor, low_hz: float = LOWEST_F0_HZ, high_hz: floa
 
 
 def unit_to_hz(unit: Tensor, low_hz: float, high_hz: float) -> Tensor:
-    """Inverse of `hz_to_unit` for voiced values: log-spaced frequencies in ``[low_hz, high_hz]``."""
+    """Inverts `hz_to_unit` for voiced values: returns log-spaced frequencies in ``[low_hz, high_hz]``."""
     return low_hz * (high_hz / low_hz) ** unit

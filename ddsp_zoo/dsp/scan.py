@@ -1,4 +1,4 @@
-"""First-order recursions by recursive doubling, for devices that would rather do more work than wait."""
+"""First-order recursions by recursive doubling, for devices on which more work costs less than waiting."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch.autograd.function import FunctionCtx
 
 
 def scan(x: Tensor, pole: Tensor, last: Tensor) -> Tensor:
-    """y[n] = x[n] + pole[n] y[n - 1] along the first axis: x, pole (T, R), y[-1] = last (R,) -> (T, R)."""
+    """Returns y (T, R) with y[n] = x[n] + pole[n] y[n - 1] along the first axis; x, pole (T, R), y[-1] = last (R,)."""
     y, step = torch.cat([x[:1] + pole[:1] * last, x[1:]]), 1
     while step < len(x):
         y = torch.cat([y[:step], torch.addcmul(y[step:], pole[step:], y[:-step])])
@@ -17,7 +17,7 @@ def scan(x: Tensor, pole: Tensor, last: Tensor) -> Tensor:
 
 
 class FirstOrder(torch.autograd.Function):
-    """`scan` with its adjoint, a scan backwards in time, which stores nothing but input and output."""
+    """Computes `scan`; its adjoint is a scan backwards in time and stores nothing but input and output."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, pole: Tensor, last: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Short-time Fourier transform and its inverse, with one convention for the whole package.
 
-Periodic Hann window, frame ``n`` centred at sample ``n * hop``, zeros beyond both ends.
+It has a periodic Hann window, frame ``n`` centred at sample ``n * hop``, and zeros beyond both ends.
 """
 
 import torch
@@ -8,12 +8,11 @@ from torch import Tensor
 
 
 def stft(audio: Tensor, n_fft: int, hop: int, window: Tensor | None = None) -> Tensor:
-    """Complex spectrogram of real audio: (..., T) -> (..., F, N), F = n_fft // 2 + 1, N = ceil(T / hop) + 1.
+    """Returns the complex spectrogram (..., F, N) of real audio (..., T), F = n_fft // 2 + 1, N = ceil(T / hop) + 1.
 
-    ``window`` (n_fft,) takes the Hann window's place.
-
-    Zeros instead of a mirrored signal beyond the ends let any length pass, even one below a frame. The end is
-    completed to a whole hop, so that every sample lies well inside some window and ``istft`` is exact.
+    ``window`` (n_fft,) replaces the Hann window. Zeros instead of a mirrored signal beyond the ends allow any
+    length, even one below a frame. The end is completed to a whole hop, so that every sample lies well inside
+    some window and ``istft`` is exact.
     """
     rows = audio.reshape(-1, audio.shape[-1])
     rows = torch.nn.functional.pad(rows, (0, -audio.shape[-1] % hop))
@@ -24,7 +23,7 @@ def stft(audio: Tensor, n_fft: int, hop: int, window: Tensor | None = None) -> T
 
 
 def istft(spec: Tensor, n_fft: int, hop: int, length: int) -> Tensor:
-    """Real audio whose ``stft`` is nearest to ``spec``: (..., F, N) -> (..., length).
+    """Returns the real audio (..., length) whose ``stft`` is nearest to ``spec`` (..., F, N).
 
     ``hop`` is at most ``n_fft // 2`` and ``length`` at most ``(N - 1) * hop``.
     """

@@ -17,7 +17,7 @@ LoopFilter = Literal["one_zero", "one_pole"]
 
 
 class StringState(NamedTuple):
-    """What a string remembers between chunks.
+    """Holds what a string remembers between chunks.
 
     history: its last samples (R, H).
     tail: last output of the loop filter and of the DC blocker inside the loop (R, 2).
@@ -28,12 +28,12 @@ class StringState(NamedTuple):
 
     @classmethod
     def silent(cls, rows: int, longest_delay: int, like: Tensor) -> "StringState":
-        """The state of strings at rest, able to continue with delays up to ``longest_delay`` samples."""
+        """Returns the state of strings at rest, able to continue with delays up to ``longest_delay`` samples."""
         return cls(like.new_zeros(rows, longest_delay + 2), like.new_zeros(rows, 2))
 
 
 def phase_delay(smoothing: Tensor, omega: Tensor, loop_filter: LoopFilter = "one_zero") -> Tensor:
-    """Phase delay in samples of the loop filter at the angular frequency omega (radians per sample).
+    """Returns the phase delay in samples of the loop filter at the angular frequency omega (radians per sample).
 
     "one_zero" is (1 - s) + s z^-1, "one_pole" is (1 - s) / (1 - s z^-1).
     """
@@ -43,7 +43,7 @@ def phase_delay(smoothing: Tensor, omega: Tensor, loop_filter: LoopFilter = "one
 
 
 def magnitude(smoothing: Tensor, omega: Tensor, loop_filter: LoopFilter = "one_zero") -> Tensor:
-    """Gain of the loop filter at the angular frequency omega (radians per sample); see `phase_delay`."""
+    """Returns the gain of the loop filter at the angular frequency omega (radians per sample); see `phase_delay`."""
     if loop_filter == "one_zero":
         return (1 - 2 * smoothing * (1 - smoothing) * (1 - torch.cos(omega))).sqrt()
     return (1 - smoothing) / (1 - 2 * smoothing * torch.cos(omega) + smoothing.square()).sqrt()
@@ -52,10 +52,10 @@ def magnitude(smoothing: Tensor, omega: Tensor, loop_filter: LoopFilter = "one_z
 def tuned_delay(
     f0_hz: Tensor, smoothing: Tensor, sample_rate: float, loop_filter: LoopFilter = "one_zero"
 ) -> Tensor:
-    """Delay in samples that makes the loop resonate at f0 > 0: one period less what its filter delays.
+    """Returns the delay in samples that makes the loop resonate at f0 > 0: one period minus the delay of its filter.
 
-    The phase delay of the linear interpolator is taken to be its fraction, which is exact to 0.3 cents at 1 kHz and
-    16 kHz and better below (thesis eq. 5.3, with the correction of the filter's delay).
+    The phase delay of the linear interpolator is taken to be its fraction, which is exact to 0.3 cents at 1 kHz
+    and 16 kHz and better below (thesis eq. 5.3, with the correction of the filter's delay).
     """
     omega = 2 * torch.pi * f0_hz / sample_rate
     return sample_rate / f0_hz - phase_delay(smoothing, omega, loop_filter)
@@ -74,14 +74,14 @@ def string_loop(
     clip: bool = False,
     state: StringState | None = None,
 ) -> tuple[Tensor, StringState]:
-    """A string fed with an excitation: y[n] = x[n] + (filtered g y)[n - D[n]], from silence or from ``state``.
+    """Renders strings fed with an excitation: y[n] = x[n] + (filtered g y)[n - D[n]], from silence or from ``state``.
 
-    The delayed sample is read by linear interpolation, multiplied by the gain and passed through the loop filter,
-    (1 - s) + s z^-1 ("one_zero", thesis eq. 5.11) or (1 - s) / (1 - s z^-1) ("one_pole", eq. 5.2). For
-    |g| <= g_max < 1 and s in [0, 1] both filters and the interpolator are convex combinations, so that
-    |y| <= max|x| / (1 - g_max) for any motion of the controls, and the adjoint obeys the same bound in the sum
-    norm. A delay that reaches before the beginning hears silence. Exact adjoint, differentiable in everything
-    including the state.
+    The delayed sample is read by linear interpolation, multiplied by the gain and passed through the loop
+    filter, (1 - s) + s z^-1 ("one_zero", thesis eq. 5.11) or (1 - s) / (1 - s z^-1) ("one_pole", eq. 5.2). For
+    |g| <= g_max < 1 and s in [0, 1] both filters and the interpolator are convex combinations, so that |y| <=
+    max|x| / (1 - g_max) for any motion of the controls, and the adjoint obeys the same bound in the sum norm. A
+    delay that reaches before the beginning reads silence. The adjoint is exact, and everything is
+    differentiable, the state included.
 
     Args:
         excitation: (R, T), float32 or float64.
@@ -95,10 +95,10 @@ def string_loop(
         dc_pole: pole p of the high-pass p (1 - z^-1) / (1 - p z^-1) inside the loop, as published by the thesis
             (eq. 5.5); it voids the bound, so 0 leaves it out: `one_pole.dc_block` does the same outside the loop.
         clip: limit y to [-1, 1] (hardtanh) inside the loop, as series B2.1; no gradient passes where it does.
-        state: what a previous call returned, whose audio this one continues.
+        state: what a previous call returned; this call continues its audio.
 
     Returns:
-        audio (R, T) and the state at its end, which remembers as many samples as the state given, else all.
+        audio (R, T) and the state at its end, which remembers as many samples as the given state, else all.
 
     Raises:
         DdspZooError: shapes or types that do not fit, controls that are NaN or infinite, a delay below one sample or

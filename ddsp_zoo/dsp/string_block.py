@@ -1,4 +1,4 @@
-"""The string loop for any device: block-parallel, with its adjoint by hand.
+"""The string loop for any device: block-parallel, with a hand-written adjoint.
 
 Within the shortest delay no sample depends on another, so a block of that length is one tensor operation.
 """
@@ -95,8 +95,10 @@ def block_loop(
     dc_pole: float,
     clip: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Audio (R, T) and new tail (R, 2) of strings: excitation (R, T), ramps start and goal (3, R, T / hop) of delay,
-    gain and smoothing, history (R, H), tail (R, 2). See `ddsp_zoo.dsp.string.string_loop`.
+    """Returns audio (R, T) and the new tail (R, 2) of strings.
+
+    It takes excitation (R, T), ramps start and goal (3, R, T / hop) of delay, gain and smoothing, history (R,
+    H) and tail (R, 2). See `ddsp_zoo.dsp.string.string_loop`.
     """
     if not excitation.numel():
         return excitation, tail

@@ -1,12 +1,13 @@
 """Serial kernels of the string loop and of its adjoint.
 
-One row is one string, worked on in a line that begins ``reach`` samples before its audio, so that no index is ever
-negative. Every hop is cut into pieces of constant whole delay L. A loop filter that recurs from sample to sample
-(one-pole, DC blocker) takes a piece sample by sample. Without one, L samples are independent of each other: pieces no
-longer than L are loops that vectorise, faster than any recursion.
+One row is one string. It is computed in a line that begins ``reach`` samples before its audio, so that no index
+is ever negative. Every hop is cut into pieces of constant whole delay L. A loop filter that recurs from sample
+to sample (one-pole, DC blocker) takes a piece sample by sample. Without one, L samples are independent of each
+other: pieces no longer than L are loops that vectorise, faster than any recursion.
 
-Controls come as ramps: value ``start`` at the first sample of a hop, moving linearly towards ``goal``, (3, R, N) in
-the order of ``DELAY, GAIN, SMOOTHING``; inside a piece as pairs (value at its first sample, change per sample).
+Controls come as ramps (3, R, N) in the order of ``DELAY, GAIN, SMOOTHING``: value ``start`` at the first sample
+of a hop, moving linearly towards ``goal``; inside a piece they come as pairs (value at its first sample, change
+per sample).
 """
 
 import numpy as np
@@ -19,7 +20,10 @@ U = np.uintp  # an unsigned index needs no test for wrap-around
 
 @kernel
 def cut(start, goal, hop, parallel, places, delays):
-    """Cut one hop into pieces of constant whole delay: the place of each, then hop; its delay -> how many."""
+    """Cuts one hop into pieces of constant whole delay and returns their number.
+
+    It fills ``places`` with the start of each piece and then hop, and ``delays`` with the delay of each piece.
+    """
     pieces, place, slope = 0, 0, (goal - start) / hop
     while place < hop:
         whole = int(start + slope * place)
@@ -37,7 +41,7 @@ def cut(start, goal, hop, parallel, places, delays):
 
 @kernel
 def ramps(start, goal, row, frame, place, whole, hop):
-    """Fraction of the delay, gain and smoothing from a place in a frame on, as pairs."""
+    """Returns fraction of the delay, gain and smoothing from a place in a frame on, as pairs."""
     number = start.dtype.type
     at, step = number(place), number(1) / number(hop)
     delay, gain, smoothing = start[DELAY, row, frame], start[GAIN, row, frame], start[SMOOTHING, row, frame]
@@ -53,20 +57,20 @@ def ramps(start, goal, row, frame, place, whole, hop):
 
 @kernel
 def along(ramp, step):
-    """A ramp's value a number of samples on."""
+    """Returns a ramp's value ``step`` samples after its start."""
     return ramp[0] + ramp[1] * step
 
 
 @kernel
 def copy(source, target):
-    """Copy one row: a plain loop is several times faster here than a slice assignment."""
+    """Copies one row: a plain loop is several times faster here than a slice assignment."""
     for i in range(len(source)):
         target[i] = source[i]
 
 
 @kernel
 def fill(line, reach, history, audio):
-    """Lay the end of the history and then the audio into a line."""
+    """Writes the end of the history and then the audio into a line."""
     kept = min(reach, len(history))
     line[: reach - kept] = 0
     copy(history[len(history) - kept :], line[reach - kept : reach])
@@ -75,7 +79,7 @@ def fill(line, reach, history, audio):
 
 @kernel
 def limit(y, clip):
-    """The inaudible becomes zero; what is beyond [-1, 1] is clipped if asked."""
+    """Sets inaudible values to zero and, with ``clip``, clips values beyond [-1, 1]."""
     one, zero, quiet = y.dtype.type(1), y.dtype.type(0), y.dtype.type(QUIET)
     for i in range(len(y)):
         y[i] = zero if abs(y[i]) < quiet else y[i]
@@ -86,7 +90,7 @@ def limit(y, clip):
 
 @kernel
 def unlimit(y, grad, clip):
-    """Adjoint of `limit` in place: nothing passes where the sound was clipped."""
+    """Applies the adjoint of `limit` in place: nothing passes where the sound was clipped."""
     one, zero, quiet = y.dtype.type(1), y.dtype.type(0), y.dtype.type(QUIET)
     for i in range(len(y)):
         grad[i] = zero if abs(grad[i]) < quiet or (clip and abs(y[i]) >= one) else grad[i]
@@ -94,7 +98,7 @@ def unlimit(y, grad, clip):
 
 @kernel
 def play_parallel(line, at, whole, count, eta, gain, zero, steps):
-    """Add to ``count`` samples from ``at`` on what returns through a one-zero filter (1 - s) + s z^-1."""
+    """Adds what returns through a one-zero filter (1 - s) + s z^-1 to ``count`` samples from ``at`` on."""
     now, before, earliest = U(at - whole), U(at - whole - 1), U(at - whole - 2)
     for j in range(count):
         i = U(j)
@@ -106,7 +110,7 @@ def play_parallel(line, at, whole, count, eta, gain, zero, steps):
 
 @kernel
 def unplay_parallel(adjoint, at, whole, count, eta, gain, zero, steps):
-    """Adjoint of `play_parallel`: each of the three taps sends its part back."""
+    """Applies the adjoint of `play_parallel`: each of the three taps sends its part back."""
     now, before, earliest, here = U(at - whole), U(at - whole - 1), U(at - whole - 2), U(at)
     one = adjoint.dtype.type(1)
     for j in range(count):
@@ -128,7 +132,7 @@ def unplay_parallel(adjoint, at, whole, count, eta, gain, zero, steps):
 
 @kernel
 def measure_zero(line, at, whole, count, eta, gain, zero, steps, sent):
-    """Gradients of eta, gain and zero of a one-zero filter, each (sum, sum weighted by the step)."""
+    """Returns the gradients of eta, gain and zero of a one-zero filter, each (sum, sum weighted by the step)."""
     now, before, earliest = U(at - whole), U(at - whole - 1), U(at - whole - 2)
     by_eta = by_eta_step = by_gain = by_gain_step = by_zero = by_zero_step = line.dtype.type(0)
     for j in range(count):
@@ -148,9 +152,10 @@ def measure_zero(line, at, whole, count, eta, gain, zero, steps, sent):
 
 @kernel
 def play_serial(line, at, whole, count, eta, gain, smoothing, steps, one_pole, dc_pole, clip, tail, filtered):
-    """Like `play_parallel`, with a one-pole filter or a DC blocker -> new tail.
+    """Plays like `play_parallel`, but with a one-pole filter or a DC blocker, and returns the new tail.
 
-    ``tail`` is (v, h), the last outputs of the filter and of the blocker; ``filtered`` keeps every v, one place late.
+    ``tail`` is (v, h), the last outputs of the filter and of the blocker; ``filtered`` keeps every v, one place
+    late.
     """
     now, before, earliest, here = U(at - whole), U(at - whole - 1), U(at - whole - 2), U(at)
     one, zero, quiet = line.dtype.type(1), line.dtype.type(0), line.dtype.type(QUIET)
@@ -180,9 +185,10 @@ def play_serial(line, at, whole, count, eta, gain, smoothing, steps, one_pole, d
 def unplay_serial(
     line, adjoint, at, whole, count, eta, gain, smoothing, steps, one_pole, dc_pole, clip, carries, sent
 ):
-    """Adjoint of `play_serial`: spread the adjoint and fill ``sent`` with that of v -> new carries.
+    """Applies the adjoint of `play_serial` and returns the new carries.
 
-    The carries are what reaches v through the one-pole filter, v and h through the blocker, from later samples.
+    It spreads the adjoint over earlier samples and fills ``sent`` with that of v. The carries are what later
+    samples send to v through the one-pole filter, and to v and h through the blocker.
     """
     now, before, earliest, here = U(at - whole), U(at - whole - 1), U(at - whole - 2), U(at)
     one, zero, quiet = line.dtype.type(1), line.dtype.type(0), line.dtype.type(QUIET)
@@ -219,7 +225,7 @@ def unplay_serial(
 
 @kernel
 def measure_pole(line, at, whole, count, eta, gain, smoothing, steps, filtered, sent):
-    """Gradients of eta, gain and smoothing of a one-pole filter, each (sum, sum weighted by the step)."""
+    """Returns the gradients of eta, gain and smoothing of a one-pole filter, each (sum, sum weighted by the step)."""
     now, before = U(at - whole), U(at - whole - 1)
     by_eta = by_eta_step = by_gain = by_gain_step = by_smoothing = by_smoothing_step = line.dtype.type(0)
     for j in range(count):
@@ -240,7 +246,10 @@ def measure_pole(line, at, whole, count, eta, gain, smoothing, steps, filtered, 
 def forward(
     excitation, start, goal, history, tail, reach, hop, one_pole, dc_pole, clip, audio, filtered, end
 ):
-    """Fill audio (R, T) and ``end`` (R, 2) like ``tail``; where the filter recurs also its output, (R, T + 1)."""
+    """Fills audio (R, T) and ``end`` (R, 2), shaped like ``tail``.
+
+    With a filter that recurs it also fills ``filtered`` (R, T + 1), the filter's output.
+    """
     rows, count = excitation.shape
     line, steps = np.empty(reach + count, audio.dtype), np.arange(hop).astype(audio.dtype)
     places, delays = np.empty(hop + 1, np.int64), np.empty(hop, np.int64)
@@ -294,7 +303,7 @@ def backward(
     grad_history,
     grad_tail,
 ):
-    """Fill the gradients of all that `forward` was given."""
+    """Fills the gradients of all that `forward` was given."""
     number = audio.dtype.type
     rows, count = audio.shape
     line, adjoint = np.empty(reach + count, audio.dtype), np.empty(reach + count, audio.dtype)

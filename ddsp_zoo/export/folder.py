@@ -1,23 +1,22 @@
 """The folder that a separation leaves: complete or absent, whatever its length."""
 
 import contextlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import soundfile as sf
 
+from ddsp_zoo.controls.file import ControlsWriter
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export.controls import write_controls
-from ddsp_zoo.separation.stream import Separation
+from ddsp_zoo.export.plots import plot_separation
+from ddsp_zoo.separation.result import Separated
 
 SUBTYPES = {"wav": "FLOAT", "flac": "PCM_24"}
 PLOT_SECONDS = 60.0
-CONTROLS, OVERVIEW, SYNTHESISED = "controls.npz", "overview.png", "synthesised"
+CONTROLS, OVERVIEW, SYNTHESISED, RESIDUAL = "controls.npz", "overview.png", "synthesised", "residual"
 LARGEST_WAV = 1 << 32  # bytes; beyond it the header of RF64 is needed
 
 
@@ -35,8 +34,7 @@ class OutputFolder:
             raise DdspZooError(f"Stems are written as {' or '.join(SUBTYPES)}, not as {audio_format!r}.")
         self.folder, self.format, self.expected_frames = Path(folder), audio_format, expected_frames
         self._audio: dict[str, sf.SoundFile] = {}
-        self._controls: dict[tuple[str, str], tuple[BinaryIO, tuple[int, ...], np.dtype]] = {}
-        self._head: list[Separation] = []
+        self._head: list[Separated] = []
         self.peak = 0.0
 
     def __enter__(self) -> "OutputFolder":
@@ -44,19 +42,20 @@ class OutputFolder:
             if not _replaceable(self.folder):
                 raise DdspZooError(
                     f"{self.folder} holds files that are no separation and would be lost: "
-                    "choose another folder with --out."
+                    "choose another folder."
                 )
             self._made = [path for path in self.folder.parents if not path.exists()]
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             self._partial = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}.", dir=self.folder.parent))
             self._partial.chmod(0o755)
+            self._controls = ControlsWriter(self._partial)
         except OSError as error:
             raise self._unwritable(error) from error
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         try:
-            for file in (*self._audio.values(), *(file for file, _, _ in self._controls.values())):
+            for file in (*self._audio.values(), self._controls):
                 file.close()
             if kind is None:
                 self._finish()
@@ -71,18 +70,15 @@ class OutputFolder:
         if isinstance(error, (OSError, sf.LibsndfileError)):
             raise self._unwritable(error) from error
 
-    def write(self, piece: Separation) -> None:
-        """Append a piece."""
-        tracks = piece.stems | {"residual": piece.residual}
+    def write(self, piece: Separated) -> None:
+        """Appends a piece."""
+        tracks = dict(piece.stems) | {RESIDUAL: piece.residual}
         tracks |= {f"{SYNTHESISED}/{name}": audio for name, audio in piece.synthesised.items()}
         for name, audio in tracks.items():
             self._file(name, piece.sample_rate, len(audio)).write(audio.T)
             self.peak = max(self.peak, float(np.abs(audio).max(initial=0)))
-        for source, named in piece.controls.items():
-            for name, values in named.items():
-                self._append(source, name, values)
-        self._rate = piece.control_rate_hz
-        if sum(p.mixture.shape[-1] for p in self._head) < PLOT_SECONDS * piece.sample_rate:
+        self._controls.append(piece)
+        if sum(p.samples for p in self._head) < PLOT_SECONDS * piece.sample_rate:
             self._head.append(piece)
 
     def _file(self, name: str, rate: int, channels: int) -> sf.SoundFile:
@@ -100,28 +96,16 @@ class OutputFolder:
             )
         return self._audio[name]
 
-    def _append(self, source: str, name: str, values: np.ndarray) -> None:
-        if (source, name) not in self._controls:
-            file = open(self._partial / f".{source}.{name}.raw", "w+b")
-            self._controls[source, name] = (file, values.shape[1:], values.dtype)
-        self._controls[source, name][0].write(np.ascontiguousarray(values).tobytes())
-
     def _finish(self) -> None:
-        controls: dict[str, dict[str, np.ndarray]] = {}
-        for (source, name), (file, shape, dtype) in self._controls.items():
-            values = np.memmap(file.name, dtype, "r").reshape(-1, *shape)
-            controls.setdefault(source, {})[name] = values
-        write_controls(controls, self._rate, self._partial / CONTROLS)
-        for file, _, _ in self._controls.values():
-            os.unlink(file.name)
-        Separation.join(self._head).plot(self._partial / OVERVIEW)
+        self._controls.finish(self._partial / CONTROLS)
+        plot_separation(Separated.join(self._head), self._partial / OVERVIEW)
         if self.folder.exists():
             shutil.rmtree(self.folder)
         self._partial.rename(self.folder)
 
     def _unwritable(self, error: Exception) -> DdspZooError:
         reason = getattr(error, "strerror", None) or error
-        return DdspZooError(f"Cannot write to {self.folder} ({reason}): choose another folder with --out.")
+        return DdspZooError(f"Cannot write to {self.folder} ({reason}): choose another folder.")
 
 
 def _replaceable(folder: Path) -> bool:
@@ -134,15 +118,10 @@ def _replaceable(folder: Path) -> bool:
     return not names or (CONTROLS in names and not others)
 
 
-def save(separation: Separation, folder: str | Path, audio_format: str = "wav") -> Path:
-    """Write a separation to a folder and return it."""
-    return save_pieces([separation], folder, audio_format, separation.mixture.shape[-1]).folder
-
-
 def save_pieces(
-    pieces: Iterable[Separation], folder: str | Path, audio_format: str = "wav", expected_frames: int = 0
+    pieces: Iterable[Separated], folder: str | Path, audio_format: str = "wav", expected_frames: int = 0
 ) -> OutputFolder:
-    """Write pieces as they come."""
+    """Writes pieces as they come."""
     with OutputFolder(folder, audio_format, expected_frames) as output:
         for piece in pieces:
             output.write(piece)

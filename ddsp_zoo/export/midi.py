@@ -10,6 +10,7 @@ import numpy as np
 from ddsp_zoo.dsp.scale import hz_to_midi
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.music.midi import DRUM_CHANNEL, PITCHED_CHANNELS, MidiNote, MidiTrack, write_midi_file
+from ddsp_zoo.synths.control import Control
 
 # First match of a part of the source's name; numbers of General Midi, counted from 0.
 PROGRAMS = {
@@ -127,36 +128,58 @@ def _jumps(pitch: np.ndarray, persist: int, jump: float, memory: int) -> Iterato
 def notes_by_source(
     controls: Mapping[str, Mapping[str, np.ndarray]],
     control_rate_hz: float,
+    declared: Mapping[str, Control],
     source: str | None = None,
     silence_db: float = -50.0,
 ) -> dict[str, list[Note]]:
-    """Notes of one source, or of every source that has `f0_hz`, from `{source: {name: (N,) or (N, k)}}`.
+    """Returns the notes of one source, or of every source that has a pitch.
 
-    Onsets are taken from `onset`, loudness from `loudness_db`, `amplitude` or `excitation_gain`, where there
-    are. Frames quieter than `silence_db` below the loudest are silent, except under `excitation_gain`: a
-    string rings on after its pluck. Raises DdspZooError for an unknown source and where there is no `f0_hz`.
+    Pitch and onsets are the controls of these roles; the first level that is declared tells how loud a note is.
+
+    Args:
+        controls: `{source: {name: (N,) or (N, k)}}`.
+        control_rate_hz: frames a second.
+        declared: what the controls are, by name.
+        source: the one that is wanted, None for all.
+        silence_db: a pitch that is only heard counts where the level is no more than this below the loudest.
+
+    Raises:
+        DdspZooError: an unknown source, and where there is no pitch.
     """
     if source is not None and source not in controls:
         raise DdspZooError(f"There is no source {source!r}: choose one of {', '.join(controls)}.")
     chosen = [source] if source is not None else list(controls)
-    pitched = {name: controls[name] for name in chosen if "f0_hz" in controls[name]}
+    roles = {name: _by_role(controls[name], declared) for name in chosen}
+    pitched = {name: of for name, of in roles.items() if "pitch" in of}
     if not pitched:
-        raise DdspZooError(
-            f"MIDI needs pitch, and {', '.join(chosen)} has no f0_hz: use a model that has it."
+        raise DdspZooError(f"MIDI needs pitch, and {', '.join(chosen)} has none: use a model that has it.")
+    return {
+        name: _notes(
+            {role: controls[name][control.name] for role, control in of.items()},
+            of,
+            control_rate_hz,
+            silence_db,
         )
-    return {name: _notes(its_controls, control_rate_hz, silence_db) for name, its_controls in pitched.items()}
+        for name, of in pitched.items()
+    }
 
 
-def _notes(controls: Mapping[str, np.ndarray], rate_hz: float, silence_db: float) -> list[Note]:
-    f0_hz, loudness_db = np.asarray(controls["f0_hz"]).reshape(-1), None
-    for name in ("excitation_gain", "amplitude"):
-        if name in controls:
-            loudness_db = _energy_db(controls[name])
-    loudness_db = controls.get("loudness_db", loudness_db)
-    if loudness_db is not None and not {"loudness_db", "amplitude"}.isdisjoint(controls):
+def _by_role(controls: Mapping[str, np.ndarray], declared: Mapping[str, Control]) -> dict[str, Control]:
+    """The first control of each role that is there."""
+    there = [control for name, control in declared.items() if name in controls]
+    return {control.role: control for control in reversed(there)}
+
+
+def _notes(
+    values: Mapping[str, np.ndarray], declared: Mapping[str, Control], rate_hz: float, silence_db: float
+) -> list[Note]:
+    """The notes of one source, whose controls come by their role."""
+    f0_hz = np.asarray(values["pitch"]).reshape(-1)
+    loudness_db = _energy_db(values["level"]) if "level" in values else None
+    if loudness_db is not None and declared["pitch"].origin == "heard":
         level = _level(loudness_db)
         f0_hz = np.where(level > level.max(initial=-300) + silence_db, f0_hz, 0)
-    return notes_from_f0(f0_hz, rate_hz, loudness_db, controls.get("onset"))
+    return notes_from_f0(f0_hz, rate_hz, loudness_db, values.get("gate"))
 
 
 def _energy_db(amplitude: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ window opens. Work and memory are bounded by the size of the picture, not by the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,8 @@ import numpy as np
 
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.atomic import replaced_when_done
+from ddsp_zoo.separation.result import Separated
+from ddsp_zoo.synths.control import Control
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,27 +24,29 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.gridspec import SubplotSpec
 
-    from ddsp_zoo.separation.stream import Separation
 
 COLUMNS = 900  # points along time: about the pixels that a panel has
 BANDS = 160  # points along frequency
 LOWEST_HZ, HIGHEST_HZ = 30.0, 16000.0
 RANGE_DB = 80.0
 STRIPS = 4  # controls drawn beside a stem
+OVERLAID = ("pitch", "partials")  # roles that are drawn over the spectrogram
 MAP = "magma"
 OVERLAY = "#7fe7ff"
 INK, GREY = "#222222", "#777777"
+Named = Mapping[str, np.ndarray]
+Declared = Mapping[str, Control]
 # Okabe and Ito's colours, which the colour-blind tell apart.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 
-def plot_separation(separation: Separation, path: str | Path | None = None) -> Figure:
+def plot_separation(separation: Separated, path: str | Path | None = None) -> Figure:
     """Draw the mixture, then each stem with its pitch or sinusoids over it and its other controls beside it.
 
     All spectrograms share one scale, 0 dB being the loudest point of the mixture. `path` (.png, .pdf, .svg),
     if any, takes the picture. Raises DdspZooError for a path that cannot be written or has another ending.
     """
-    sources, rate = list(separation.stems), separation.sample_rate
+    sources, rate, declared = list(separation.stems), separation.sample_rate, separation.maker.declared
     seconds = separation.mixture.shape[-1] / rate
     mixture = _log_spectrogram(separation.mixture, rate)
     figure, panels, places = _layout(len(sources) + 1)
@@ -51,13 +55,20 @@ def plot_separation(separation: Separation, path: str | Path | None = None) -> F
     levels = bottom = figure.add_subplot(places[0], sharex=panels[0])
     for row, source in enumerate(sources, start=1):
         colour = COLOURS[(row - 1) % len(COLOURS)]
-        stem, controls = separation.stems[source], separation.controls.get(source, {})
+        stem, controls = separation.stems[source], separation.controls[source]
         _draw_spectrogram(panels[row], _log_spectrogram(stem, rate), mixture.max(), seconds, rate, source)
-        _draw_pitch(panels[row], controls, separation.control_rate_hz)
+        _draw_pitch(panels[row], controls, declared, separation.control_rate_hz)
         _draw_level(levels, stem, rate, colour, source)
-        others = {name: value for name, value in controls.items() if name not in ("f0_hz", "frequency_hz")}
         strips = _draw_controls(
-            figure, places[row], others, separation.control_rate_hz, colour, panels[0], STRIPS
+            figure,
+            places[row],
+            controls,
+            declared,
+            separation.control_rate_hz,
+            colour,
+            panels[0],
+            STRIPS,
+            OVERLAID,
         )
         bottom = strips[-1]
     _finish_levels(levels)
@@ -68,11 +79,13 @@ def plot_separation(separation: Separation, path: str | Path | None = None) -> F
     return figure
 
 
-def plot_controls(controls: Mapping[str, np.ndarray], control_rate_hz: float, title: str = "") -> Figure:
-    """Draw every control of one source, `{name: (N,) or (N, k)}`, in a strip of its own over time."""
+def plot_controls(controls: Named, declared: Declared, control_rate_hz: float, title: str = "") -> Figure:
+    """Draws the controls of one source, `{name: (N,) or (N, k)}`, each in a strip of its own over time."""
     figure = _figure(9.0, 1.0 + 1.15 * max(1, len(controls)))
     grid = figure.add_gridspec(1, 1)
-    strips = _draw_controls(figure, grid[0, 0], controls, control_rate_hz, COLOURS[0], None, len(controls))
+    strips = _draw_controls(
+        figure, grid[0, 0], controls, declared, control_rate_hz, COLOURS[0], None, len(controls)
+    )
     _finish_time(strips[-1])
     figure.suptitle(title, fontsize=10, color=INK)
     return figure
@@ -209,22 +222,28 @@ def _draw_spectrogram(
     return image
 
 
-def _draw_pitch(axes: Axes, controls: Mapping[str, np.ndarray], rate_hz: float) -> None:
-    """Sinusoids, the 24 strongest, as strokes with their amplitude for opacity; f0 above them."""
-    if np.ndim(controls.get("frequency_hz")) == 2:
-        frequency, step = _every(controls["frequency_hz"])
-        level = np.broadcast_to(
-            _every(controls.get("amplitude", np.ones(len(frequency))))[0], frequency.shape
-        )
+def _draw_pitch(axes: Axes, controls: Named, declared: Declared, rate_hz: float) -> None:
+    """Sinusoids, the 24 strongest, as strokes with their amplitude for opacity; the pitch above them."""
+    partials, pitch = (_with_role(controls, declared, role) for role in ("partials", "pitch"))
+    if partials is not None:
+        frequency, step = _every(partials)
+        levels = [value for name, value in controls.items() if declared[name].role == "level"]
+        amplitude = next((x for x in levels if np.shape(x) == np.shape(partials)), np.ones_like(partials))
+        level = _every(amplitude)[0]
         strongest = np.argsort(-np.square(level).sum(0))[:24]
         frequency, level = frequency[:, strongest], level[:, strongest]
         decibels = 20 * np.log10(np.maximum(level, 1e-9) / max(level.max(initial=0), 1e-9))
         _draw_strokes(axes, frequency, np.clip(0.9 + decibels / 55, 0, 1), step / rate_hz, 0.9, OVERLAY)
-    if "f0_hz" in controls:
-        f0_hz, step = _every(np.reshape(controls["f0_hz"], (-1, 1)))
+    if pitch is not None:
+        f0_hz, step = _every(np.reshape(pitch, (-1, 1)))
         width, solid = 1.6 if step == 1 else 1.0, np.ones_like(f0_hz)
         _draw_strokes(axes, f0_hz, 0.7 * solid, step / rate_hz, 2.2 * width, "black")
         _draw_strokes(axes, f0_hz, solid, step / rate_hz, width, OVERLAY)
+
+
+def _with_role(controls: Named, declared: Declared, role: str) -> np.ndarray | None:
+    """The first control of a role, None where there is none."""
+    return next((np.asarray(value) for name, value in controls.items() if declared[name].role == role), None)
 
 
 def _draw_strokes(
@@ -246,58 +265,84 @@ def _draw_strokes(
 def _draw_controls(
     figure: Figure,
     place: SubplotSpec,
-    controls: Mapping[str, np.ndarray],
+    controls: Named,
+    declared: Declared,
     rate_hz: float,
     colour: str,
     shared: Axes | None,
     most: int,
+    without: Collection[str] = (),
 ) -> list[Axes]:
-    """A strip per control, scalars as lines and others as images, at most `most`; an empty strip for none."""
-    names = sorted(controls, key=lambda name: np.size(controls[name]) > len(controls[name]))
-    drawn, left_out = names[:most], names[most:]
+    """A strip per control, single values as lines and others as images, at most `most`; an empty strip for none.
+
+    Roles ``without`` are left out. Where the pitch is given, a control is drawn while there is one: what it is in a
+    rest is not heard.
+    """
+    pitch = next((np.reshape(controls[n], -1) for n in controls if _is_given_pitch(declared[n])), None)
+    names = [name for name in controls if declared[name].role not in without]
+    if pitch is not None and not (pitch > 0).any():
+        names = []
+    names.sort(key=lambda name: (declared[name].origin == "constant", declared[name].size > 1))
+    drawn = names[:most]
     grid = place.subgridspec(max(1, len(drawn)), 1, hspace=0.12)
     strips = [figure.add_subplot(grid[row, 0], sharex=shared) for row in range(max(1, len(drawn)))]
     for axes, name in zip(strips, drawn, strict=False):
-        value = np.asarray(controls[name])
+        value, control = np.asarray(controls[name], dtype=np.float64), declared[name]
         value = value.reshape(len(value), -1)
-        draw = _draw_line if value.shape[1] == 1 or name.endswith("_hz") else _draw_image
-        draw(axes, value, rate_hz, name, colour)
+        if pitch is not None and control.role != "gate":
+            value = np.where(pitch[:, None] > 0, value, np.nan)
+        if control.role == "pitch":
+            value = np.where(value > 0, value, np.nan)
+        draw = _draw_line if control.size == 1 or control.unit == "Hz" else _draw_image
+        draw(axes, value, rate_hz, control, colour)
         axes.tick_params(labelsize=7, colors=GREY, labelbottom=False)
     if not drawn:
         strips[0].set_axis_off()
-    if left_out:
-        strips[0].set_title("not shown: " + ", ".join(left_out), fontsize=7, color=GREY, loc="right", pad=2)
+        _label(strips[0], "" if pitch is None or (pitch > 0).any() else "does not play", INK)
+    if len(names) > most:
+        strips[0].set_title(f"and {len(names) - most} more", fontsize=7, color=GREY, loc="right", pad=2)
     return strips
 
 
-def _draw_line(axes: Axes, value: np.ndarray, rate_hz: float, name: str, colour: str) -> None:
-    curve, step = _every(value, reduce=np.max if name == "onset" else np.mean)
-    if name.endswith("_hz"):
-        curve = np.where(curve > 0, curve, np.nan)
+def _is_given_pitch(control: Control) -> bool:
+    return control.role == "pitch" and control.origin == "given"
+
+
+def _draw_line(axes: Axes, value: np.ndarray, rate_hz: float, control: Control, colour: str) -> None:
+    curve, step = _every(value, reduce=np.max if control.role == "gate" else np.mean)
     time = np.arange(len(curve)) * step / rate_hz
     axes.plot(time, curve, color=colour, linewidth=1.0 if curve.shape[1] == 1 and step == 1 else 0.6)
     axes.set_xlim(0, len(value) / rate_hz)
-    axes.margins(y=0.3)
     if curve.shape[1] > 1:
+        axes.margins(y=0.3)
         axes.set_yscale("log")
     else:
         axes.locator_params(axis="y", nbins=3)
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high + 0.7 * (high - low))  # room for the caption
     axes.spines[["top", "right"]].set_visible(False)
-    _label(axes, name, INK)
+    _label(axes, _caption(control), INK)
 
 
-def _draw_image(axes: Axes, value: np.ndarray, rate_hz: float, name: str, colour: str) -> None:
-    """Channels upwards; what is never negative is a magnitude and shown in dB below its largest."""
-    image = np.nan_to_num(_every(value)[0])
-    if (image >= 0).all():
+def _draw_image(axes: Axes, value: np.ndarray, rate_hz: float, control: Control, colour: str) -> None:
+    """Channels upwards; an amplitude is shown in dB below its largest."""
+    image, unit = np.nan_to_num(_every(value)[0]), control.unit
+    if control.curve == "amplitude":
         image = np.maximum(
             20 * np.log10(np.maximum(image, 1e-9) / max(image.max(initial=0), 1e-9)), -RANGE_DB
         )
-        name = f"{name} (dB)"
+        unit = "dB"
     extent = (0, len(value) / rate_hz, 0, value.shape[1])
     axes.imshow(image.T, origin="lower", aspect="auto", extent=extent, cmap=MAP, interpolation="nearest")
     axes.locator_params(axis="y", nbins=3, integer=True)
-    _label(axes, name, "white")
+    _label(axes, _caption(control, unit), "white")
+
+
+def _caption(control: Control, unit: str | None = None) -> str:
+    """What is drawn, in words, with its unit where it has one."""
+    unit = control.unit if unit is None else unit
+    words = f"{control.name}: {control.text}" if control.text else control.name
+    return words if unit == "1" else f"{words} ({unit})"
 
 
 def _label(axes: Axes, name: str, colour: str, size: int = 8) -> None:

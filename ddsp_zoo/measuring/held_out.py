@@ -13,7 +13,7 @@ from torch import Tensor
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.measuring.metrics import SI_SDR
 from ddsp_zoo.measuring.windows import measure
-from ddsp_zoo.models import AstDdsp
+from ddsp_zoo.models import AstDdsp, Rendered
 
 Excerpt = dict[str, Tensor]  # stems (T,) by name
 
@@ -51,7 +51,9 @@ def separation_db(model: AstDdsp, excerpts: Iterable[Excerpt]) -> dict[str, floa
 
 def _rows(model: AstDdsp, mixture: Tensor, stems: Tensor, names: list[str]) -> list[dict]:
     """Returns the rows of one segment: mixture (1, T), stems (S, T) and their names."""
-    estimates = model.separated(mixture)[:, [model.sources.index(name) for name in names]]
+    controls = model.predict_controls(mixture)
+    estimates = model.masked(mixture, Rendered(mixture, controls, mixture))
+    estimates = estimates[:, [model.sources.index(name) for name in names]]
     batch = {"mixture": mixture, "sources": stems[None]}
     systems = [("masked", estimates), ("mixture", mixture.expand_as(stems)[None])]
     rate = model.sample_rate

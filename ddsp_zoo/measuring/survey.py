@@ -15,8 +15,8 @@ from ddsp_zoo.measuring.metrics import LIMIT_DB
 from ddsp_zoo.measuring.protocol import Heard
 from ddsp_zoo.measuring.rows import Row
 from ddsp_zoo.measuring.windows import sounding_windows
+from ddsp_zoo.synths.control import Control, Origin
 
-PITCH = ("f0_hz", "onset")
 LEVELS = ("target_db", "synthesised_db")
 SHOWN = "masked_power"  # the output that stands in an example beside the synthesised one
 
@@ -115,7 +115,7 @@ class ExampleListener:
             sound([one.batch["sources"] for one in self.heard]),
             sound([one.outputs["synthesised"] for one in self.heard]),
             sound([one.outputs[SHOWN] for one in self.heard]),
-            {name: control(name) for name in PITCH if name in there},
+            {name: control(name) for name in _declared(model, "given") if name in there},
             {name: control(name) for name in units(model) if name in there},
             units(model),
         )
@@ -127,8 +127,12 @@ def predicted(model: Any, rendered: Any) -> Arrays:
 
 
 def units(model: Any) -> dict[str, str]:
-    """Returns the unit of each control that the synthesiser declares; "1" is a plain number."""
-    return {control.name: control.unit for control in model.synth.controls.controls}
+    """Returns the unit of each control that the network predicts; "1" is a plain number."""
+    return {name: control.unit for name, control in _declared(model, "network").items()}
+
+
+def _declared(model: Any, origin: Origin) -> dict[str, Control]:
+    return {name: control for name, control in model.declared.items() if control.origin == origin}
 
 
 def _array(values: Tensor) -> np.ndarray:

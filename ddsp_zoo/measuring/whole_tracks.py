@@ -10,13 +10,14 @@ import soxr
 import torch
 from torch import Tensor
 
+from ddsp_zoo.api.ladder import separate
 from ddsp_zoo.corpora.base import AUDIO_SUFFIXES, Track
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.audio import duration_seconds, open_audio, read_mono
 from ddsp_zoo.measuring.digests import digest_of_model
 from ddsp_zoo.measuring.systems import MASKS, SYSTEMS
-from ddsp_zoo.models.separator import Rendered
-from ddsp_zoo.separation.stream import separate
+from ddsp_zoo.separation.result import Rendered
+from ddsp_zoo.synths.control import Controls
 
 SAME_SECONDS = 0.1  # by which stems from elsewhere may be longer or shorter than the track
 
@@ -79,40 +80,35 @@ def at_rate(audio: np.ndarray, rate: int, wanted: int, samples: int) -> Tensor:
 
 
 class BothMasks:
-    """A model for `separation.separate` that gives out each of its targets twice, cut out by masks of power 1 and 2."""
+    """A model for `api.ladder.separate` that gives out each of its targets twice, cut out by masks of power 1 and 2."""
 
-    needs_pitch = False
+    needs_pitch, declared = False, {}  # no control is measured
 
     def __init__(self, model: Any) -> None:
-        self.model = model
+        self.model, self.synth = model, model.synth
         self.sample_rate, self.hop_samples = model.sample_rate, model.hop_samples
         self.segment_samples, self.device = model.segment_samples, model.device
-        self.rows = [model.sources.index(name) for name in model.targets]
-        self.sources = self.targets = tuple((name, mask) for mask in MASKS for name in model.targets)
+        self.sources = model.sources
+        self.targets = tuple((name, mask) for mask in MASKS for name in model.targets)
+        self.rows = model.rows * len(MASKS)
 
     def eval(self) -> "BothMasks":
         """Sets the model to evaluation."""
         self.model.eval()
         return self
 
-    def __call__(self, audio: Tensor, generator: torch.Generator | None = None) -> "_Twice":
-        rendered = self.model(audio, generator=generator)
-        return _Twice(rendered.sources[:, self.rows].repeat(1, len(MASKS), 1), rendered)
+    def predict_controls(self, audio: Tensor) -> Controls:
+        """Returns those of the model."""
+        return self.model.predict_controls(audio)
 
-    def masked(self, mixture: Tensor, twice: "_Twice") -> Tensor:
-        """Returns the stems of both powers, (B, C, T) -> (B, 2 S, C, T)."""
-        masked = self.model.masked_each(mixture, twice.rendered, tuple(MASKS.values()))
-        return torch.cat([audio[:, self.rows] for audio in masked], dim=1)
+    def stems(self, mixture: Tensor, rendered: Rendered) -> Tensor:
+        """Returns the stems of both powers, (B, C, T) -> (B, 2 targets, C, T)."""
+        masked = self.model.masked_each(mixture, rendered, tuple(MASKS.values()))
+        return torch.cat([audio[:, self.model.rows] for audio in masked], dim=1)
 
-    def given_controls(self, twice: "_Twice", stems: Tensor) -> dict[str, Tensor]:
-        """Returns a control that says nothing: none are measured."""
-        frames = stems.shape[-1] // self.hop_samples
-        return {"none": stems.new_zeros(len(stems), stems.shape[1], frames, 1)}
-
-
-class _Twice(NamedTuple):
-    sources: Tensor  # (B, 2 S, T)
-    rendered: Rendered
+    def hear(self, stems: Tensor) -> Controls:
+        """Returns nothing: no control is measured."""
+        return {}
 
 
 def of_model(name: str, model: Any, seeds: Sequence[int], device: str = "cpu") -> System:

@@ -20,7 +20,7 @@ from ddsp_zoo.pitch.salience import salient_f0
 from ddsp_zoo.separation.masks import spectral_shares
 from ddsp_zoo.sources import UNPITCHED
 from ddsp_zoo.synths.banded import BandedSinusoids
-from ddsp_zoo.synths.control import Controls
+from ddsp_zoo.synths.control import Controls, heard_pitch
 
 LOSS_FFT_SIZES = (2048, 512, 128)  # every other one of the authors' sizes: the same span at half the cost
 # What makes the frequencies of a band about equally strong: power times (f / 300 Hz)^1.75, up to 32 times 300 Hz.
@@ -106,6 +106,7 @@ class AstDdsp(Separator):
             masks=masks,
         )
         self.synth = BandedSinusoids(sample_rate, hop_samples, bands, frequency_gradient=0.0)
+        self.heard = (heard_pitch(sample_rate),)
         n_fft = n_fft or 8 * hop_samples
         if exact_below_hz and n_fft != self.mask_fft:
             raise DdspZooError(
@@ -267,11 +268,11 @@ class AstDdsp(Separator):
         }
         return weights | heads | positions
 
-    def given_controls(self, rendered: Rendered, stems: Tensor) -> Controls:
-        """The controls, and f0_hz (B, S, N, 1): the fundamental of the masked stem; drums have none."""
+    def hear(self, stems: Tensor) -> Controls:
+        """Returns f0_hz (B, targets, N, 1), the fundamental of the stems; drums have none."""
         f0 = salient_f0(stems, self.sample_rate, self.hop_samples)
-        pitched = torch.tensor([name not in UNPITCHED for name in self.sources], device=f0.device)
-        return rendered.controls | {"f0_hz": (f0 * pitched[:, None])[..., None]}
+        pitched = torch.tensor([name not in UNPITCHED for name in self.targets], device=f0.device)
+        return {"f0_hz": (f0 * pitched[:, None])[..., None]}
 
 
 def emphasised(hz: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -10,11 +9,12 @@ from ddsp_zoo.dsp.string import LoopFilter
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.losses import MultiScaleSpectralLoss
 from ddsp_zoo.learning.optimiser import Optimiser
-from ddsp_zoo.models.separator import QUIETEST_PEAK, Rendered, Separator
+from ddsp_zoo.models.separator import QUIETEST_PEAK, Separator
 from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.networks.mixture_encoder import MixtureEncoder, SourceDecoder
 from ddsp_zoo.networks.string_listener import StringListener, pool_notes
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
+from ddsp_zoo.synths.control import Controls
 from ddsp_zoo.synths.karplus_strong import Excitation, KarplusStrong
 
 CHUNK_SECONDS = 0.32  # of the quirk "chunks"
@@ -92,22 +92,21 @@ class KarplusStrongStrings(Separator):
         self.loss, self.listens = MultiScaleSpectralLoss(), listens
         self.save_hyperparameters()
 
-    def forward(
-        self,
-        audio: Tensor,
-        f0_hz: Tensor | None = None,
-        onset: Tensor | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Rendered:
-        """As `Separator.forward`; with the quirk "chunks" the mixture's level is taken 0.32 s at a time."""
+    def predict_controls(
+        self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None
+    ) -> Controls:
+        """As `Separator.predict_controls`; with the quirk "chunks" the mixture's level is taken 0.32 s at a time.
+
+        What still rings is levelled with the new chunk.
+        """
         if not self.chunk:
-            return super().forward(audio, f0_hz, onset, generator)
+            return super().predict_controls(audio, f0_hz, onset)
         self._check(audio, f0_hz, onset)
         peaks = self._chunks(audio).abs().amax(-1).clamp(min=QUIETEST_PEAK)
         level = peaks.repeat_interleave(self.chunk, dim=-1)[:, : audio.shape[-1]]
-        rendered = super().forward(audio / level, f0_hz, onset, generator)
-        sources = rendered.sources * level[:, None]  # what still rings is levelled with the new chunk
-        return rendered._replace(sources=sources, tonal=sources)
+        controls = super().predict_controls(audio / level, f0_hz, onset)
+        of_frames = level[:, None, :: self.hop_samples, None]
+        return controls | {"output_level": controls["output_level"] * of_frames}
 
     def raw_controls(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> Tensor:
         """(B, T) and f0 (B, S, N) -> (B, S, N, channels)."""

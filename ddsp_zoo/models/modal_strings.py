@@ -13,6 +13,7 @@ from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.networks.string_listener import StringListener, pool_notes
 from ddsp_zoo.separation.masks import by_channel
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
+from ddsp_zoo.synths.control import Controls
 from ddsp_zoo.synths.modal_string import EXTRAS, ModalString
 
 MOST_GAIN = 10.0  # that brings the strings to the mixture's level
@@ -67,19 +68,14 @@ class ModalStrings(Separator):
         self.error_weight, self.passes, self.phase_locked = masked_weight, passes, phase_locked
         self.save_hyperparameters()
 
-    def forward(
-        self,
-        audio: Tensor,
-        f0_hz: Tensor | None = None,
-        onset: Tensor | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Rendered:
-        """As `Separator.forward`, with the strings together as loud as the mixture: masks tell only their shares."""
-        rendered = super().forward(audio, f0_hz, onset, generator)
-        played = rendered.sources.sum(1).square().sum(-1)
-        gain = (audio.square().sum(-1) / played.clamp(min=1e-12)).sqrt().clamp(1 / MOST_GAIN, MOST_GAIN)
-        sources, tonal = (part * gain[:, None, None] for part in (rendered.sources, rendered.tonal))
-        return Rendered(sources, self.synth.scale(rendered.controls, gain), tonal)
+    def predict_controls(
+        self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None
+    ) -> Controls:
+        """As `Separator.predict_controls`, with the strings together as loud as the mixture: masks tell only shares."""
+        controls = super().predict_controls(audio, f0_hz, onset)
+        played = self.synth.energy(controls).clamp(min=1e-12)
+        gain = (audio.square().sum(-1) / played).sqrt().clamp(1 / MOST_GAIN, MOST_GAIN)
+        return self.synth.scale(controls, gain)
 
     def raw_controls(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> Tensor:
         """(B, T), f0 and onsets (B, S, N) -> (B, S, N, channels), the same in all frames of a note."""

@@ -119,26 +119,22 @@ class StringResynthesis(Separator):
     def predict_controls(
         self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None
     ) -> Controls:
-        """As `Separator.predict_controls`, with one pitch for the whole note, that of `OneParameterString.pitch`."""
+        """As `Separator.predict_controls`, with one pitch for the whole note, that of `OneParameterString.pitch`.
+
+        Unless the quirk "level" is on, the pluck is as strong as the note is loud; how loud it would be at amplitude 1
+        is tried out, with noise of its own.
+        """
         controls = super().predict_controls(audio, f0_hz, onset)
         given = controls["f0_hz"]
         pitch = self.synth.pitch(given[..., 0])[..., None, None]
-        return controls | {"f0_hz": torch.where(given > 0, pitch, 0)}
-
-    def forward(
-        self,
-        audio: Tensor,
-        f0_hz: Tensor | None = None,
-        onset: Tensor | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Rendered:
-        """Play the note that is heard, see `Separator.forward`; as loud, unless that quirk is on."""
-        out = super().forward(audio, f0_hz, onset, generator)
+        one = torch.ones_like(given)
+        controls |= {"f0_hz": torch.where(given > 0, pitch, 0), "pluck_gain": one}
         if not self.matched_level:
-            return out
-        peaks = (x.abs().amax(-1).clamp(min=QUIETEST_PEAK) for x in (audio.detach(), out.sources.sum(1)))
-        gain = torch.div(*peaks)[:, None, None]
-        return out._replace(sources=gain * out.sources, tonal=gain * out.tonal)
+            return controls
+        with torch.no_grad(), torch.autocast(audio.device.type, enabled=False):
+            tried = self.synth.render(controls, torch.Generator().manual_seed(0)).audio.sum(1)
+        peaks = (x.abs().amax(-1).clamp(min=QUIETEST_PEAK) for x in (audio.detach(), tried))
+        return self.synth.scale(controls, torch.div(*peaks))
 
     def losses(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
         """The distance to the note; logs the mean cutoff frequency beside it."""

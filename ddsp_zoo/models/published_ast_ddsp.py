@@ -14,7 +14,7 @@ from ddsp_zoo.networks.clip_ast import ClipAST, ClipMel
 from ddsp_zoo.pitch.salience import salient_f0
 from ddsp_zoo.separation.masks import apply_masks, single_mask
 from ddsp_zoo.sources import REST, UNPITCHED
-from ddsp_zoo.synths.control import Controls
+from ddsp_zoo.synths.control import Controls, heard_pitch
 from ddsp_zoo.synths.sinusoids import QUIRKS as SYNTH_QUIRKS
 from ddsp_zoo.synths.sinusoids import SinusoidsPlusNoise
 
@@ -93,6 +93,7 @@ class PublishedAstDdsp(Separator):
         self.synth = SinusoidsPlusNoise(
             sample_rate, hop_samples, sinusoids, noise_bands, bins, self.quirks & set(SYNTH_QUIRKS)
         )
+        self.heard = (heard_pitch(sample_rate),)
         self.frames = self.segment_samples // hop_samples
         self.features = ClipMel(sample_rate, n_fft, mel_hop, mels, log="power_mel" not in quirks)
         outputs = self.frames * self._frame_channels + self.synth.clip_channels
@@ -178,10 +179,10 @@ class PublishedAstDdsp(Separator):
         self.log_dict(parts, prog_bar=True, batch_size=len(batch["mixture"]), sync_dist=stage != "train")
         return loss
 
-    def given_controls(self, rendered: Rendered, stems: Tensor) -> Controls:
-        """The controls, and f0_hz (B, S, N, 1) of the masked stem: free sinusoids have no fundamental."""
+    def hear(self, stems: Tensor) -> Controls:
+        """Returns f0_hz (B, 1, N, 1) of the stem: free sinusoids have no fundamental."""
         f0 = salient_f0(stems, self.sample_rate, self.hop_samples) * (self.sources[0] not in UNPITCHED)
-        return rendered.controls | {"f0_hz": f0[..., None]}
+        return {"f0_hz": f0[..., None]}
 
     @property
     def _frame_channels(self) -> int:

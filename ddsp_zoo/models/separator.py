@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,25 +14,12 @@ from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.pitch.multipitch import MultiPitch
 from ddsp_zoo.separation.masks import apply_masks, single_mask, spectral_shares
+from ddsp_zoo.separation.result import LOUDEST, Rendered
 from ddsp_zoo.sources import REST
 from ddsp_zoo.synths.base import Synth
-from ddsp_zoo.synths.control import Controls
+from ddsp_zoo.synths.control import Control, Controls
 
-LOUDEST = 1e12  # what is above has diverged, even before its square overflows
 QUIETEST_PEAK = 1e-4  # -80 dB: quieter examples are not lifted any further
-
-
-class Rendered(NamedTuple):
-    """What a model makes of a mixture.
-
-    sources: synthesised audio (B, S, T).
-    controls: what they are synthesised from, {name: (B, S, N, k)}.
-    tonal: the sources without their filtered noise (B, S, T).
-    """
-
-    sources: Tensor
-    controls: Controls
-    tonal: Tensor
 
 
 class Separator(Learner):
@@ -53,8 +40,10 @@ class Separator(Learner):
     """
 
     needs_pitch = False
+    name, weights_sha256 = "", ""  # what it was loaded as
+    heard: tuple[Control, ...] = ()  # what `hear` finds
     error_weight = 0.0  # of the masked sources' error in dB, where supervised
-    synth: Synth
+    synth: Synth | None  # None for a model that only cuts stems out
     loss: nn.Module
 
     def __init__(
@@ -193,13 +182,27 @@ class Separator(Learner):
         """The sources that are given out: all but the rest."""
         return tuple(name for name in self.sources if name != REST)
 
-    def given_controls(self, rendered: Rendered, stems: Tensor) -> Controls:
-        """What is given out beside the audio: the controls, and what can be read off the mono stems (B, S, T)."""
-        return rendered.controls
+    @property
+    def declared(self) -> dict[str, Control]:
+        """Every control that is given out beside the audio, by name."""
+        return {control.name: control for control in (*self.synth.controls, *self.heard)}
+
+    @property
+    def rows(self) -> list[int]:
+        """The places of the targets among the sources."""
+        return [self.sources.index(name) for name in self.targets]
+
+    def stems(self, mixture: Tensor, rendered: Rendered) -> Tensor:
+        """Returns `masked` of the targets alone: (B, C, T) -> (B, targets, C, T)."""
+        return self.masked(mixture, rendered)[:, self.rows]
+
+    def hear(self, stems: Tensor) -> Controls:
+        """Returns what can be read off mono stems (B, targets, T), {name: (B, targets, N, k)}."""
+        return {}
 
     def separate(self, audio: Any, sample_rate: int | None = None, **options: Any) -> Any:
-        """Separate an array or a file: see `ddsp_zoo.separation.stream.separate`, which this calls."""
-        from ddsp_zoo.separation.stream import separate
+        """Separates an array or a file: see `ddsp_zoo.api.ladder.separate`, which this calls."""
+        from ddsp_zoo.api.ladder import separate
 
         return separate(self, audio, sample_rate, **options)
 

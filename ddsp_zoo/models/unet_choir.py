@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ddsp_zoo.dsp.stft import istft, stft
+from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.networks.unet import ConditionedUNet
 from ddsp_zoo.separation.masks import apply_masks, shares
 from ddsp_zoo.sources import QUARTET
-from ddsp_zoo.synths.control import Controls
+from ddsp_zoo.synths.control import Control, Controls, given_notes
 
 AS_PUBLISHED_SLOPE = 1.0  # the authors write LeakyReLU(True), where the first argument is the slope
 
@@ -33,6 +33,7 @@ class UNetChoir(Separator):
     """
 
     needs_pitch = True
+    synth = None
 
     def __init__(
         self,
@@ -76,16 +77,32 @@ class UNetChoir(Separator):
         The controls are the mask of each source (B, S, N + 1, F) and the pitch it was given.
         """
         self._check(audio, f0_hz, onset)
-        window = (self.mask_fft, self.hop_samples)
-        mask = self.raw_controls(audio, f0_hz, onset)
-        sources = istft(stft(audio, *window)[:, None] * mask.transpose(2, 3), *window, audio.shape[-1])
-        controls = {"mask": mask, "f0_hz": f0_hz[..., None], "onset": onset[..., None]}
+        controls = {"mask": self.raw_controls(audio, f0_hz, onset)}
+        controls |= {"f0_hz": f0_hz[..., None], "onset": onset[..., None]}
+        sources = self.cut_out(audio, controls)
         return Rendered(sources, controls, sources)
+
+    def predict_controls(
+        self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None
+    ) -> Controls:
+        """As in `Separator.predict_controls`; the mask (B, S, N, F) lacks the frame at the end of the audio."""
+        controls = self(audio, f0_hz, onset).controls
+        return controls | {"mask": controls["mask"][:, :, :-1]}
+
+    def cut_out(self, mixture: Tensor, controls: Controls) -> Tensor:
+        """Returns what the masks alone let through of a mixture (B, T): (B, S, T)."""
+        return apply_masks(mixture, self._masks(mixture, controls), self.mask_fft, self.hop_samples)
 
     def masked_each(self, mixture: Tensor, rendered: Rendered, powers: Sequence[float]) -> list[Tensor]:
         """Returns the stems for each exponent, in proportion to the masks, which then sum to one."""
-        mask, window = rendered.controls["mask"].transpose(2, 3), (self.mask_fft, self.hop_samples)
-        return [apply_masks(mixture, shares(mask**power), *window) for power in powers]
+        masks, window = self._masks(mixture, rendered.controls), (self.mask_fft, self.hop_samples)
+        return [apply_masks(mixture, shares(masks**power), *window) for power in powers]
+
+    def _masks(self, mixture: Tensor, controls: Controls) -> Tensor:
+        """The masks as apply_masks takes them, (B, S, F, N + 1): the last frame is held where there are only N."""
+        mask = controls["mask"].transpose(2, 3)
+        missing = mixture.shape[-1] // self.hop_samples + 1 - mask.shape[-1]
+        return torch.cat([mask, mask[..., -1:].expand(*mask.shape[:-1], missing)], dim=-1)
 
     def losses(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
         """Mean absolute difference of masked and true magnitudes."""
@@ -93,6 +110,7 @@ class UNetChoir(Separator):
         masked = rendered.controls["mask"].transpose(2, 3) * stft(mixture, *window).abs()[:, None]
         return {"magnitude": (masked - stft(targets, *window).abs()).abs().mean()}
 
-    def given_controls(self, rendered: Rendered, stems: Tensor) -> Controls:
+    @property
+    def declared(self) -> dict[str, Control]:
         """The pitch; a mask is no control that could be edited or played."""
-        return {name: rendered.controls[name] for name in ("f0_hz", "onset")}
+        return {control.name: control for control in given_notes(self.sample_rate)}

@@ -19,14 +19,14 @@ COARSEST_SECONDS = 0.9  # lines farther apart are numbered by frames or millisec
 
 
 def find_pitch(
-    pitch: str | Path | None, model: Any, audio: Any, sample_rate: int, seconds: float
+    pitch: PitchTrack | str | Path | None, model: Any, audio: Any, sample_rate: int, seconds: float
 ) -> PitchTrack:
     """Returns the pitch track of a recording on a model's frames.
 
     Args:
-        pitch: an f0 CSV (columns ``time_seconds,<source>,…``), or a folder with one recording of each source
-            (``<source>.wav``, tracked by CREPE), or "crepe" to track the recording itself as a single melody, or None
-            to leave it to the model's own tracker, which hears the mixture.
+        pitch: a track on these frames, or an f0 CSV (columns ``time_seconds,<source>,…``), or a folder with one
+            recording of each source (``<source>.wav``, tracked by CREPE), or "crepe" to track the recording itself as
+            a single melody, or None to leave it to the model's own tracker, which hears the mixture.
         model: the model whose sources and frames are meant.
         audio: the recording: an array (T,) or (channels, T) at ``sample_rate``, or a file.
         sample_rate: of an array, in Hz.
@@ -36,6 +36,9 @@ def find_pitch(
         DdspZooError: no pitch given to a model without a tracker, something missing or unreadable, values that are no
             pitch, or a given pitch that is voiced nowhere.
     """
+    if isinstance(pitch, PitchTrack):
+        pitch.check(model)
+        return pitch
     if not isinstance(pitch, str | Path | None):
         raise DdspZooError(
             f"The pitch cannot be a {type(pitch).__name__}: give a PitchTrack or the name of a file."
@@ -43,7 +46,7 @@ def find_pitch(
     names = ", ".join(model.sources)
     if pitch is None and model.tracker is None:
         raise DdspZooError(
-            f"This model needs the pitch of each source ({names}): pass --pitch with an f0 CSV "
+            f"This model needs the pitch of each source ({names}): pass `pitch=` with an f0 CSV "
             f"(columns time_seconds,{names.replace(' ', '')}), a folder with one recording of each source, "
             'or "crepe" if the recording is a single melody.'
         )

@@ -1,1 +1,1 @@
-"""Separation of recordings of any length: masks, the stream of segments, the result."""
+"""Separation of recordings of any length: controls in one stream, their sound, and stems cut out by it."""

@@ -22,8 +22,6 @@ class BandedSinusoids(Synth):
     ``loudness`` is read off the controls, the root mean square of all that sounds in a frame.
     """
 
-    level_controls = ("amplitude", "noise_magnitude", "loudness")
-
     def __init__(
         self,
         sample_rate: int,
@@ -53,9 +51,15 @@ class BandedSinusoids(Synth):
                     size=bands,
                     curve="mel_bins",
                     bins=bins,
+                    role="partials",
                 ),
                 Control(
-                    "amplitude", "1", "amplitude of the sinusoid of each band", size=bands, curve="amplitude"
+                    "amplitude",
+                    "1",
+                    "amplitude of the sinusoid of each band",
+                    size=bands,
+                    curve="amplitude",
+                    role="level",
                 ),
                 Control(
                     "noise_magnitude",
@@ -64,8 +68,19 @@ class BandedSinusoids(Synth):
                     high=2.0,
                     size=bands,
                     curve="amplitude",
+                    role="level",
                 ),
-            )
+            ),
+            beside=(
+                Control(
+                    "loudness",
+                    "1",
+                    "root mean square of all that sounds",
+                    high=2.0 * bands,
+                    role="level",
+                    origin="heard",
+                ),
+            ),
         )
 
     def constrain(self, raw: Tensor) -> Controls:

@@ -1,5 +1,6 @@
 """What every synthesiser offers: declared controls, `constrain`, `render`."""
 
+import inspect
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
@@ -36,11 +37,25 @@ class Synth(ABC):
     """
 
     controls: ControlSet
-    level_controls: tuple[str, ...]  # the controls that scale with the level of the signal
+    arguments: dict[str, Any]  # what it was built with, defaults included
     before, after = 0, 1
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "Synth":
+        """Remembers the arguments, so that the same synthesiser can be built again from plain data."""
+        synth = super().__new__(cls)
+        bound = inspect.signature(cls.__init__).bind_partial(synth, *args, **kwargs)
+        bound.apply_defaults()
+        _, *named = bound.arguments.items()
+        synth.arguments = dict(named)
+        return synth
 
     def __init__(self, sample_rate: int, hop: int) -> None:
         self.sample_rate, self.hop = sample_rate, hop
+
+    @property
+    def level_controls(self) -> tuple[str, ...]:
+        """Names of the controls that the sound is proportional to."""
+        return tuple(control.name for control in self.controls if control.role == "level")
 
     def constrain(self, raw: Tensor) -> Controls:
         """Raw network outputs (B, S, N, channels) -> controls in range, {name: (B, S, N, k)}."""
@@ -65,8 +80,8 @@ class Synth(ABC):
         frames, but not always its own; all pieces together give the same audio as one call. The final piece may be
         empty (N = 0) and gives back no state.
 
-        ``generator`` is where the noise is drawn from, frame by frame: one for all, or with B = 1 a sequence of one
-        for each source, which then sounds the same with and without the others.
+        ``generator`` is where the noise is drawn from: for a stream (B = 1) a sequence of one for each source, which
+        then sounds the same in pieces and at once, with and without the others; else one for all.
         """
         shape = next(iter(controls.values())).shape[:3]
         waiting, notes, sound = state or (None, None, None)
@@ -85,6 +100,13 @@ class Synth(ABC):
             audio = tonal = next(iter(controls.values())).new_zeros(shape[0] * shape[1], 0)
         state = None if last else RenderState(window.waiting(self.before), notes, sound)
         return Sound(audio.unflatten(0, shape[:2]), tonal.unflatten(0, shape[:2]), state)
+
+    def timed(self, controls: Controls, before: Any = None) -> tuple[Controls, Any]:
+        """Adds what a frame of (..., N, k) cannot tell alone, so that a piece of a stream means the same as the whole.
+
+        ``before`` is the second thing that this gave back for the frames before, None at the start.
+        """
+        return controls, None
 
     def prepare(self, controls: Controls, generator: Generators | None, notes: Any) -> tuple[Frames, Any]:
         """Computes what `play` needs of new frames, noise included: controls (R, N, k) -> frames, new ``notes``.

@@ -1,7 +1,8 @@
 """Declared controls: what a synthesiser wants to be told, in which unit and range."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -13,20 +14,35 @@ from ddsp_zoo.dsp.scale import exp_sigmoid, unit_to_hz
 from ddsp_zoo.errors import DdspZooError
 
 Curve = Literal["amplitude", "linear", "log", "log_bins", "mel_bins", "lsf"]
+Role = Literal["level", "pitch", "gate", "partials", "timbre", "time"]
+Join = Literal["fade", "switch", "note"]
+Origin = Literal["network", "constant", "given", "heard"]
 Controls = dict[str, Tensor]
+LOWEST_F0_HZ = 20.0  # what is below would pass for a rest
 
 
 @dataclass(frozen=True)
 class Control:
-    """One control of a synthesiser, `size` values a frame.
+    """One control of a synthesiser, `size` values a frame, and all that others need to know to use it.
 
-    curve "amplitude" is `exp_sigmoid` up to ``high``; "linear" is a sigmoid from ``low`` to ``high``,
+    ``role`` says what it does: "level" (the sound is proportional to all levels together; the first that is declared
+    tells how loud a note is), "pitch" (the fundamental in Hz, 0 where there is none), "gate" (above one half where a
+    note begins), "partials" (frequencies of single sinusoids), "timbre" (any other property of the sound) or "time"
+    (how long something lasts).
+
+    ``join`` says what happens where two estimates overlap, of consecutive segments: "fade" moves from one to the
+    other, "switch" changes halfway, and "note" holds the value at the beginning of a note (see "gate") up to the next.
+
+    ``origin`` says where it comes from: the "network", or it is a "constant" of the model, or "given" by the user, or
+    "heard" in what was separated; the synthesiser plays the same without what was heard.
+
+    curve "amplitude" is `exp_sigmoid` from ``low`` up to ``high``; "linear" is a sigmoid from ``low`` to ``high``,
     "log" one in their logarithms; "log_bins" reads ``bins`` raw channels a value as logits over log-spaced points from
     ``low`` to ``high`` and takes the expectation, a classification that stays differentiable; "mel_bins" does so within
     the value's own one of ``size`` mel bands, from the centre below to the centre above; "lsf" reads one channel
     more than values, the distances between line spectral frequencies from 0 to ``high``. Raw values are multiplied by
     ``slope`` and ``offset`` is added, so that a network that says nothing (zeros) starts somewhere sensible.
-    Constrained values never leave [low, high] (amplitude: [1e-7, high + 1e-7]) for any finite raw value.
+    Constrained values never leave [low, high] (amplitude: by 1e-7) for any finite raw value.
     """
 
     name: str
@@ -39,6 +55,9 @@ class Control:
     bins: int = 1
     offset: float = 0.0
     slope: float = 1.0
+    role: Role = "timbre"
+    join: Join = "fade"
+    origin: Origin = "network"
 
     @property
     def channels(self) -> int:
@@ -49,7 +68,7 @@ class Control:
         """Raw values (..., channels) -> values in range (..., size)."""
         raw = self.slope * raw + self.offset
         if self.curve == "amplitude":
-            return exp_sigmoid(raw, self.high)
+            return self.low + exp_sigmoid(raw, self.high - self.low)
         if self.curve == "linear":
             return self.low + (self.high - self.low) * torch.sigmoid(raw)
         if self.curve == "log":
@@ -73,9 +92,18 @@ class Control:
 
 @dataclass(frozen=True)
 class ControlSet:
-    """The ordered controls of one synthesiser; `channels` sizes the network's head."""
+    """The ordered controls of one synthesiser; `channels` sizes the network's head.
+
+    controls: those that a network predicts.
+    beside: those that come with them from elsewhere.
+    """
 
     controls: tuple[Control, ...]
+    beside: tuple[Control, ...] = ()
+
+    def __iter__(self) -> Iterator[Control]:
+        """Goes through all controls, predicted ones first."""
+        return iter((*self.controls, *self.beside))
 
     @property
     def channels(self) -> int:
@@ -88,3 +116,18 @@ class ControlSet:
             raise DdspZooError(f"This synthesiser reads {self.channels} raw controls, got {raw.shape[-1]}.")
         pieces = raw.split([control.channels for control in self.controls], dim=-1)
         return {c.name: c.constrain(piece) for c, piece in zip(self.controls, pieces, strict=True)}
+
+
+def given_notes(sample_rate: int) -> tuple[Control, Control]:
+    """Returns the controls of sources whose notes are given: f0_hz, below half the sample rate in Hz, and onset."""
+    note = {"join": "switch", "origin": "given"}
+    return (
+        Control("f0_hz", "Hz", "pitch, 0 in a rest", LOWEST_F0_HZ, sample_rate / 2, role="pitch", **note),
+        Control("onset", "1", "1 where a note begins", role="gate", **note),
+    )
+
+
+def heard_pitch(sample_rate: int) -> Control:
+    """Returns the control f0_hz of a source whose pitch is read off its stem."""
+    f0_hz, _ = given_notes(sample_rate)
+    return replace(f0_hz, text="pitch that is heard in the stem, 0 where there is none", origin="heard")

@@ -15,10 +15,9 @@ from ddsp_zoo.dsp.one_pole import dc_block, high_pass_pole, one_pole
 from ddsp_zoo.dsp.string import LoopFilter, StringState, magnitude, string_loop, tuned_delay
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.synths.base import Synth
-from ddsp_zoo.synths.control import Control, Controls, ControlSet
+from ddsp_zoo.synths.control import LOWEST_F0_HZ, Control, Controls, ControlSet, Role, given_notes
 from ddsp_zoo.synths.streaming import Frames, Window
 
-LOWEST_F0_HZ = 20.0
 HIGHEST_F0 = 1 / 8  # of the loop's rate: what is higher sounds there
 DC_HZ = 5.0  # of the DC blocker (thesis eq. 5.5)
 LOOP_DC_HZ = {
@@ -78,7 +77,6 @@ class KarplusStrong(Synth):
         quirks: of `QUIRKS`: what the authors' code does otherwise than the thesis says.
     """
 
-    level_controls = ("excitation_gain", "ceiling")
     feedback, lossless = 0.99, 0.9999
     burst_seconds = 0.005
     noise_gains = 64
@@ -104,7 +102,6 @@ class KarplusStrong(Synth):
         self.known = known = self.known_controls()
         _check_names("control", predicts, known)
         _check_names("quirk", quirks, QUIRKS)
-        self.controls = ControlSet(tuple(known[name] for name in predicts))
         self.fixed = {
             "excitation_gain": 1.0,
             "damping": 0.5,
@@ -112,6 +109,24 @@ class KarplusStrong(Synth):
             "ceiling": 1.0,
             "feedback": self.feedback if "damping" in predicts else self.lossless,
         }
+        constants = known | {
+            "ceiling": Control("ceiling", "1", "what the string cannot exceed in its loop", role=self._level)
+        }
+        if "chunks" in quirks:
+            self.fixed["output_level"] = 1.0
+            text = "how loud the string is played, whatever it does"
+            constants["output_level"] = Control("output_level", "1", text, role="level")
+        beside = [
+            replace(constants[name], size=1, origin="constant") for name in self.fixed if name not in predicts
+        ]
+        self.controls = ControlSet(
+            tuple(known[name] for name in predicts), (*beside, *given_notes(sample_rate))
+        )
+
+    @property
+    def _level(self) -> Role:
+        """The role of what is proportional to the sound inside the loop; chunks are levelled after it."""
+        return "timbre" if "chunks" in self.quirks else "level"
 
     def known_controls(self) -> dict[str, Control]:
         """Every control that a network may predict, by name."""
@@ -121,6 +136,7 @@ class KarplusStrong(Synth):
                 "1",
                 "a: strength of the pluck",
                 curve="amplitude",
+                role=self._level,
                 size=self.noise_gains if self.excitation == "noise" else 1,
             ),
             Control(
@@ -130,10 +146,21 @@ class KarplusStrong(Synth):
                 "dynamics", "1", "r: excitation low-pass, high for a soft pluck", high=0.95, curve="amplitude"
             ),
             Control(
-                "feedback", "1", "rho: what is left after a round of the loop", high=self.lossless, offset=4.0
+                "feedback",
+                "1",
+                "rho: what is left after a round of the loop",
+                high=self.lossless,
+                offset=4.0,
+                role="time",
             ),
             Control(
-                "t60_seconds", "s", "decay time of the fundamental, in place of rho", 0.1, 30.0, curve="log"
+                "t60_seconds",
+                "s",
+                "decay time of the fundamental, in place of rho",
+                0.1,
+                30.0,
+                curve="log",
+                role="time",
             ),
             Control(
                 "cutoff_hz", "Hz", "f_c: of the loop's one-pole low-pass", LOWEST_F0_HZ, self.loop_rate / 2
@@ -144,6 +171,7 @@ class KarplusStrong(Synth):
                 "b: share of the burst against what the string keeps",
                 1 - self.lossless,
                 offset=-4.0,
+                role="time",
             ),
         )
         if "range" in self.quirks:
@@ -160,22 +188,27 @@ class KarplusStrong(Synth):
     def prepare(self, controls: Controls, generator: Generators | None, notes: None) -> tuple[Frames, None]:
         f0_hz = controls["f0_hz"]
         size = self.loop_hop if self.excitation == "noise" else self.burst_samples
-        noise = noise_frames(f0_hz, f0_hz.shape[1], size, generator)
+        noise = noise_frames(f0_hz, f0_hz.shape[1], size, generator, row_by_row=True)
         names = {"f0_hz", "onset", *self.fixed, *self.known} & set(controls)
         return {name: controls[name] for name in names} | {"noise": noise}, None
 
     def play(self, window: Window, sound: LoopState | None) -> tuple[Tensor, Tensor, LoopState]:
         state = sound or LoopState(*(None,) * 6)
         looped, state = self._loop(window, state)
-        if self.oversampling == 1:
-            return looped, looped, state
         frames = {"audio": looped.unflatten(1, (-1, self.loop_hop))}
+        if "output_level" in window.frames:
+            frames["level"] = window.now("output_level")
+        if self.oversampling == 1:
+            audio = (frames["audio"] * frames.get("level", 1)).flatten(1)
+            return audio, audio, state
         reach = -(-RESAMPLED_OVER * self.oversampling // self.loop_hop)
         heard = Window.over(state.heard, frames, reach, not window.lookahead)
         audio = import_torchaudio().functional.resample(
             heard.frames["audio"].flatten(1), self.loop_rate, self.sample_rate
         )
         audio = heard.cut(audio, self.hop)
+        if "level" in frames:
+            audio = (audio.unflatten(1, (-1, self.hop)) * heard.now("level")).flatten(1)
         return audio, audio, state._replace(heard=heard.waiting(reach))
 
     def _loop(self, window: Window, state: LoopState) -> tuple[Tensor, LoopState]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -12,8 +13,8 @@ from ddsp_zoo.dsp.noise import Generators, noise_frames, noise_power
 from ddsp_zoo.dsp.oscillator import harmonic_bank
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.synths.base import Synth
-from ddsp_zoo.synths.control import Control, Controls, ControlSet
-from ddsp_zoo.synths.karplus_strong import HIGHEST_F0, LOWEST_F0_HZ
+from ddsp_zoo.synths.control import LOWEST_F0_HZ, Control, Controls, ControlSet, given_notes
+from ddsp_zoo.synths.karplus_strong import HIGHEST_F0
 from ddsp_zoo.synths.streaming import Frames, Window, filter_reach
 
 LN_1000 = math.log(1000)  # 60 dB
@@ -59,8 +60,6 @@ class ModalString(Synth):
         body_bands: of the body, from 70 Hz to 8 kHz.
     """
 
-    level_controls = ("pluck_gain", "attack_gain")
-
     def __init__(
         self,
         sample_rate: int,
@@ -80,39 +79,91 @@ class ModalString(Synth):
             self.before = self.after = filter_reach(ATTACK_BANDS, hop)
         self.centres_hz = torch.logspace(math.log10(BODY_LOW_HZ), math.log10(BODY_HIGH_HZ), body_bands)
         optional = {
-            "pick": (Control("pick_position", "1", "share of the string's length", 0.03, 0.5),),
+            "pick": (
+                Control("pick_position", "1", "where it is plucked, as a share of its length", 0.03, 0.5),
+            ),
             "body": (
                 Control(
                     "body_db", "dB", "response of the body, 70 Hz to 8 kHz", -20.0, 20.0, size=body_bands
                 ),
             ),
-            "stiffness": (Control("inharmonicity", "1", "B of a stiff string", 1e-6, 3e-4, curve="log"),),
+            "stiffness": (
+                Control(
+                    "inharmonicity",
+                    "1",
+                    "B: how far a stiff string stretches its partials",
+                    1e-6,
+                    3e-4,
+                    curve="log",
+                ),
+            ),
             "polarisation": (
-                Control("second_share", "1", "of the polarisation that decays faster", offset=-3.0),
-                Control("second_speed", "1", "its decay over that of the first", 1.0, 20.0, curve="log"),
+                Control("second_share", "1", "share of the polarisation that decays faster", offset=-3.0),
+                Control(
+                    "second_speed",
+                    "1",
+                    "its speed of decay over that of the first",
+                    1.0,
+                    20.0,
+                    curve="log",
+                    role="time",
+                ),
             ),
             "release": (
-                Control("release_seconds", "s", "T60 once the finger lifts", 0.02, 1.0, curve="log"),
+                Control(
+                    "release_seconds",
+                    "s",
+                    "decay time once the finger lifts",
+                    0.02,
+                    1.0,
+                    curve="log",
+                    role="time",
+                ),
             ),
             "attack": (
                 Control(
-                    "attack_gain", "1", "noise of pick or finger", high=0.3, curve="amplitude", offset=-1.0
+                    "attack_gain",
+                    "1",
+                    "noise of pick or finger",
+                    high=0.3,
+                    curve="amplitude",
+                    offset=-1.0,
+                    role="level",
                 ),
-                Control("attack_seconds", "s", "T60 of that noise", 0.005, 0.06, curve="log"),
-                Control("attack_db", "dB", "its colour, 0 Hz to Nyquist", -20.0, 20.0, size=ATTACK_BANDS),
+                Control(
+                    "attack_seconds", "s", "decay time of that noise", 0.005, 0.06, curve="log", role="time"
+                ),
+                Control(
+                    "attack_db", "dB", "colour of that noise, 0 Hz to Nyquist", -20.0, 20.0, size=ATTACK_BANDS
+                ),
             ),
         }
-        self.controls = ControlSet(
-            (
-                Control("pluck_gain", "1", "amplitude of the fundamental", curve="amplitude"),
-                Control(
-                    "cutoff_hz", "Hz", "of the pluck, low for a soft one", 80.0, sample_rate / 2, curve="log"
-                ),
-                Control("t60_seconds", "s", "decay time of the lowest partials", 0.1, 30.0, curve="log"),
-                Control("treble_loss", "1/s", "how much sooner 1 kHz is 60 dB down", 0.01, 20.0, curve="log"),
-                *(control for name in EXTRAS if name in extras for control in optional[name]),
-            )
+        declared = (
+            Control("pluck_gain", "1", "amplitude of the fundamental", curve="amplitude", role="level"),
+            Control(
+                "cutoff_hz",
+                "Hz",
+                "cutoff of the pluck, low for a soft one",
+                80.0,
+                sample_rate / 2,
+                curve="log",
+            ),
+            Control(
+                "t60_seconds", "s", "decay time of the lowest partials", 0.1, 30.0, curve="log", role="time"
+            ),
+            Control(
+                "treble_loss",
+                "1/s",
+                "how much sooner 1 kHz is 60 dB down",
+                0.01,
+                20.0,
+                curve="log",
+                role="time",
+            ),
+            *(control for name in EXTRAS if name in extras for control in optional[name]),
         )
+        of_notes = tuple(replace(control, join="note") for control in declared)
+        self.controls = ControlSet(of_notes, given_notes(sample_rate))
 
     def timed(self, controls: Controls, before: Played | None = None) -> tuple[Controls, Played]:
         """Adds to controls (..., N, k) what a frame cannot tell alone: how long a note has been ringing by then.
@@ -229,6 +280,17 @@ class ModalString(Synth):
         left = place.floor().clamp(max=bands.shape[-1] - 2)
         index = left.long()
         return torch.lerp(bands.gather(-1, index), bands.gather(-1, index + 1), place - left)
+
+    def energy(self, controls: Controls) -> Tensor:
+        """Returns the expected energy of all strings of a clip together, phases and noise unknown: -> (B,)."""
+        controls, _ = self.timed(controls)
+        amplitudes = self.amplitudes(controls)
+        number = torch.arange(1, self.partials + 1, device=amplitudes.device)
+        audible = self.pitch(controls)[..., None] * number < self.sample_rate / 2
+        power = (amplitudes.square() * audible).sum(-1) / 2
+        if "attack_gain" in controls:
+            power = power + self.attack(controls).square().mean(-1) / 3  # uniform noise has variance 1/3
+        return power.sum((1, 2)) * self.hop
 
     def partial_variance(self, controls: Controls) -> Tensor:
         """Squared amplitude of each partial, a prior for its phase-locked fit: -> (B, S, N, K)."""

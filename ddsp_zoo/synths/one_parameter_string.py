@@ -11,8 +11,8 @@ from torch.nn.functional import pad
 from ddsp_zoo.dsp.noise import Generators, noise_frames, uniform_noise
 from ddsp_zoo.dsp.string import StringState, string_loop, tuned_delay
 from ddsp_zoo.synths.base import Synth
-from ddsp_zoo.synths.control import Control, Controls, ControlSet
-from ddsp_zoo.synths.karplus_strong import LOWEST_F0_HZ, fill_pitch, longest_delay
+from ddsp_zoo.synths.control import LOWEST_F0_HZ, Control, Controls, ControlSet, given_notes
+from ddsp_zoo.synths.karplus_strong import fill_pitch, longest_delay
 from ddsp_zoo.synths.streaming import Frames, Window
 
 Excitation = Literal["random", "reproducible"]
@@ -39,7 +39,6 @@ class OneParameterString(Synth):
             period, and leaves out the low-pass's delay, as that code does.
     """
 
-    level_controls = ()
     burst_seconds = 0.005
 
     def __init__(
@@ -53,16 +52,20 @@ class OneParameterString(Synth):
         super().__init__(sample_rate, hop)
         self.excitation, self.excitation_seed, self.quirks = excitation, excitation_seed, quirks
         text, nyquist = "f_c: cutoff of the low-pass in the loop", sample_rate / 2
-        wide = Control("cutoff_hz", "Hz", text, high=2 * (nyquist - LOWEST_CUTOFF_HZ), curve="amplitude")
-        plain = Control("cutoff_hz", "Hz", text, low=LOWEST_CUTOFF_HZ, high=nyquist)
-        self.controls = ControlSet((wide if "range" in quirks else plain,))
+        high, curve = (
+            (2 * nyquist - LOWEST_CUTOFF_HZ, "amplitude") if "range" in quirks else (nyquist, "linear")
+        )
+        cutoff = Control("cutoff_hz", "Hz", text, LOWEST_CUTOFF_HZ, high, curve=curve, join="note")
+        gain = Control(
+            "pluck_gain", "1", "how loud a note is plucked", role="level", join="note", origin="constant"
+        )
+        self.controls = ControlSet((cutoff,), (gain, *given_notes(sample_rate)))
 
     def constrain(self, raw: Tensor) -> Controls:
-        """Raw (B, S, N, 1) -> f_c in Hz, the same in all frames (B, S, N, 1)."""
+        """Raw (B, S, N, 1) -> f_c in Hz, the same in all frames, and a pluck of amplitude 1: (B, S, N, 1)."""
         cutoff = super().constrain(raw)["cutoff_hz"]
-        if "range" in self.quirks:
-            cutoff = cutoff + LOWEST_CUTOFF_HZ
-        return {"cutoff_hz": cutoff.mean(2, keepdim=True).expand_as(cutoff)}
+        cutoff = cutoff.mean(2, keepdim=True).expand_as(cutoff)
+        return {"cutoff_hz": cutoff, "pluck_gain": torch.ones_like(cutoff)}
 
     def prepare(self, controls: Controls, generator: Generators | None, notes: None) -> tuple[Frames, None]:
         f0_hz = controls["f0_hz"][..., 0]
@@ -71,10 +74,11 @@ class OneParameterString(Synth):
             fixed = torch.Generator().manual_seed(self.excitation_seed)
             noise = uniform_noise(f0_hz, (length,), fixed).expand(*f0_hz.shape, length)
         else:
-            noise = noise_frames(f0_hz, f0_hz.shape[1], length, generator)
+            noise = noise_frames(f0_hz, f0_hz.shape[1], length, generator, row_by_row=True)
         onset = controls["onset"][..., 0] * (f0_hz > 0)  # no pluck without a pitch
         burst = pad(noise * (onset > 0)[..., None], (0, self.hop - length))
         smoothing = 1 / (1 + 2 * math.pi * controls["cutoff_hz"][..., 0] / self.sample_rate)
+        burst = burst * controls.get("pluck_gain", 1.0)
         return {"f0_hz": f0_hz, "onset": onset, "smoothing": smoothing, "burst": burst}, None
 
     def play(

@@ -43,8 +43,6 @@ class SinusoidsPlusNoise(Synth):
             after the others; their frames are averaged. With "sample_shares" the control "amplitude" is relative.
     """
 
-    level_controls = ("amplitude", "loudness", "noise_magnitude")
-
     def __init__(
         self,
         sample_rate: int,
@@ -65,14 +63,12 @@ class SinusoidsPlusNoise(Synth):
         declared = self._declare(sinusoids, noise_bands, bins)
         self.controls = ControlSet(tuple(sorted(declared, key=lambda control: control.name in self.per_clip)))
         self.clip_channels = sum(c.channels for c in declared if c.name in self.per_clip)
-        if "sample_shares" in quirks:
-            self.level_controls = ("loudness", "noise_magnitude")
 
     def _declare(self, sinusoids: int, noise_bands: int, bins: int) -> tuple[Control, ...]:
         bare = "bare_start" in self.quirks
         kind = _EqualBins if bare else Control
         text, one_level = "summed amplitude of the sinusoids", "clip_loudness" in self.quirks
-        quiet = 0.0 if bare else -2.0
+        quiet, relative = 0.0 if bare else -2.0, "sample_shares" in self.quirks
         return (
             kind(
                 "frequency_hz",
@@ -83,11 +79,19 @@ class SinusoidsPlusNoise(Synth):
                 size=sinusoids,
                 curve="log_bins",
                 bins=bins,
+                role="partials",
             ),
-            Control("amplitude", "1", "amplitude of each sinusoid", size=sinusoids, curve="amplitude"),
-            Control("loudness", "1", text, offset=quiet)
+            Control(
+                "amplitude",
+                "1",
+                "amplitude of each sinusoid",
+                size=sinusoids,
+                curve="amplitude",
+                role="timbre" if relative else "level",
+            ),
+            Control("loudness", "1", text, offset=quiet, role="level")
             if one_level
-            else Control("loudness", "1", text, high=2.0, curve="amplitude", offset=quiet),
+            else Control("loudness", "1", text, high=2.0, curve="amplitude", offset=quiet, role="level"),
             Control(
                 "noise_magnitude",
                 "1",
@@ -96,6 +100,7 @@ class SinusoidsPlusNoise(Synth):
                 size=noise_bands,
                 curve="amplitude",
                 offset=0.0 if bare else -1.5,
+                role="level",
             ),
         )
 

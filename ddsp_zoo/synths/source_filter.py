@@ -12,7 +12,7 @@ from ddsp_zoo.dsp.lsf import lsf_to_coefficients, lsf_to_reflection
 from ddsp_zoo.dsp.noise import Generators, noise_frames, noise_power
 from ddsp_zoo.dsp.oscillator import harmonic_bank
 from ddsp_zoo.synths.base import Synth
-from ddsp_zoo.synths.control import Control, Controls, ControlSet
+from ddsp_zoo.synths.control import Control, Controls, ControlSet, given_notes
 from ddsp_zoo.synths.streaming import Frames, Window, filter_reach
 
 CORNER_HZ = 200.0  # of the fixed low-pass of the harmonics, 6 dB per octave
@@ -28,8 +28,6 @@ class SourceFilter(Synth):
     ``filtering`` "samplewise" carries the filter's state from sample to sample (thesis eq. 4.7); "framewise" filters
     every frame alone from silence, as the authors' code does.
     """
-
-    level_controls = ("harmonic_amplitude", "noise_gain")
 
     def __init__(
         self,
@@ -51,8 +49,9 @@ class SourceFilter(Synth):
                     "alpha: loudness of the vocal folds",
                     high=2.0,
                     curve="amplitude",
+                    role="level",
                 ),
-                Control("noise_gain", "1", "g: loudness of the breath", curve="amplitude"),
+                Control("noise_gain", "1", "g: loudness of the breath", curve="amplitude", role="level"),
                 Control(
                     "lsf_hz",
                     "Hz",
@@ -71,7 +70,8 @@ class SourceFilter(Synth):
                     curve="amplitude",
                     slope=2.5,
                 ),
-            )
+            ),
+            beside=given_notes(sample_rate),
         )
 
     def prepare(self, controls: Controls, generator: Generators | None, notes: None) -> tuple[Frames, None]:

@@ -62,7 +62,7 @@ class LogMedia(Callback):
         for number, example in enumerate(self._kept):
             with torch.no_grad(), isolate_rng(), trainer.precision_plugin.forward_context():
                 sounds, controls = _render(pl_module, {k: v.to(pl_module.device) for k, v in example.items()})
-            pictures = _pictures(sounds, controls, pl_module.sample_rate, pl_module.hop_samples)
+            pictures = _pictures(sounds, controls, pl_module)
             for logger in takers:
                 _log(
                     logger, f"example_{number}", sounds, pictures, pl_module.sample_rate, trainer.global_step
@@ -89,7 +89,7 @@ def _keys(batch: dict[str, Tensor]) -> list[str]:
 
 
 def _render(model: LightningModule, example: dict[str, Tensor]) -> tuple[Sounds, SourceControls]:
-    """Returns {caption: (T,)} and {source: {name: (N, k)}} of one example with a batch axis of 1."""
+    """Returns {caption: (T,)} and {source: {name: (N, k)}} of declared controls, of one example (batch axis of 1)."""
     mixture = example["mixture"]
     rendered = model(mixture, f0_hz=example.get("f0_hz"), onset=example.get("onset"))
     kinds = {"synthesised": rendered.sources, "masked": model.masked(mixture, rendered)}
@@ -99,7 +99,11 @@ def _render(model: LightningModule, example: dict[str, Tensor]) -> tuple[Sounds,
     for index, source in enumerate(model.sources):
         sounds |= {f"{source}, {kind}": _array(audio[0, index]) for kind, audio in kinds.items()}
     controls = {
-        source: {name: _array(value[0, index]) for name, value in rendered.controls.items()}
+        source: {
+            name: _array(value[0, index])
+            for name, value in rendered.controls.items()
+            if name in model.declared
+        }
         for index, source in enumerate(model.sources)
     }
     return sounds, controls
@@ -111,19 +115,20 @@ def _array(value: Tensor) -> np.ndarray:
 
 
 def _pictures(
-    sounds: Sounds, controls: SourceControls, rate: int, hop: int
+    sounds: Sounds, controls: SourceControls, model: LightningModule
 ) -> dict[str, dict[str, np.ndarray]]:
     """Returns {section: {source: pixels (height, width, 3)}}; the mixture's spectrogram is above the source's."""
     from ddsp_zoo.export.plots import figure_to_rgb, plot_controls, plot_spectrograms
 
+    rate = model.sample_rate / model.hop_samples
     pictures: dict[str, dict[str, np.ndarray]] = {"spectrograms": {}, "controls": {}}
     for source, named in controls.items():
         its_sounds = {
             key: value for key, value in sounds.items() if key.startswith(("mixture", f"{source}, "))
         }
-        pictures["spectrograms"][source] = figure_to_rgb(plot_spectrograms(its_sounds, rate))
+        pictures["spectrograms"][source] = figure_to_rgb(plot_spectrograms(its_sounds, model.sample_rate))
         if named:
-            pictures["controls"][source] = figure_to_rgb(plot_controls(named, rate / hop, source))
+            pictures["controls"][source] = figure_to_rgb(plot_controls(named, model.declared, rate, source))
     return {section: images for section, images in pictures.items() if images}
 
 

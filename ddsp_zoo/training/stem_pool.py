@@ -5,7 +5,6 @@ turned upside down or left out. Then some mixtures lose their treble or have the
 """
 
 from dataclasses import dataclass
-
 from pathlib import Path
 
 import numpy as np

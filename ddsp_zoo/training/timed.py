@@ -108,5 +108,7 @@ def _groups(model: AstDdsp, decay: float) -> list[dict[str, Any]]:
 
 
 def _row(step: int, seconds: float, news: list[dict[str, Tensor]]) -> dict[str, float]:
-    losses = {name: float(torch.stack([parts[name] for parts in news]).mean()) for name in news[0]} if news else {}
+    losses = (
+        {name: float(torch.stack([parts[name] for parts in news]).mean()) for name in news[0]} if news else {}
+    )
     return {"step": step, "seconds": round(seconds, 1), **losses}

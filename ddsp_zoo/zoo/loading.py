@@ -9,6 +9,7 @@ from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.settings.build import build
 from ddsp_zoo.zoo.checkpoint import read_checkpoint
 from ddsp_zoo.zoo.finding import find
+from ddsp_zoo.zoo.manifest import WEIGHTS, fingerprint
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,6 +52,9 @@ def load(
             f"The weights in {path} do not fit {config['class_path']} as configured ({first}): "
             "take weights and config from the same training, and the version of ddsp_zoo that wrote them."
         ) from error
+    if checkpoint is None:
+        model.name = name
+    model.weights_sha256 = fingerprint(path / WEIGHTS if path.is_dir() else path)["sha256"]
     return model.eval()
 
 

@@ -9,11 +9,12 @@ import soundfile as sf
 import yaml
 
 from ddsp_zoo import zoo
+from ddsp_zoo.api.ladder import separate
+from ddsp_zoo.api.result import Separation
 from ddsp_zoo.cli import main
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.models import Umss
 from ddsp_zoo.pitch.track import PitchTrack, onsets_from_f0
-from ddsp_zoo.separation.stream import Separation, separate
 from ddsp_zoo.zoo.manifest import CONFIG, WEIGHTS
 
 RATE, HOP, FRAMES = 16000, 256, 48

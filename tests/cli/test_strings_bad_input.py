@@ -25,9 +25,9 @@ from guitar import (
     track,
 )
 
+from ddsp_zoo.api.ladder import separate
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.models import Separator
-from ddsp_zoo.separation.stream import separate
 
 
 @pytest.fixture(scope="module", params=["exA1", "exB4", "exC2", "exE2", RICHEST, "as_published/exB4"])
@@ -131,7 +131,9 @@ def test_another_number_of_strings_is_refused_with_their_names(model: Separator,
 
 
 def test_no_pitch_is_asked_for_by_name(model: Separator) -> None:
-    with pytest.raises(DdspZooError, match="needs the pitch of each source.*E2, A2, D3, G3, B3, E4.*--pitch"):
+    with pytest.raises(
+        DdspZooError, match="needs the pitch of each source.*E2, A2, D3, G3, B3, E4.*`pitch=`"
+    ):
         separate(model, np.zeros(9000, dtype=np.float32), RATE)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export.controls import write_controls
+from ddsp_zoo.export.csv import write_controls_csv
 from ddsp_zoo.export.midi import Note, notes_by_source, notes_from_f0, write_midi
 from ddsp_zoo.export.plots import (
     COLUMNS,
@@ -20,6 +20,7 @@ from ddsp_zoo.export.plots import (
     plot_spectrograms,
 )
 from ddsp_zoo.files.atomic import replaced_when_done
+from ddsp_zoo.synths.control import Control, given_notes, heard_pitch
 
 RATE = 100.0  # frames a second
 
@@ -89,6 +90,21 @@ def test_velocity_follows_loudness_and_stays_in_range():
     assert velocities == [127, 64, 1]
 
 
+DECLARED = {
+    control.name: control
+    for control in (
+        heard_pitch(8000),
+        given_notes(8000)[1],
+        Control("frequency_hz", "Hz", "", 20, 4000, size=8, role="partials"),
+        Control("amplitude", "1", "", size=8, curve="amplitude", role="level"),
+        Control("pluck_gain", "1", "", curve="amplitude", role="level"),
+        Control("noise_magnitude", "1", "", size=65, curve="amplitude", role="level"),
+        Control("damping", "1", "how fast it dies away"),
+    )
+}
+PLUCKED = DECLARED | {"f0_hz": given_notes(8000)[0]}
+
+
 def test_notes_of_controls_take_loudness_onset_and_shape_as_they_come():
     f0 = hertz((40, 1.0))[:, None]
     amplitude = np.repeat([[1.0, 0.5], [1e-6, 0.0]], 50, axis=0)
@@ -98,7 +114,7 @@ def test_notes_of_controls_take_loudness_onset_and_shape_as_they_come():
         "bass": {"f0_hz": f0, "amplitude": amplitude, "onset": onset},
         "drums": {"noise_magnitude": amplitude},
     }
-    found = notes_by_source(controls, RATE)
+    found = notes_by_source(controls, RATE, DECLARED)
     assert list(found) == ["bass"]
     assert [(note.start_s, note.end_s) for note in found["bass"]] == [(0, 0.3), (0.3, 0.5)]  # then silence
 
@@ -106,18 +122,17 @@ def test_notes_of_controls_take_loudness_onset_and_shape_as_they_come():
 def test_a_plucked_string_rings_on_without_excitation():
     gain = np.zeros((100, 1))
     gain[:2] = 1
-    (note,) = notes_by_source({"string": {"f0_hz": hertz((40, 1.0)), "excitation_gain": gain}}, RATE)[
-        "string"
-    ]
+    controls = {"string": {"f0_hz": hertz((40, 1.0)), "pluck_gain": gain}}
+    (note,) = notes_by_source(controls, RATE, PLUCKED)["string"]
     assert (note.start_s, note.end_s, note.velocity) == (0, 1, 127)
 
 
 def test_missing_pitch_and_unknown_sources_are_named():
-    controls = {"bass": {"f0_hz": hertz((40, 1.0))}, "drums": {"gain": np.ones((100, 1))}}
-    with pytest.raises(DdspZooError, match="drums has no f0_hz"):
-        notes_by_source(controls, RATE, "drums")
+    controls = {"bass": {"f0_hz": hertz((40, 1.0))}, "drums": {"damping": np.ones((100, 1))}}
+    with pytest.raises(DdspZooError, match="drums has none"):
+        notes_by_source(controls, RATE, DECLARED, "drums")
     with pytest.raises(DdspZooError, match="piano.*bass, drums"):
-        notes_by_source(controls, RATE, "piano")
+        notes_by_source(controls, RATE, DECLARED, "piano")
 
 
 def test_midi_file_plays_the_notes_at_their_times(tmp_path):
@@ -172,24 +187,8 @@ CONTROLS = {
 }
 
 
-def test_npz_holds_all_controls(tmp_path):
-    write_controls(CONTROLS, 50.0, tmp_path / "controls.npz")
-    with np.load(tmp_path / "controls.npz") as file:
-        assert set(file) == {
-            "bass/f0_hz",
-            "bass/noise",
-            "bass/gain",
-            "rest/gain",
-            "control_rate_hz",
-            "time_seconds",
-        }
-        np.testing.assert_array_equal(file["bass/noise"], np.ones((3, 4)))
-        np.testing.assert_allclose(file["time_seconds"], [0, 0.02, 0.04])
-        assert file["control_rate_hz"] == 50
-
-
 def test_csv_holds_the_scalar_controls(tmp_path):
-    write_controls(CONTROLS, 50.0, tmp_path / "controls.csv")
+    write_controls_csv(CONTROLS, 50.0, tmp_path / "controls.csv")
     assert (tmp_path / "controls.csv").read_text().splitlines() == [
         "time_seconds,bass.f0_hz,bass.gain,rest.gain",
         "0,0,0.5,0.1",
@@ -199,17 +198,16 @@ def test_csv_holds_the_scalar_controls(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "controls, name, message",
+    "controls, message",
     [
-        (CONTROLS, "controls.txt", "not to 'controls.txt'"),
-        ({"bass": {"noise": np.ones((3, 4))}}, "a.csv", "a.npz"),
-        ({}, "a.npz", "empty"),
-        ({"a": {"x": np.ones(3)}, "b": {"x": np.ones(4)}}, "a.npz", "differ in length"),
+        ({"bass": {"noise": np.ones((3, 4))}}, "No control"),
+        ({}, "No control"),
+        ({"a": {"x": np.ones(3)}, "b": {"x": np.ones(4)}}, "differ in length"),
     ],
 )
-def test_controls_that_cannot_be_written(tmp_path, controls, name, message):
+def test_controls_that_cannot_be_written(tmp_path, controls, message):
     with pytest.raises(DdspZooError, match=message):
-        write_controls(controls, 50.0, tmp_path / name)
+        write_controls_csv(controls, 50.0, tmp_path / "a.csv")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -233,6 +231,7 @@ def separation(sources: int, seconds: float, rate: int = 8000, channels: int = 2
         mixture=sum(stems.values()),
         sample_rate=rate,
         control_rate_hz=RATE,
+        maker=SimpleNamespace(declared=DECLARED),
         controls={name: kinds[n % 4] for n, name in enumerate(stems)},
     )
 
@@ -253,8 +252,13 @@ def test_overlay_and_strips_show_the_controls():
     assert {name: len(panels[name].collections) - 1 for name in shown} == shown
     heights = np.concatenate([segment[:, 1] for segment in panels["s1"].collections[-1].get_segments()])
     np.testing.assert_allclose(heights, 220)
-    assert panels["mixture"].get_xlim() == panels["onset"].get_xlim() == (0, 1.004)
-    assert {"amplitude (dB)", "onset", "damping", "noise_magnitude (dB)"} <= set(panels)
+    assert panels["mixture"].get_xlim() == panels["onset: 1 where a note begins"].get_xlim() == (0, 1.004)
+    assert {
+        "amplitude (dB)",
+        "onset: 1 where a note begins",
+        "damping: how fast it dies away",
+        "noise_magnitude (dB)",
+    } <= set(panels)
 
 
 def test_silent_and_broken_audio_is_drawn():
@@ -303,7 +307,7 @@ def test_long_audio_and_controls_are_thinned_and_only_looked_at_in_windows():
 def test_controls_and_spectrograms_alone():
     controls = separation(2, 1.0).controls
     for named, lines in ((controls["s0"], 2), (controls["s1"], 3), ({}, 0)):
-        figure = plot_controls(named, RATE, "bass")
+        figure = plot_controls(named, DECLARED, RATE, "bass")
         assert sum(bool(axes.lines) for axes in figure.axes) == lines
         assert figure_to_rgb(figure).ndim == 3
     figure = plot_spectrograms({"mixture": np.ones(4000), "short": np.ones((2, 2000))}, 8000)
@@ -312,5 +316,5 @@ def test_controls_and_spectrograms_alone():
 
 def test_plots_leave_pyplot_alone():
     before = "matplotlib.pyplot" in sys.modules
-    figure_to_rgb(plot_controls({"gain": np.ones((10, 1))}, RATE))
+    figure_to_rgb(plot_controls({"damping": np.ones((10, 1))}, DECLARED, RATE))
     assert ("matplotlib.pyplot" in sys.modules) == before

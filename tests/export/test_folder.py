@@ -10,19 +10,24 @@ import pytest
 import soundfile as sf
 from tiny import RATE, music
 
+from ddsp_zoo.api.result import Separation
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export import plots
-from ddsp_zoo.export.folder import LARGEST_WAV, OutputFolder, save, save_pieces
-from ddsp_zoo.separation.stream import Separation
+from ddsp_zoo.export import folder as folder_module
+from ddsp_zoo.export.folder import LARGEST_WAV, OutputFolder, save_pieces
+from ddsp_zoo.separation.result import Maker
+from ddsp_zoo.synths.control import Control, heard_pitch
 
 FILES = ["bass.{0}", "controls.npz", "lead.{0}", "overview.png", "residual.{0}"]
+DECLARED = {"f0_hz": heard_pitch(RATE), "amplitude": Control("amplitude", "1", "", size=2, role="level")}
 SYNTHESISED = ["bass.{0}", "lead.{0}"]
 
 
 @pytest.fixture(autouse=True)
 def quick_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """A picture that costs nothing."""
-    monkeypatch.setattr(plots, "plot_separation", lambda separation, path: Path(path).write_bytes(b"picture"))
+    monkeypatch.setattr(
+        folder_module, "plot_separation", lambda separation, path: Path(path).write_bytes(b"picture")
+    )
 
 
 def separation(frames: int = 4000, channels: int = 2, gain: float = 1.0) -> Separation:
@@ -39,7 +44,7 @@ def separation(frames: int = 4000, channels: int = 2, gain: float = 1.0) -> Sepa
         residual=mixture - sum(stems.values()),
         controls={"bass": named, "lead": named},
         sample_rate=RATE,
-        control_rate_hz=80.0,
+        maker=Maker("some", "", "0", ("bass", "lead"), RATE, 100, 0, DECLARED, None),
     )
 
 
@@ -72,7 +77,7 @@ def test_folder_holds_stems_residual_synthesised_controls_and_a_picture(
     tmp_path: Path, kind: str, subtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()  # the real picture
-    folder = save(separation(), tmp_path / "new" / "song", kind)
+    folder = separation().save(tmp_path / "new" / "song", kind)
     assert folder == tmp_path / "new" / "song" and names(tmp_path / "new") == ["song"]
     assert names(folder) == sorted([file.format(kind) for file in FILES] + ["synthesised"])
     assert names(folder / "synthesised") == [file.format(kind) for file in SYNTHESISED]
@@ -82,7 +87,7 @@ def test_folder_holds_stems_residual_synthesised_controls_and_a_picture(
 
 def test_wav_is_exact_even_beyond_full_scale(tmp_path: Path) -> None:
     whole = separation(gain=5.0)
-    folder = save(whole, tmp_path / "song")
+    folder = whole.save(tmp_path / "song")
     assert np.abs(whole.stems["bass"]).max() > 1
     for name, audio in (whole.stems | {"residual": whole.residual}).items():
         np.testing.assert_array_equal(read(folder / f"{name}.wav"), audio)
@@ -92,13 +97,13 @@ def test_wav_is_exact_even_beyond_full_scale(tmp_path: Path) -> None:
 
 def test_flac_is_exact_to_24_bits(tmp_path: Path) -> None:
     whole = separation()
-    folder = save(whole, tmp_path / "song", "flac")
+    folder = whole.save(tmp_path / "song", "flac")
     np.testing.assert_allclose(read(folder / "bass.flac"), whole.stems["bass"], rtol=0, atol=2**-23)
 
 
 def test_pieces_leave_what_the_whole_leaves(tmp_path: Path) -> None:
     whole = separation()
-    save(whole, tmp_path / "whole")
+    whole.save(tmp_path / "whole")
     output = save_pieces(pieces(whole), tmp_path / "pieces")
     for path in (tmp_path / "whole").rglob("*.wav"):
         other = tmp_path / "pieces" / path.relative_to(tmp_path / "whole")
@@ -106,18 +111,17 @@ def test_pieces_leave_what_the_whole_leaves(tmp_path: Path) -> None:
     loudest = max(np.abs(audio).max() for audio in (*whole.stems.values(), whole.residual))
     assert output.peak == pytest.approx(loudest)
     with np.load(tmp_path / "whole/controls.npz") as one, np.load(tmp_path / "pieces/controls.npz") as other:
-        assert set(one) == set(other) and len(one["time_seconds"]) == 40
+        assert set(one) == set(other) and len(one["bass/f0_hz"]) == 40
         assert all(np.array_equal(one[key], other[key]) for key in one)
         np.testing.assert_array_equal(one["bass/amplitude"], whole.controls["bass"]["amplitude"])
-        assert one["control_rate_hz"] == 80
 
 
 def test_an_earlier_separation_is_replaced(tmp_path: Path) -> None:
-    folder = save(separation(), tmp_path / "song", "flac")
-    save(separation(), folder, "wav")
+    folder = separation().save(tmp_path / "song", "flac")
+    separation().save(folder, "wav")
     assert names(folder) == sorted([file.format("wav") for file in FILES] + ["synthesised"])
     (folder / ".DS_Store").touch()
-    save(separation(), folder)
+    separation().save(folder)
     assert names(tmp_path) == ["song"]
 
 
@@ -127,23 +131,23 @@ def test_a_folder_with_anything_else_in_it_is_left_alone(tmp_path: Path, inside:
     for name in inside:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("mine")
-    with pytest.raises(DdspZooError, match="precious holds files.*--out"):
-        save(separation(), folder)
+    with pytest.raises(DdspZooError, match="precious holds files.*another folder"):
+        separation().save(folder)
     assert all((folder / name).read_text() == "mine" for name in inside)
     assert names(tmp_path) == ["precious"]
 
 
 def test_an_empty_folder_is_used(tmp_path: Path) -> None:
     (tmp_path / "song").mkdir()
-    save(separation(), tmp_path / "song")
+    separation().save(tmp_path / "song")
     assert (tmp_path / "song" / "bass.wav").exists()
 
 
 @pytest.mark.parametrize("place", ["file/song", "file/deep/song", "file"])
 def test_a_place_that_cannot_be_written_is_named_and_left_as_it_was(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(DdspZooError, match=f"Cannot write to .*{place}.*--out"):
-        save(separation(), tmp_path / place)
+    with pytest.raises(DdspZooError, match=f"Cannot write to .*{place}.*another folder"):
+        separation().save(tmp_path / place)
     assert names(tmp_path) == ["file"] and (tmp_path / "file").read_text() == "mine"
 
 
@@ -166,7 +170,7 @@ def test_an_error_on_the_way_leaves_nothing_and_keeps_the_earlier_result(
         yield from list(pieces(separation()))[:2]
         raise problem
 
-    folder = save(separation(), tmp_path / "song")
+    folder = separation().save(tmp_path / "song")
     before = {path: path.read_bytes() for path in folder.rglob("*.*")}
     for target in (folder, tmp_path / "other", tmp_path / "new/deep/song"):
         with pytest.raises(type(problem)):
@@ -177,7 +181,7 @@ def test_an_error_on_the_way_leaves_nothing_and_keeps_the_earlier_result(
 
 def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(DdspZooError, match="wav or flac.*'mp3'"):
-        save(separation(), tmp_path / "song", "mp3")
+        separation().save(tmp_path / "song", "mp3")
     assert names(tmp_path) == []
 
 

@@ -148,7 +148,7 @@ def test_umss_gives_out_its_line_spectral_frequencies_in_hertz() -> None:
     batch = make_batch(model)
     with torch.no_grad():
         out = model(batch["mixture"], batch["f0_hz"], batch["onset"])
-    lsf_hz = model.given_controls(out, out.sources)["lsf_hz"]
+    lsf_hz = out.controls["lsf_hz"]
     assert lsf_hz.shape[-1] == 20 and 0 < lsf_hz.min() and lsf_hz.max() < 8000
     assert (lsf_hz.diff(dim=-1) > 0).all()
 
@@ -192,12 +192,10 @@ def test_a_model_is_a_plain_module_from_mixture_to_sources_and_controls(
     sources, controls = rendered(model, batch)
     samples, frames = model.segment_samples, model.segment_samples // model.hop_samples
     assert sources.shape == (2, len(model.sources), samples) and sources.isfinite().all()
-    declared = {control.name: control.size for control in model.synth.controls.controls}
-    derived = {*getattr(model.synth, "fixed", {}), *model.synth.level_controls}
-    declared |= dict.fromkeys(derived - set(declared), 1)
-    given = {"f0_hz": 1, "onset": 1} if model.needs_pitch else {}
+    declared = {control.name: control.size for control in model.synth.controls}
+    assert declared.keys() <= model.declared.keys()
     shapes = {name: tuple(value.shape) for name, value in controls.items()}
-    assert shapes == {name: (2, len(model.sources), frames, k) for name, k in (declared | given).items()}
+    assert shapes == {name: (2, len(model.sources), frames, k) for name, k in declared.items()}
 
 
 @EVERY
@@ -357,10 +355,9 @@ def test_audio_that_is_no_whole_number_of_frames_is_refused(
 def test_f0_of_a_model_without_pitch_is_read_off_the_stem() -> None:
     model = tiny_ast()
     time = torch.arange(model.segment_samples) / model.sample_rate
-    tone = sum(torch.sin(2 * torch.pi * 100 * h * time) / h for h in range(1, 9)).expand(1, 2, -1)
-    rendered = model(torch.zeros(1, model.segment_samples))
-    f0 = model.given_controls(rendered, tone)["f0_hz"]
-    assert f0.shape == (1, 2, model.segment_samples // model.hop_samples, 1)
+    tone = sum(torch.sin(2 * torch.pi * 100 * h * time) / h for h in range(1, 9)).expand(1, 1, -1)
+    f0 = model.hear(tone)["f0_hz"]
+    assert f0.shape == (1, 1, model.segment_samples // model.hop_samples, 1)
     assert f0[0, 0, 8:-8, 0].tolist() == pytest.approx([100] * 16, rel=0.02)
 
 

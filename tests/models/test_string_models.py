@@ -27,9 +27,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ddsp_zoo import zoo
+from ddsp_zoo.api.ladder import separate
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.models import Separator, modal_strings
-from ddsp_zoo.separation.stream import separate
 from ddsp_zoo.settings.build import plain
 
 each_recipe = pytest.mark.parametrize("name", RECIPES)

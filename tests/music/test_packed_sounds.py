@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from packed import FONT, RATE, note, pack_font, piece
 
+from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.music.band.banks import Source, open_bank
 from ddsp_zoo.music.band.farm import finished, packed_band
 from ddsp_zoo.music.band.packed_sounds import (
@@ -13,47 +15,13 @@ from ddsp_zoo.music.band.packed_sounds import (
     packed_sounds,
     unpack,
     unpack_pieces,
+    wanted_sounds,
     with_packed_program,
     write_packed,
 )
-from ddsp_zoo.music.band.scores import Note, Part, Piece
-from ddsp_zoo.music.sampler import RecordedNote
-from ddsp_zoo.music.soundfonts import DRUM_BANK
-
-RATE = 8000
-FONT = Path("somewhere/A font.sf2")
-
-
-def note(midi: float, velocity: float = 0.8, seconds: float = 0.4, **fields: float) -> RecordedNote:
-    time = np.arange(round(seconds * 2 * RATE)) / (2 * RATE)
-    hz = 440 * 2 ** ((midi - 69) / 12)
-    return RecordedNote(
-        midi, velocity, 0.3 * velocity * np.sin(2 * np.pi * hz * time) * np.exp(-3 * time), **fields
-    )
-
-
-def pack_font(folder: Path, programs: tuple[int, ...] = (33, 27, 4)) -> Path:
-    """A soundfont of some programs and a drum kit of kick, snare and hi-hat."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for program in programs:
-        wanted = Wanted(Source("preset", FONT, 0, program), "other")
-        recordings = [note(midi, velocity) for midi in (40, 52, 64) for velocity in (0.5, 0.9)]
-        write_packed(recordings, wanted, folder / wanted.source.plain_name(RATE), 2 * RATE, 0.8)
-    wanted = Wanted(Source("preset", FONT, DRUM_BANK, 0), "drums")
-    hits = [note(midi, 0.9) for midi in (36, 38, 42)]
-    write_packed(hits, wanted, folder / wanted.source.plain_name(RATE), 2 * RATE, 0.8)
-    return folder
-
-
-def piece(seconds: float = 12.0) -> Piece:
-    """Bass, guitar, keys and drums, on every beat."""
-    starts = np.arange(0, seconds, 0.5)
-    players = [("bass", 33, 40), ("guitar", 27, 52), ("other", 4, 64), ("drums", 0, 36)]
-    parts = tuple(
-        Part(stem, program, tuple(Note(float(t), 0.4, midi, 0.7) for t in starts))
-        for stem, program, midi in players
-    )
-    return Piece(parts, np.arange(0, seconds + 2, 2.0), (4, 4))
+from ddsp_zoo.music.band.scores import Part
+from ddsp_zoo.music.band.sounds import Sounds
+from ddsp_zoo.music.soundfonts import DRUM_BANK, Soundfont
 
 
 def test_a_bank_comes_back_and_is_found_without_its_source(tmp_path: Path) -> None:
@@ -120,8 +88,24 @@ def test_a_band_plays_what_was_packed(tmp_path: Path) -> None:
 def test_finished_tracks_are_read_once(tmp_path: Path) -> None:
     for name in ("000000", "000001", ".000002"):
         np.save(tmp_path / f"{name}.npy", np.full((4, 5), int(name.strip("."))))
-    known: set[str] = set()
-    assert [name for name, _ in finished(tmp_path, known)] == ["000000", "000001"]
-    assert not list(finished(tmp_path, known)) and [path.name for path in tmp_path.iterdir()] == [
-        ".000002.npy"
-    ]
+    assert [int(track[0, 0]) for track in finished(tmp_path)] == [0, 1]
+    assert not list(finished(tmp_path)) and [path.name for path in tmp_path.iterdir()] == [".000002.npy"]
+
+
+def test_all_sounds_of_a_band_are_wanted_but_of_other_instruments_those_alone_that_are_named() -> None:
+    font = Soundfont(FONT, ((0, 0), (0, 4), (0, 27), (0, 33), (DRUM_BANK, 0)))
+    sounds = Sounds((font,), (Path("kit"),), {"bass": (Path("notes"),)})
+    found = {(w.source.kind, w.source.bank, w.source.program): w.stem for w in wanted_sounds(sounds, (4,))}
+    assert found == {
+        ("kit", 0, 0): "drums",
+        ("notes", 0, 0): "bass",
+        ("preset", DRUM_BANK, 0): "drums",
+        ("preset", 0, 4): "other",
+        ("preset", 0, 27): "guitar",
+        ("preset", 0, 33): "bass",
+    }
+
+
+def test_a_folder_without_packed_sounds_says_how_to_make_them(tmp_path: Path) -> None:
+    with pytest.raises(DdspZooError, match="pack_sounds.py"):
+        packed_sounds(tmp_path)

@@ -27,7 +27,7 @@ def test_maps_for_every_band_and_any_number_of_frames(bands: int, frames: int) -
     assert maps.shape == (2, 5, frames, bands) and maps.isfinite().all()
 
 
-@pytest.mark.parametrize("settings", [{"bands": 12}, {"bands": 0}, {"width": 15}, {"width": 6}])
+@pytest.mark.parametrize("settings", [{"bands": 12}, {"bands": 0}, {"width": 15}, {"width": 6}, {"depth": 3}])
 def test_sizes_that_do_not_fit_are_refused(settings: dict[str, int]) -> None:
     with pytest.raises(DdspZooError, match="multiple of 8 bands"):
         network(**settings)

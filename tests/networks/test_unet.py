@@ -62,7 +62,7 @@ def test_stems_share_the_mixture_in_every_channel() -> None:
     assert out.sources.shape == (1, 2, 8192) and stems.shape == (1, 2, 2, 8192)
     torch.testing.assert_close(stems[:, :, 0].sum(1), batch["mixture"], atol=1e-5, rtol=0)
     torch.testing.assert_close(stems[:, :, 1], -stems[:, :, 0], atol=1e-5, rtol=0)
-    assert set(model.given_controls(out, stems)) == {"f0_hz", "onset"}
+    assert set(model.declared) == {"f0_hz", "onset"}
 
 
 def test_one_step_lowers_the_loss_and_silence_keeps_it_finite() -> None:

@@ -63,7 +63,7 @@ def test_a_table_that_is_not_there(duo, tmp_path):
 
 
 def test_without_pitch_the_ways_to_give_it_are_told(duo):
-    with pytest.raises(DdspZooError, match=r"\(low, high\): pass --pitch .*time_seconds,low,high.*crepe"):
+    with pytest.raises(DdspZooError, match=r"\(low, high\): pass `pitch=` .*time_seconds,low,high.*crepe"):
         find_pitch(None, duo, np.zeros(1600), 16000, 0.1)
 
 

@@ -14,9 +14,11 @@ import soundfile as sf
 import torch
 from torch import Tensor
 
+from ddsp_zoo.api.ladder import separate
 from ddsp_zoo.cli import main
 from ddsp_zoo.corpora import MusicDelta
 from ddsp_zoo.corpora.folder import StemFolder
+from ddsp_zoo.dsp.noise import Generators, noise_frames
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.measuring import band_rows, metrics
 from ddsp_zoo.measuring.metrics import (
@@ -33,34 +35,71 @@ from ddsp_zoo.measuring.windows import measure, silent_windows, sounding_windows
 from ddsp_zoo.reports import band_pages, bands, figures
 from ddsp_zoo.reports.tables import by_source, write_bytes
 from ddsp_zoo.separation.masks import apply_masks, soft_masks
-from ddsp_zoo.separation.stream import separate
+from ddsp_zoo.separation.result import Rendered
+from ddsp_zoo.synths.base import Synth
+from ddsp_zoo.synths.control import Control, Controls, ControlSet
+from ddsp_zoo.synths.streaming import Frames, Window
 
 RATE = 8000
 HERTZ = {"bass": 100, "drums": 1000, "guitar": 500}
 Capture = pytest.CaptureFixture[str]
 
 
+class Waves(Synth):
+    """Plays frames of samples as they are, and a little noise."""
+
+    after = 0
+
+    def __init__(self, sample_rate: int, hop: int) -> None:
+        super().__init__(sample_rate, hop)
+        self.controls = ControlSet((Control("wave", "1", "its samples", low=-1.0, size=hop, role="level"),))
+
+    def prepare(self, controls: Controls, generator: Generators | None, notes: None) -> tuple[Frames, None]:
+        noise = 0.01 * noise_frames(controls["wave"], controls["wave"].shape[1], self.hop, generator)
+        return controls | {"noise": noise}, None
+
+    def play(self, window: Window, sound: None) -> tuple[Tensor, Tensor, None]:
+        tonal = window.now("wave").flatten(1)
+        return tonal + window.now("noise").flatten(1), tonal, None
+
+
 class Bands(torch.nn.Module):
     """A band of frequencies a source: below 300 Hz, above 700 Hz, between; what is named "rest" is the last one."""
 
     needs_pitch, hop_samples, mask_fft = False, 64, 512
-    device = torch.device("cpu")
+    device, power = torch.device("cpu"), 1.0
 
     def __init__(self, sources: tuple[str, ...] = ("bass", "rest"), sample_rate: int = RATE) -> None:
         super().__init__()
         self.sources, self.sample_rate, self.segment_samples = sources, sample_rate, sample_rate
         self.targets = tuple(name for name in sources if name != "rest")
+        self.synth = Waves(sample_rate, self.hop_samples)
+        self.declared = {control.name: control for control in self.synth.controls}
         self.gain = torch.nn.Parameter(torch.ones(1))
         self.hparams = {"sources": sources, "sample_rate": sample_rate}
 
-    def forward(self, audio: Tensor, generator: torch.Generator | None = None) -> SimpleNamespace:
+    @property
+    def rows(self) -> list[int]:
+        return [self.sources.index(name) for name in self.targets]
+
+    def forward(self, audio: Tensor, generator: torch.Generator | None = None) -> Rendered:
+        controls = self.predict_controls(audio)
+        sound = self.synth.render(controls, generator)
+        return Rendered(sound.audio, controls, sound.tonal)
+
+    def predict_controls(self, audio: Tensor) -> Controls:
         hertz = torch.fft.rfftfreq(audio.shape[-1], 1 / self.sample_rate)
         shares = {"bass": hertz < 300, "drums": hertz > 700, "guitar": (hertz >= 300) & (hertz <= 700)}
         named = [shares[name] for name in self.targets]
         spectra = torch.fft.rfft(audio)[:, None] * torch.stack([*named, ~torch.stack(named).any(0)])
         audio = self.gain.detach() * torch.fft.irfft(spectra, audio.shape[-1])[:, : len(self.sources)]
-        noise = 0.01 * torch.randn(audio.shape, generator=generator)
-        return SimpleNamespace(sources=audio + noise, tonal=audio, controls={})
+        return {"wave": audio.unflatten(-1, (-1, self.hop_samples))}
+
+    def stems(self, mixture: Tensor, rendered: Rendered) -> Tensor:
+        return self.masked_each(mixture, rendered, (self.power,))[0][:, self.rows]
+
+    def hear(self, stems: Tensor) -> Controls:
+        return {}
 
     def masked_each(
         self, mixture: Tensor, rendered: SimpleNamespace, powers: Sequence[float]
@@ -234,20 +273,10 @@ def test_improvement_is_over_the_mixture_in_the_same_window(tmp_path: Path) -> N
 
 
 def test_masks_of_both_powers_are_those_of_separate(tmp_path: Path) -> None:
-    class One(Bands):
-        power = 1.0
-
-        def masked(self, mixture: Tensor, rendered: Any) -> Tensor:
-            return self.masked_each(mixture, rendered, (self.power,))[0]
-
-        def given_controls(self, rendered: Any, stems: Tensor) -> dict[str, Tensor]:
-            return {"level": stems.unflatten(-1, (-1, self.hop_samples)).amax(-1, keepdim=True)}
-
     write_track(tmp_path / "one", 3.3, 11025)
     (piece,) = map(read_piece, StemFolder(tmp_path.parent).tracks(tmp_path.name))
-    model = One(("rest", "drums", "bass"))
+    model = Bands(("rest", "drums", "bass"))
     model.targets = ("drums", "bass")
-    model.forward = lambda audio, generator=None: Bands.forward(model, audio, generator)
     outputs = dict(of_model("one", model, [3]).estimate(piece))
     for output, model.power in (("masked", 1.0), ("masked_power", 2.0)):
         expected = separate(model, piece.mixture, piece.sample_rate, seed=3)
@@ -257,11 +286,14 @@ def test_masks_of_both_powers_are_those_of_separate(tmp_path: Path) -> None:
     assert np.abs(outputs["masked"]["bass"] - outputs["masked_power"]["bass"]).max() > 1e-4
 
 
-def test_both_masks_need_no_controls() -> None:
-    both = BothMasks(Bands())
-    twice = both(torch.randn(2, RATE))
-    assert twice.sources.shape == both.masked(torch.randn(2, 1, RATE), twice)[:, :, 0].shape == (2, 2, RATE)
-    assert both.given_controls(twice, twice.sources)["none"].shape == (2, 2, RATE // 64, 1)
+def test_both_masks_give_out_no_controls() -> None:
+    both, mixture = BothMasks(Bands()), torch.randn(2, 1, RATE)
+    controls = both.predict_controls(mixture[:, 0])
+    sound = both.synth.render(controls)
+    assert both.stems(mixture, Rendered(sound.audio, controls, sound.tonal)).shape == (2, 2, 1, RATE)
+    result = separate(both, mixture[0, 0], RATE)
+    assert len(result.stems) == len(result.synthesised) == 2
+    assert all(not named for named in result.controls.values())
 
 
 def test_silent_windows_are_those_in_which_others_play() -> None:

@@ -34,7 +34,7 @@ from ddsp_zoo.reports import figures, string_figures, strings, survey_files
 from ddsp_zoo.reports.tables import write_bytes
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 from ddsp_zoo.synths.base import Synth
-from ddsp_zoo.synths.control import Control, ControlSet
+from ddsp_zoo.synths.control import Control, ControlSet, given_notes
 from ddsp_zoo.synths.streaming import Window
 
 RATE, HOP, SEGMENT = 4000, 64, 4096
@@ -45,11 +45,9 @@ Capture = pytest.CaptureFixture[str]
 class Tones(Synth):
     """A sine at f0, of a declared gain, with controls beside it that change nothing; ``level`` is fixed."""
 
-    level_controls = ("gain",)
-
     def __init__(self, controls: tuple[Control, ...]) -> None:
         super().__init__(RATE, HOP)
-        self.controls = ControlSet(controls)
+        self.controls = ControlSet(controls, given_notes(RATE))
 
     def play(self, window: Window, sound: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         f0_hz = window.moving("f0_hz")
@@ -71,7 +69,7 @@ class Guitar(Separator):
         declared = (
             Control("shape", "1", "eight values", size=8),
             Control("tone_hz", "Hz", "still", high=800.0),
-            Control("gain", "1", "level", high=gain),
+            Control("gain", "1", "level", high=gain, role="level"),
         )
         self.synth = Tones(() if plain else declared)
         self.offset = torch.nn.Parameter(torch.zeros(1))

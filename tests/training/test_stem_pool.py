@@ -33,7 +33,7 @@ def track(number: int) -> np.ndarray:
 
 
 def pool(count: int = 3, capacity: int = 3, **settings: object) -> StemPool:
-    filled = StemPool(capacity, 4, LENGTH, RATE, torch.device("cpu"), **settings)
+    filled = StemPool(capacity, LENGTH, RATE, torch.device("cpu"), **settings)
     for number in range(count):
         filled.add(track(number))
     return filled
@@ -87,7 +87,7 @@ def test_new_tracks_replace_the_oldest() -> None:
 
 def test_lone_recordings_take_the_place_of_their_stem_alone() -> None:
     lone = np.full((1, LENGTH), 5000, np.int16)
-    _, stems = drawn(replace(AS_THEY_ARE, lone=1.0), lone=lone, lone_stem=2)
+    _, stems = drawn(replace(AS_THEY_ARE, lone=1.0), lone=lone)
     assert torch.allclose(stems[:, 2], torch.tensor(5000 / 32767), atol=1e-4)
     assert stems[:, [0, 1, 3]].std(-1).min() > 0.01
 

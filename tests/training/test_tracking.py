@@ -19,6 +19,7 @@ from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loggers import CSVLogger
 
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.synths.control import Control, given_notes
 from ddsp_zoo.training import loggers as module
 from ddsp_zoo.training.loggers import LogConfigCallback, PatientWandbLogger, make_loggers, wandb_mode
 from ddsp_zoo.training.media import LogMedia
@@ -201,6 +202,7 @@ class Toy(L.LightningModule):
     """Two sources that are shares of the mixture, with noise, as a separator would give them."""
 
     sources, sample_rate, hop_samples = ("bass", "rest"), 8000, 80
+    declared = {c.name: c for c in (Control("gain", "1", "level", role="level"), *given_notes(8000))}
 
     def __init__(self, share: float = 0.3) -> None:
         super().__init__()

@@ -1,72 +1,100 @@
-"""The training in one command: small, on a CPU, from packed sounds to weights."""
+"""The training in one command: small, on a CPU, from packed sounds to a checkpoint."""
 
+import importlib.util
 import json
-import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import soundfile as sf
+import torch
 import yaml
-from safetensors.torch import load_file
+from packed import RATE, note, pack_font, piece
 
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "music")]
+from ddsp_zoo import zoo
+from ddsp_zoo.music.band.farm import finished, packed_band, render_track, unpack_all
+from ddsp_zoo.music.band.packed_sounds import pack_pieces
+from ddsp_zoo.music.band.scores import STEMS
+from ddsp_zoo.training.stem_pool import StemPool
+from ddsp_zoo.training.timed import Pace, train
 
-import train_on_gpu  # noqa: E402
-from test_packed_sounds import note, pack_font, pack_pieces, piece  # noqa: E402
+TOOL = Path(__file__).parents[2] / "tools" / "train_on_gpu.py"
+SETTINGS = {
+    "sample_rate": RATE,
+    "segment_seconds": 1.024,
+    "bands": 16,
+    "network": "axial",
+    "windows": [0.25, 2.0],
+    "widths": [4, 4, 8, 8],
+    "width": 8,
+    "depth": 2,
+    "heads": 2,
+    "treble_weight": 0.1,
+    "error_every": 2,
+    "error_seconds": 0.512,
+    "exact_below_hz": 500.0,
+}
 
-from ddsp_zoo.models import AstDdsp  # noqa: E402
 
-RATE = 8000
+@pytest.fixture
+def tool() -> ModuleType:
+    """The script as a module."""
+    spec = importlib.util.spec_from_file_location("train_on_gpu", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture
 def sounds(tmp_path: Path) -> Path:
-    """A font, two pieces, a guitar alone, and an excerpt for validation of each kind."""
+    """A font, a piece, a guitar alone, and an excerpt for validation."""
     folder = pack_font(tmp_path / "sounds")
     for name in ("pieces", "performances"):
         pack_pieces([piece()], folder / f"{name}.xz")
-    for file, midi in (
-        ("guitars/a.ogg", 50), ("validation/0/bass.ogg", 40), ("validation/0/drums.ogg", 60),
-        ("validation/0/guitar.ogg", 52), ("validation/0/other.ogg", 64), ("songs/s/guitar.ogg", 52),
-        ("songs/s/song.ogg", 60),
-    ):  # fmt: skip
-        path = folder / file
+    pitches = {"guitars/a": 50, **{f"validation/0/{stem}": 40 + 6 * n for n, stem in enumerate(STEMS)}}
+    for file, midi in pitches.items():
+        path = folder / f"{file}.ogg"
         path.parent.mkdir(parents=True, exist_ok=True)
         sf.write(path, note(midi, seconds=3.0).audio, 2 * RATE)
     return folder
 
 
-def write_recipe(path: Path) -> Path:
-    settings = {
-        "sample_rate": RATE, "segment_seconds": 1.024, "hop_samples": 128, "network": "axial", "windows": [0.25, 2.0],
-        "treble_weight": 0.1, "error_every": 2, "exact_below_hz": 500.0, "error_seconds": 0.512,
-    }  # fmt: skip
-    path.write_text(
-        yaml.safe_dump({"model": {"class_path": "ddsp_zoo.models.AstDdsp", "init_args": settings}})
-    )
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.yaml"
+    config = {"class_path": "ddsp_zoo.models.AstDdsp", "init_args": SETTINGS}
+    path.write_text(yaml.safe_dump({"model": config}))
     return path
 
 
-def test_from_packed_sounds_to_weights(tmp_path: Path, sounds: Path) -> None:
-    recipe = write_recipe(tmp_path / "recipe.yaml")
-    options = [
-        str(recipe),
-        "--sounds",
-        str(sounds),
-        "--out",
-        str(tmp_path / "out"),
-        "--work",
-        str(tmp_path / "work"),
-    ]
-    small = "--smoke --workers 1 --track-seconds 3 --capacity 3 --first-tracks 1 --batch 2 --log-every 2 --steps 3"
-    trained = train_on_gpu.main([*options, *small.split(), "--render-seconds", "5"])
-    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert summary["steps"] == 3 and summary["tracks"] >= 1 and summary["device"] == "cpu"
-    log = (tmp_path / "out" / "log.csv").read_text()
-    assert "masked=" in log and "treble=" in log and "validation=songs" in log and "drums_mixture=" in log
-    weights = load_file(tmp_path / "out" / "weights.safetensors")
-    again = AstDdsp(**train_on_gpu.read_settings(recipe, smoke=True))
-    again.load_state_dict({name: value.float() for name, value in weights.items()})
+def test_a_training_ends_in_a_checkpoint_that_loads_and_can_be_gone_on_from(
+    tmp_path: Path, sounds: Path, recipe: Path, tool: ModuleType
+) -> None:
+    banks, tracks, out = (tmp_path / name for name in ("banks", "tracks", "out"))
+    unpack_all(sounds, banks, 1)
+    render_track(packed_band(sounds, banks, 3.0, RATE, seed=0), tracks, 0)
+    pool = StemPool(2, 3 * RATE, RATE, torch.device("cpu"))
+    for track in finished(tracks):
+        pool.add(track)
+    report = tool.reporter(out, tool.read_excerpts(sounds / "validation", RATE))
+    model = tool.make_model(recipe, None)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    trained = train(model, pool, Pace(600, steps=3, batch=2, warm_steps=1), 0, report)
+    again = zoo.load("mine", checkpoint=out)
+    assert again.sources == trained.sources and again.pictures.channels == 4
     for name, value in trained.state_dict().items():
-        assert value.isfinite().all() and (value - weights[name].float()).abs().max() < 1e-3
+        assert (value - again.state_dict()[name]).abs().max() < 1e-3
+    assert any((value - before[name]).abs().max() > 1e-4 for name, value in trained.state_dict().items())
+    row = json.loads((out / "log.jsonl").read_text())
+    assert row["step"] == 3 and {"masked", "treble", "level", "drums", "drums_mixture"} <= set(row)
+    onwards = tool.make_model(recipe, str(out))
+    assert torch.equal(onwards.network.head.weight, again.network.head.weight)
+
+
+@pytest.mark.slow
+def test_one_command_renders_beside_the_training(
+    tmp_path: Path, sounds: Path, recipe: Path, tool: ModuleType
+) -> None:
+    small = "--seconds 600 --steps 2 --batch 2 --workers 1 --track-seconds 3 --capacity 3 --first-tracks 1"
+    tool.main([str(recipe), "--sounds", str(sounds), "--out", str(tmp_path / "out"), *small.split()])
+    assert zoo.load("mine", checkpoint=tmp_path / "out").sample_rate == RATE

@@ -8,18 +8,19 @@ import pytest
 import soundfile as sf
 from tiny import RATE, Mirror, music, tiny_ast
 
+from ddsp_zoo.api.ladder import separate, separate_file, separate_files
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export import plots
+from ddsp_zoo.export import folder
 from ddsp_zoo.files import audio
 from ddsp_zoo.models import AstDdsp
-from ddsp_zoo.separation.files import separate_file, separate_files
-from ddsp_zoo.separation.stream import separate
 
 
 @pytest.fixture(autouse=True)
 def quick_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """A picture that costs nothing."""
-    monkeypatch.setattr(plots, "plot_separation", lambda separation, path: Path(path).write_bytes(b"picture"))
+    monkeypatch.setattr(
+        folder, "plot_separation", lambda separation, path: Path(path).write_bytes(b"picture")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_clipped_flac_is_told_and_wav_is_not(tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr().err == ""
     separate_file(Mirror(), loud, tmp_path / "flac", "flac")
     (line,) = capsys.readouterr().err.splitlines()
-    assert "loud.wav" in line and "--format wav" in line and "clipped" in line
+    assert "loud.wav" in line and "write WAV" in line and "clipped" in line
 
 
 def test_every_file_gets_a_folder_of_its_name(model: AstDdsp, song: Path, tmp_path: Path) -> None:
@@ -150,6 +151,6 @@ def test_a_bad_sample_late_in_a_file_leaves_nothing_new(tmp_path: Path, earlier:
 
 def test_the_folder_of_the_input_itself_is_never_replaced(tmp_path: Path) -> None:
     path = write(tmp_path / "song" / "song.wav", music(3000))
-    with pytest.raises(DdspZooError, match="--out"):
+    with pytest.raises(DdspZooError, match="another folder"):
         separate_files(Mirror(), [path], tmp_path)
     assert names(tmp_path / "song") == ["song.wav"]

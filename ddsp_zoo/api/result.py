@@ -1,0 +1,101 @@
+"""A separation in the hands of a user: kept in memory, or in the folder where it was saved."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ddsp_zoo.controls import file as controls_file
+from ddsp_zoo.controls.render import render
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.export.folder import CONTROLS, RESIDUAL, SUBTYPES, SYNTHESISED, save_pieces
+from ddsp_zoo.files.audio import open_audio
+from ddsp_zoo.separation.result import Separated
+
+
+class Separation(Separated):
+    """What a model made of a recording, at the recording's own rate; see `Separated` for what it holds."""
+
+    def render(self, source: str, seed: int | None = None) -> np.ndarray:
+        """Plays the controls of a source as they are now: (1, T) at the recording's rate.
+
+        Unchanged controls give the synthesised source again. Another ``seed`` gives other noise. Raises `DdspZooError`
+        for an unknown source, controls out of range, and a model without a synthesiser.
+        """
+        if source not in self.controls:
+            raise DdspZooError(f"There is no source {source!r}: choose one of {', '.join(self.controls)}.")
+        return render(self.controls[source], source, self.maker, self.sample_rate, self.samples, seed)
+
+    def save(self, folder: str | Path, audio_format: str = "wav") -> Path:
+        """Writes stems, synthesised stems, residual, controls and a picture; see `ddsp_zoo.export.folder`."""
+        return save_pieces([self], folder, audio_format, self.samples).folder
+
+    def to_midi(self, path: str | Path, source: str | None = None) -> None:
+        """Writes the notes of one source, or of all that have a pitch."""
+        from ddsp_zoo.export.midi import notes_by_source, write_midi
+
+        write_midi(notes_by_source(self.controls, self.control_rate_hz, self.maker.declared, source), path)
+
+    def plot(self, path: str | Path) -> None:
+        """Draws mixture, stems and controls."""
+        from ddsp_zoo.export.plots import plot_separation
+
+        plot_separation(self, path)
+
+
+class OpenedSeparation(Separation):
+    """A separation as it was saved; audio is read from its files each time it is asked for.
+
+    Raises `DdspZooError` for a folder without controls, and for controls that are damaged or out of range.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        saved = controls_file.read(self.folder / CONTROLS)
+        self.controls, self.maker, self.sample_rate = saved.controls, saved.maker, saved.sample_rate
+        self._samples = saved.samples
+        self.stems = AudioFiles(self.folder, tuple(self.controls))
+        self.synthesised = AudioFiles(self.folder / SYNTHESISED, tuple(self.controls))
+
+    @property
+    def samples(self) -> int:
+        """Length of the recording."""
+        return self._samples
+
+    @property
+    def residual(self) -> np.ndarray:
+        """The mixture less all stems (channels, T)."""
+        return AudioFiles(self.folder, (RESIDUAL,))[RESIDUAL]
+
+    @property
+    def mixture(self) -> np.ndarray:
+        """The recording (channels, T): stems and residual sum to it."""
+        return sum(self.stems.values(), self.residual)
+
+
+class AudioFiles(Mapping[str, np.ndarray]):
+    """Audio (channels, T) by name, from files in a folder."""
+
+    def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
+        self.folder, self._names = folder, names
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._names:
+            raise KeyError(name)
+        paths = [self.folder / f"{name}.{ending}" for ending in SUBTYPES]
+        with open_audio(next((path for path in paths if path.exists()), paths[0])) as file:
+            return file.read(dtype="float32", always_2d=True).T
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def open_separation(folder: str | Path) -> OpenedSeparation:
+    """Opens a separation that was saved, to look at, edit and play its controls.
+
+    ``ddsp_zoo.open("out/song").render("bass")`` is the same sound that is in ``out/song/synthesised/bass.wav``.
+    """
+    return OpenedSeparation(folder)

@@ -1,0 +1,1 @@
+"""Controls after a separation: checked, saved, loaded and played again."""

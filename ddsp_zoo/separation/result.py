@@ -1,0 +1,111 @@
+"""What a separation is made of: plain data, and what made it."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from ddsp_zoo.synths.base import Synth
+from ddsp_zoo.synths.control import Control, Controls
+
+Named = dict[str, np.ndarray]
+
+
+LOUDEST = 1e12  # what is above has diverged, even before its square overflows
+
+
+class Rendered(NamedTuple):
+    """What a model makes of a mixture.
+
+    sources: synthesised audio (B, S, T).
+    controls: what they are synthesised from, {name: (B, S, N, k)}.
+    tonal: the sources without their filtered noise (B, S, T).
+    """
+
+    sources: Tensor
+    controls: Controls
+    tonal: Tensor
+
+
+@dataclass(frozen=True)
+class Maker:
+    """What made the controls of a separation, and what plays them.
+
+    model: name of the model, or of its class where it was not loaded by name.
+    weights_sha256: of the file with its weights, empty where there is none.
+    version: of this package.
+    sources: all sources of the model in order; a source's place decides its noise.
+    sample_rate: of the model and its synthesiser in Hz.
+    hop_samples: samples of a frame of controls.
+    seed: of the synthesiser's noise.
+    declared: every control that is given out, by name.
+    synth: the synthesiser, None for a model that only cuts stems out of the mixture.
+    """
+
+    model: str
+    weights_sha256: str
+    version: str
+    sources: tuple[str, ...]
+    sample_rate: int
+    hop_samples: int
+    seed: int
+    declared: dict[str, Control]
+    synth: Synth | None
+
+    @property
+    def rate_hz(self) -> float:
+        """Frames of controls a second."""
+        return self.sample_rate / self.hop_samples
+
+
+@dataclass
+class Separated:
+    """What a model made of a recording, or of a piece of one, at the recording's own rate.
+
+    mixture: (channels, T).
+    stems: masked sources, {name: (channels, T)}; they keep the mixture's phase and level.
+    synthesised: the same sources as the synthesiser plays them, {name: (1, T)}.
+    residual: the mixture less all stems (channels, T), so that stems and residual sum to the mixture.
+    controls: {name: {control: (N, k)}} every 1 / control_rate_hz seconds; ``f0_hz`` is (N,).
+    maker: what made it.
+    """
+
+    mixture: np.ndarray
+    stems: Named
+    synthesised: Named
+    residual: np.ndarray
+    controls: dict[str, Named]
+    sample_rate: int
+    maker: Maker
+
+    @property
+    def control_rate_hz(self) -> float:
+        """Frames of controls a second."""
+        return self.maker.rate_hz
+
+    @property
+    def samples(self) -> int:
+        """Length of the recording."""
+        return self.mixture.shape[-1]
+
+    @classmethod
+    def join(cls, pieces: "list[Separated]") -> "Separated":
+        """Returns consecutive pieces of one recording as one."""
+        first = pieces[0]
+
+        def along(part: str) -> Named:
+            return {s: np.concatenate([getattr(p, part)[s] for p in pieces], -1) for s in first.stems}
+
+        return cls(
+            mixture=np.concatenate([p.mixture for p in pieces], -1),
+            stems=along("stems"),
+            synthesised=along("synthesised"),
+            residual=np.concatenate([p.residual for p in pieces], -1),
+            controls={
+                s: {name: np.concatenate([p.controls[s][name] for p in pieces]) for name in named}
+                for s, named in first.controls.items()
+            },
+            sample_rate=first.sample_rate,
+            maker=first.maker,
+        )
