@@ -313,13 +313,12 @@ def _draw_line(axes: Axes, value: np.ndarray, rate_hz: float, control: Control, 
     time = np.arange(len(curve)) * step / rate_hz
     axes.plot(time, curve, color=colour, linewidth=1.0 if curve.shape[1] == 1 and step == 1 else 0.6)
     axes.set_xlim(0, len(value) / rate_hz)
-    if curve.shape[1] > 1:
-        axes.margins(y=0.3)
-        axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    if curve.shape[1] > 1 and low > 0:
+        axes.set(yscale="log", ylim=(low, high * (high / low)))  # room for the caption
     else:
         axes.locator_params(axis="y", nbins=3)
-        low, high = axes.get_ylim()
-        axes.set_ylim(low, high + 0.7 * (high - low))  # room for the caption
+        axes.set_ylim(low - 0.1 * (high - low), high + 0.7 * (high - low))
     axes.spines[["top", "right"]].set_visible(False)
     _label(axes, _caption(control), INK)
 
