@@ -80,7 +80,7 @@ def at_rate(audio: np.ndarray, rate: int, wanted: int, samples: int) -> Tensor:
 
 
 class BothMasks:
-    """Wraps a model for `separation.separate` so that each target comes twice, cut out by masks of power 1 and 2."""
+    """Wraps a model for `api.ladder.separate` so that each target comes twice, cut out by masks of power 1 and 2."""
 
     needs_pitch, declared = False, {}  # no control is measured
 
