@@ -41,7 +41,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 
 def plot_separation(separation: Separated, path: str | Path | None = None) -> Figure:
-    """Draw the mixture, then each stem with its pitch or sinusoids over it and its other controls beside it.
+    """Draws the mixture, then each stem with its pitch or sinusoids over it and its other controls beside it.
 
     All spectrograms share one scale, 0 dB being the loudest point of the mixture. `path` (.png, .pdf, .svg),
     if any, takes the picture. Raises DdspZooError for a path that cannot be written or has another ending.
@@ -92,7 +92,7 @@ def plot_controls(controls: Named, declared: Declared, control_rate_hz: float, t
 
 
 def plot_spectrograms(audio: Mapping[str, np.ndarray], sample_rate: int) -> Figure:
-    """Draw signals, `{name: (T,) or (channels, T)}`, under each other on one scale; the first sets 0 dB."""
+    """Draws signals, `{name: (T,) or (channels, T)}`, under each other on one scale; the first sets 0 dB."""
     powers = {name: _log_spectrogram(np.atleast_2d(samples), sample_rate) for name, samples in audio.items()}
     first = next(iter(audio))
     figure = _figure(9.0, 0.6 + 1.8 * len(audio))
@@ -108,7 +108,7 @@ def plot_spectrograms(audio: Mapping[str, np.ndarray], sample_rate: int) -> Figu
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure to .png, .pdf or .svg; DdspZooError for another ending or an unwritable path."""
+    """Writes a figure to .png, .pdf or .svg; DdspZooError for another ending or an unwritable path."""
     path = Path(path)
     if path.suffix not in (".png", ".pdf", ".svg"):
         raise DdspZooError(
@@ -119,7 +119,7 @@ def save_figure(figure: Figure, path: str | Path) -> None:
 
 
 def figure_to_rgb(figure: Figure) -> np.ndarray:
-    """The picture as pixels (height, width, 3), uint8."""
+    """Returns the picture as pixels (height, width, 3), uint8."""
     figure.canvas.draw()
     return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
 

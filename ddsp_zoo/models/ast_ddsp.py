@@ -22,7 +22,7 @@ PLACE_WIDTH = 0.4  # in bands, of the bell over the places around the mixture's 
 
 
 class AstDdsp(Separator):
-    """The stems of a band, each as sinusoids plus noise with a control frame every 16 ms.
+    """Separates the stems of a band, each as sinusoids plus noise with a control frame every 16 ms.
 
     The network starts from the mixture: with zeros for output each source has an equal share of what every band
     holds, half as a sinusoid at the frequency that is heard there, half as noise. What it learns are gains and
@@ -102,12 +102,12 @@ class AstDdsp(Separator):
         self.save_hyperparameters()
 
     def setup(self, stage: str) -> None:
-        """Take the pretrained transformer when training starts (a resumed run overwrites it again)."""
+        """Takes the pretrained transformer when training starts (a resumed run overwrites it again)."""
         if stage == "fit" and self.pretrained:
             self.network.load_pretrained(self.pretrained)
 
     def raw_controls(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> Tensor:
-        """(B, T) -> (B, S, N, channels)."""
+        """Predicts raw controls of audio: (B, T) -> (B, S, N, channels)."""
         with torch.autocast(audio.device.type, enabled=False):
             pictures, bands = self.pictures(audio)
         maps = self.network(pictures).float().unflatten(1, (len(self.sources), -1))
@@ -137,7 +137,7 @@ class AstDdsp(Separator):
         return Rendered(silence, self.predict_controls(mixture), silence)
 
     def losses(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
-        """Masked stems' error, synthesised stems' spectra, and the controls against what the true stems hold."""
+        """Measures masked stems' error, synthesised spectra, and the controls against what the true stems hold."""
         with torch.autocast(mixture.device.type, enabled=False):
             spectra = self.synth.power_spectra(rendered.controls, rendered.tonal, self.mask_fft)
             masks = spectral_shares(spectra, self.mask_power)
@@ -172,7 +172,7 @@ class AstDdsp(Separator):
         return ((offset - truth.offset).abs() * weight).sum() / weight.sum().clamp(min=1e-3)
 
     def adapt_weights(self, weights: dict[str, Tensor], sources: tuple[str, ...]) -> dict[str, Tensor]:
-        """Weights of a model of other ``sources`` for this one's.
+        """Returns weights of a model of other ``sources`` made to fit this one's.
 
         A source takes over the one of its name, any other the mean of those that no name of this model claims.
         """

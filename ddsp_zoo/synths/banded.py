@@ -12,7 +12,7 @@ from ddsp_zoo.synths.streaming import Frames, Window, filter_reach
 
 
 class BandedSinusoids(Synth):
-    """K sinusoids, each at home in its own mel band, and noise with a level a band (AST-DDSP, section 3, made convex).
+    """Plays K sinusoids, each in a mel band of its own, and noise in bands (AST-DDSP, section 3, made convex).
 
     Free sinusoids (`SinusoidsPlusNoise`) can swap places and must each cross the whole spectrum to their partial,
     which no spectral loss tells them to. Here each has a band: which partial it plays is settled, how loud is a
@@ -84,7 +84,7 @@ class BandedSinusoids(Synth):
         )
 
     def constrain(self, raw: Tensor) -> Controls:
-        """Raw (B, S, N, channels) -> controls, and the loudness that they have together."""
+        """Returns the controls of raw outputs (B, S, N, channels), and the loudness that they have together."""
         controls = super().constrain(raw)
         noise = self._response(controls["noise_magnitude"]).square().mean(-1) / 3
         power = controls["amplitude"].square().sum(-1) / 2 + noise
@@ -106,7 +106,7 @@ class BandedSinusoids(Synth):
         return tonal + window.filtered_noise(), tonal, phase
 
     def power_spectra(self, controls: Controls, tonal: Tensor, n_fft: int) -> Tensor:
-        """Expected power of sinusoids of unknown phase and of the noise: -> (B, S, F, N + 1)."""
+        """Returns the expected power of sinusoids of unknown phase and of the noise: -> (B, S, F, N + 1)."""
         lobes = sine_lobes(
             controls["frequency_hz"] * (n_fft / self.sample_rate), controls["amplitude"], n_fft
         )
@@ -124,7 +124,7 @@ class BandedSinusoids(Synth):
 
 
 def sine_lobes(place: Tensor, amplitude: Tensor, n_fft: int) -> Tensor:
-    """Power spectra of lone sinusoids by a Hann window: frequency in bins and amplitude (..., N, K) -> (..., N, F).
+    """Returns power spectra of lone sinusoids by a Hann window: place in bins, amplitude (..., N, K) -> (..., N, F).
 
     A lobe is sin(pi d) / (pi d (1 - d^2)) at a distance of d bins, taken at the four bins within two of its middle.
     With u the fraction of the frequency's bin, all four are rational in u times one smooth function. What lies within
