@@ -2,11 +2,13 @@
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from tiny import SMALL, save_tiny_ast
 
 from ddsp_zoo.corpora import make
 from ddsp_zoo.errors import DdspZooError
@@ -18,6 +20,21 @@ PUBLISHED = sorted(FOLDER.glob("as_published/*.yaml"))
 UNTRAINED = [path for path in MODELS + PUBLISHED if path.stem == "exB0"]  # predicts nothing
 DATA = sorted(FOLDER.glob("data/*.yaml"))
 EVERY = sorted(FOLDER.rglob("*.yaml"))
+HALF_A_SECOND = {"model.segment_seconds": 0.512}
+SHORT_TRACKS = {"data.track_seconds": 1.0}
+SIZES = {f"model.{name}": SMALL[name] for name in ("bands", "widths", "width", "depth", "heads")}
+SMALL_OPTIONS = {  # by class of model: what makes two steps a matter of a second
+    "AstDdsp": HALF_A_SECOND | SHORT_TRACKS | SIZES,
+    "KarplusStrongStrings": HALF_A_SECOND,
+    "ModalStrings": HALF_A_SECOND,
+    "MultiPitch": HALF_A_SECOND | SHORT_TRACKS | {"model.width": 8, "model.context": 16},
+    "OnsetHead": HALF_A_SECOND | SHORT_TRACKS | {"model.width": 8},
+    "PublishedAstDdsp": {"model.segment_seconds": 1.0, "data.track_seconds": 4.0},
+    "StringResynthesis": {},  # its notes last one second
+    "UNetChoir": HALF_A_SECOND | SHORT_TRACKS,
+    "Umss": HALF_A_SECOND | SHORT_TRACKS,
+}
+SMALL_AXIAL = {"model.segment_seconds": 0.64, "model.depth": 2}  # whole frames of 588 samples; an even depth
 
 
 def name_of(path: Path) -> str:
@@ -38,73 +55,71 @@ def smoke_of(recipe: Path) -> Path:
     return next(path for name in names if (path := FOLDER / "smoke" / name).exists())
 
 
+def small_options(recipe: Path) -> list[str]:
+    model = yaml.safe_load(recipe.read_text())["model"]
+    options = SMALL_OPTIONS[model["class_path"].rsplit(".", 1)[1]]
+    if model["init_args"].get("network") == "axial":
+        options = options | SMALL_AXIAL
+    return [word for name, value in options.items() for word in (f"--{name}", str(value))]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all recipes: those that ask for the same rendered tracks share them."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def small_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model under the name of the released one that some recipes begin with."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    save_tiny_ast(folder / "ast_ddsp_all", sources=["bass", "drums", "guitar", "rest"])
+    return folder
+
+
+@pytest.fixture
+def run(
+    cache: Path, small_checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Path]:
+    """run(command, recipe, *options, small=True) runs a recipe under its overlay; returns the folder of the run."""
+
+    def start(command: str, recipe: Path, *options: str, small: bool = True) -> Path:
+        monkeypatch.setenv("DDSP_ZOO_CACHE", str(cache))
+        monkeypatch.setenv("WANDB_MODE", "disabled")
+        if small:
+            monkeypatch.setenv("DDSP_ZOO_CHECKPOINTS", str(small_checkpoints))
+            options = (*small_options(recipe), *options)
+        files = ("--config", str(recipe), "--config", str(smoke_of(recipe)))
+        run_trainer([command, *files, "--runs", str(tmp_path), "--trainer.accelerator", "cpu", *options])
+        return tmp_path / yaml.safe_load(recipe.read_text())["name"]
+
+    return start
+
+
+@pytest.mark.parametrize("small", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["small", "full"])
 @pytest.mark.parametrize("recipe", [r for r in MODELS + PUBLISHED if r not in UNTRAINED], ids=name_of)
-def test_recipe_trains_two_steps(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DDSP_ZOO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("WANDB_MODE", "disabled")
+def test_recipe_trains_two_steps(recipe: Path, small: bool, run: Callable[..., Path]) -> None:
     try:
-        run_trainer(
-            [
-                "fit",
-                "--config",
-                str(recipe),
-                "--config",
-                str(smoke_of(recipe)),
-                "--runs",
-                str(tmp_path),
-                "--trainer.accelerator",
-                "cpu",
-            ]
-        )
+        checkpoints = run("fit", recipe, small=small) / "checkpoints"
     except DdspZooError as error:  # which published ranges allow, even so early
         assert recipe in PUBLISHED and "diverged" in str(error)
         return
-    checkpoints = tmp_path / yaml.safe_load(recipe.read_text())["name"] / "checkpoints"
     last = torch.load(checkpoints / "last.ckpt", weights_only=True)
     assert last["global_step"] == 2 and (checkpoints / "best.ckpt").exists()
     assert all(value.isfinite().all() for value in last["state_dict"].values())
 
 
 @pytest.mark.parametrize("recipe", UNTRAINED, ids=name_of)
-def test_recipe_without_anything_to_train_says_so(
-    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DDSP_ZOO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("WANDB_MODE", "disabled")
-    options = [
-        "--config",
-        str(recipe),
-        "--config",
-        str(smoke_of(recipe)),
-        "--runs",
-        str(tmp_path),
-        "--trainer.accelerator",
-        "cpu",
-    ]
+def test_recipe_without_anything_to_train_says_so(recipe: Path, run: Callable[..., Path]) -> None:
     with pytest.raises(DdspZooError, match="nothing to train.*validate"):
-        run_trainer(["fit", *options])
-    run_trainer(["validate", *options])
+        run("fit", recipe)
+    run("validate", recipe)
 
 
-def test_published_recipes_train_two_voices_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DDSP_ZOO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("WANDB_MODE", "disabled")
-    options = re.findall(r"Two voices: add `(.*?)`", (FOLDER / "sv_s.yaml").read_text())[0].split()
-    run_trainer(
-        [
-            "fit",
-            "--config",
-            str(FOLDER / "sv_s.yaml"),
-            "--config",
-            str(FOLDER / "smoke/sv_s.yaml"),
-            *options,
-            "--runs",
-            str(tmp_path),
-            "--trainer.accelerator",
-            "cpu",
-        ]
-    )
-    last = torch.load(tmp_path / "sv_s/checkpoints/last.ckpt", weights_only=True)
+def test_published_recipes_train_two_voices_too(run: Callable[..., Path]) -> None:
+    recipe = FOLDER / "sv_s.yaml"
+    options = re.findall(r"Two voices: add `(.*?)`", recipe.read_text())[0].split()
+    last = torch.load(run("fit", recipe, *options) / "checkpoints/last.ckpt", weights_only=True)
     assert last["global_step"] == 2 and last["hyper_parameters"]["sources"] == ["high", "low"]
 
 

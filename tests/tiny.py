@@ -28,10 +28,10 @@ def tiny_ast(**settings: object) -> AstDdsp:
     return AstDdsp(**(SMALL | settings)).eval()
 
 
-def save_tiny_ast(folder: Path) -> Path:
+def save_tiny_ast(folder: Path, **settings: object) -> Path:
     """A checkpoint folder of `tiny_ast`."""
-    config = {"class_path": "ddsp_zoo.models.AstDdsp", "init_args": dict(SMALL)}
-    zoo.save_checkpoint(tiny_ast(), folder, config)
+    config = {"class_path": "ddsp_zoo.models.AstDdsp", "init_args": SMALL | settings}
+    zoo.save_checkpoint(tiny_ast(**settings), folder, config)
     return folder
 
 

@@ -1,1 +1,1 @@
-"""What a user calls: separate recordings, and go on with what comes of it."""
+"""The functions and classes that a user calls: separate recordings, and work with the result."""

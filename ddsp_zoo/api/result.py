@@ -14,7 +14,7 @@ from ddsp_zoo.separation.result import Separated
 
 
 class Separation(Separated):
-    """What a model made of a recording, at the recording's own rate; see `Separated` for what it holds."""
+    """Holds what a model made of a recording, at the recording's own rate; see `Separated` for what it holds."""
 
     def render(self, source: str, seed: int | None = None) -> np.ndarray:
         """Plays the controls of a source as they are now: (1, T) at the recording's rate.
@@ -44,7 +44,7 @@ class Separation(Separated):
 
 
 class OpenedSeparation(Separation):
-    """A separation as it was saved; audio is read from its files each time it is asked for.
+    """Opens a separation as it was saved; audio is read from its files each time it is asked for.
 
     Raises `DdspZooError` for a folder without controls, and for controls that are damaged or out of range.
     """
@@ -59,22 +59,22 @@ class OpenedSeparation(Separation):
 
     @property
     def samples(self) -> int:
-        """Length of the recording."""
+        """Returns the length of the recording."""
         return self._samples
 
     @property
     def residual(self) -> np.ndarray:
-        """The mixture less all stems (channels, T)."""
+        """Returns the mixture less all stems (channels, T)."""
         return AudioFiles(self.folder, (RESIDUAL,))[RESIDUAL]
 
     @property
     def mixture(self) -> np.ndarray:
-        """The recording (channels, T): stems and residual sum to it."""
+        """Returns the recording (channels, T): stems and residual sum to it."""
         return sum(self.stems.values(), self.residual)
 
 
 class AudioFiles(Mapping[str, np.ndarray]):
-    """Audio (channels, T) by name, from files in a folder."""
+    """Reads audio (channels, T) by name, from files in a folder."""
 
     def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
         self.folder, self._names = folder, names

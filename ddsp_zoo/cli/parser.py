@@ -1,4 +1,4 @@
-"""What the commands have in common: the parser, data, models and device."""
+"""The parser, data, models and device that all commands share."""
 
 import argparse
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ from ddsp_zoo.errors import DdspZooError
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are the package's: one sentence, without the usage around it."""
+    """Parses arguments and raises the package's errors: one sentence, without the usage around it."""
 
     def error(self, message: str) -> NoReturn:
-        """Is called by argparse for everything that it cannot make sense of."""
+        """Raises `DdspZooError` for everything that argparse cannot understand; argparse calls it."""
         raise DdspZooError(f"{message} (`{self.prog} --help` says what there is).")
 
 

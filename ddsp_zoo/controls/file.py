@@ -29,7 +29,7 @@ ABOUT = "about"
 
 @dataclass
 class Saved:
-    """What a file of controls holds: controls {source: {name: (N, k)}}, what made them, and the recording's size."""
+    """Holds a file of controls: controls {source: {name: (N, k)}}, what made them, and the recording's size."""
 
     controls: dict[str, Named]
     maker: Maker

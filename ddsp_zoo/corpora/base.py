@@ -26,7 +26,7 @@ SPARE_SECONDS = 0.01  # read beyond a resampled excerpt, so that it does not end
 
 @dataclass(frozen=True)
 class Excerpts:
-    """How tracks are cut into batches.
+    """Says how tracks are cut into batches.
 
     Args:
         batch_size: excerpts a batch.

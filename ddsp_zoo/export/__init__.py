@@ -1,1 +1,1 @@
-"""What leaves the program: notes (`midi`), controls (`controls`), pictures (`plots`) and folders (`folder`)."""
+"""Files for other programs: notes (`midi`), controls (`controls`), pictures (`plots`) and folders (`folder`)."""

@@ -40,7 +40,7 @@ PROGRAMS = {
 
 @dataclass(frozen=True)
 class Note:
-    """One note: from `start_s` to `end_s` in seconds, key 0...127 (69 is A4), velocity 1...127."""
+    """Holds one note: from `start_s` to `end_s` in seconds, key 0...127 (69 is A4), velocity 1...127."""
 
     start_s: float
     end_s: float
@@ -57,7 +57,7 @@ def notes_from_f0(
     jump_semitones: float = 0.7,
     range_db: float = 50.0,
 ) -> list[Note]:
-    """Notes of one pitch curve: every voiced stretch, cut at onsets and where the pitch moves on to stay.
+    """Finds the notes of one pitch curve: every voiced stretch, cut at onsets and where the pitch moves on to stay.
 
     f0_hz, loudness_db, onset: (N,) at `rate_hz` frames a second; f0 of 0 or NaN is unvoiced. A pitch has
     moved on when it (smoothed over .15 s, so vibrato and single wrong frames do not count) stays more than

@@ -41,7 +41,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 
 def plot_separation(separation: Separated, path: str | Path | None = None) -> Figure:
-    """Draw the mixture, then each stem with its pitch or sinusoids over it and its other controls beside it.
+    """Draws the mixture, then each stem with its pitch or sinusoids over it and its other controls beside it.
 
     All spectrograms share one scale, 0 dB being the loudest point of the mixture. `path` (.png, .pdf, .svg),
     if any, takes the picture. Raises DdspZooError for a path that cannot be written or has another ending.
@@ -92,7 +92,7 @@ def plot_controls(controls: Named, declared: Declared, control_rate_hz: float, t
 
 
 def plot_spectrograms(audio: Mapping[str, np.ndarray], sample_rate: int) -> Figure:
-    """Draw signals, `{name: (T,) or (channels, T)}`, under each other on one scale; the first sets 0 dB."""
+    """Draws signals, `{name: (T,) or (channels, T)}`, under each other on one scale; the first sets 0 dB."""
     powers = {name: _log_spectrogram(np.atleast_2d(samples), sample_rate) for name, samples in audio.items()}
     first = next(iter(audio))
     figure = _figure(9.0, 0.6 + 1.8 * len(audio))
@@ -108,7 +108,7 @@ def plot_spectrograms(audio: Mapping[str, np.ndarray], sample_rate: int) -> Figu
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure to .png, .pdf or .svg; DdspZooError for another ending or an unwritable path."""
+    """Writes a figure to .png, .pdf or .svg; DdspZooError for another ending or an unwritable path."""
     path = Path(path)
     if path.suffix not in (".png", ".pdf", ".svg"):
         raise DdspZooError(
@@ -119,7 +119,7 @@ def save_figure(figure: Figure, path: str | Path) -> None:
 
 
 def figure_to_rgb(figure: Figure) -> np.ndarray:
-    """The picture as pixels (height, width, 3), uint8."""
+    """Returns the picture as pixels (height, width, 3), uint8."""
     figure.canvas.draw()
     return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
 
@@ -313,13 +313,12 @@ def _draw_line(axes: Axes, value: np.ndarray, rate_hz: float, control: Control, 
     time = np.arange(len(curve)) * step / rate_hz
     axes.plot(time, curve, color=colour, linewidth=1.0 if curve.shape[1] == 1 and step == 1 else 0.6)
     axes.set_xlim(0, len(value) / rate_hz)
-    if curve.shape[1] > 1:
-        axes.margins(y=0.3)
-        axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    if curve.shape[1] > 1 and low > 0:
+        axes.set(yscale="log", ylim=(low, high * (high / low)))  # room for the caption
     else:
         axes.locator_params(axis="y", nbins=3)
-        low, high = axes.get_ylim()
-        axes.set_ylim(low, high + 0.7 * (high - low))  # room for the caption
+        axes.set_ylim(low - 0.1 * (high - low), high + 0.7 * (high - low))
     axes.spines[["top", "right"]].set_visible(False)
     _label(axes, _caption(control), INK)
 

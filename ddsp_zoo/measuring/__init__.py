@@ -1,1 +1,1 @@
-"""Measuring: metrics, baselines, protocols. Numbers only; `ddsp_zoo.reports` makes pages of them."""
+"""Measures models: metrics, baselines and protocols. It gives numbers only; `ddsp_zoo.reports` makes pages of them."""

@@ -1,12 +1,4 @@
-"""How near an estimate comes to its reference: the functions, and the metrics that tables and figures know.
-
-Every function takes an estimate and a reference (..., T) and returns one number a signal (...). Decibel
-metrics are NaN where the reference is silent, since nothing can be said there, and +inf for a perfect
-estimate; the scale-invariant ones and SDR are -inf for a silent estimate, which has nothing of the reference.
-
-A `Metric` is one entry of a tuple. To add one, write another entry, in this file or in a package of your own, and
-pass the tuple to `ddsp_zoo.measuring.protocol.evaluate` or `ddsp_zoo.reports.evaluation.run`.
-"""
+"""Metrics of how near an estimate comes to its reference: the functions, and the list that tables and figures read."""
 
 import math
 from collections.abc import Callable
@@ -25,7 +17,7 @@ LIMIT_DB = 80.0  # the published UMSS evaluation adds 1e-8 to every ratio, which
 
 
 class Window(NamedTuple):
-    """A stretch of sound, mostly a second, in which estimates are compared with the truth.
+    """Holds a stretch of sound, usually a second, in which estimates are compared with the truth.
 
     reference: the sources that are measured here (S, T).
     mixture: what the model heard (T,).
@@ -39,7 +31,7 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True)
 class Metric:
-    """All that rows, summaries, tables and figures need to know of one metric.
+    """Describes one metric: all that rows, summaries, tables and figures need to know of it.
 
     Args:
         name: of the column in rows, and of files.

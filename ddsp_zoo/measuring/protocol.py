@@ -1,11 +1,4 @@
-"""The listening test of this package, done by numbers: a model and its baselines on a test split.
-
-Every excerpt is separated whole; then metrics are taken in windows of one second, as in UMSS and the thesis.
-Windows in which a source is silent are skipped. A silent estimate of a sounding source counts as -80 dB.
-
-For a model that knows a "rest", a source's windows are skipped too in which all others lie more than 30 dB below
-it: drums that begin alone would make the mixture look like the best separation of all.
-"""
+"""The protocol of an evaluation: a model and its baselines are measured on the excerpts of a test split."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -29,7 +22,7 @@ PARTS: tuple[Part, ...] = ("baselines", "model")
 
 
 class Heard(NamedTuple):
-    """One excerpt, and what the model has made of it with the first seed.
+    """Holds one excerpt and the model's answer to it with the first seed.
 
     track: its name.
     batch: mixture (1, T), sources (1, S, T), and f0_hz and onset (1, S, N) where there is pitch.

@@ -1,4 +1,4 @@
-"""From rows to numbers that can be quoted: means, medians and their intervals."""
+"""Summaries of rows that can be quoted: means, medians and their intervals."""
 
 import math
 from collections.abc import Sequence

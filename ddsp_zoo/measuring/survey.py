@@ -1,8 +1,4 @@
-"""What a model predicts and how loud its sources are: a whole split in numbers, and the start of a file to look at.
-
-Both are made from what the model has rendered for the rows already: `SurveyListener` and `ExampleListener` are given
-to `protocol.evaluate`.
-"""
+"""Surveys of a model's predictions and the loudness of its sources: a split in numbers, and the start of one file."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -24,7 +20,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class Example(NamedTuple):
-    """The start of a file as a model renders it: audio (S, T), controls {name: (S, N, k)}."""
+    """Holds the start of a file as a model renders it: audio (S, T), controls {name: (S, N, k)}."""
 
     track: str
     sources: tuple[str, ...]
@@ -39,15 +35,16 @@ class Example(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """A split in numbers.
+    """Describes a split in numbers.
 
-    levels: a row a track, source and window in which the source sounds: ``target_db`` and ``synthesised_db``, the mean
+    levels: a row a track, source and window in which the source sounds: ``target_db`` and ``synthesised_db``,
+        the mean
         power in dB of full scale; what is silent lies `LIMIT_DB` below the target.
     between_sources: correlation of one control among sources, {control: (S, S)}.
     between_controls: correlation among all controls of one source, {source: (K, K)}.
 
-    Correlations are those of thesis eq. 6.1, the mean over excerpts; NaN where a control never moves. A control of
-    several values counts with all of them among sources, and with their mean among controls.
+    Correlations are those of thesis eq. 6.1, the mean over excerpts; NaN where a control never moves. A control
+    of several values counts with all of them among sources, and with their mean among controls.
     """
 
     levels: list[Row]

@@ -1,4 +1,4 @@
-"""What is measured side by side: baselines, the outputs of a model, ideal masks."""
+"""Systems that are measured side by side: baselines, the outputs of a model, ideal masks."""
 
 SYSTEMS = {
     "mixture": "the mixture itself",

@@ -1,4 +1,4 @@
-"""Whole tracks instead of excerpts: systems that separate them, which are models or folders of stems from elsewhere."""
+"""Measuring on whole tracks instead of excerpts: the systems are models or folders of stems from elsewhere."""
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -25,7 +25,7 @@ Stems = dict[str, np.ndarray]
 
 
 class Piece(NamedTuple):
-    """A track as it is on disk: mono stems (T,) of one length and rate."""
+    """Holds a track as it is on disk: mono stems (T,) of one length and rate."""
 
     name: str
     sample_rate: int
@@ -38,7 +38,7 @@ class Piece(NamedTuple):
 
 
 class System(NamedTuple):
-    """Something that separates tracks.
+    """Separates tracks: a model, or stems that something else has made.
 
     targets: the sources that it gives out.
     sample_rate: of its output in Hz; above half of that there is nothing.
@@ -71,7 +71,7 @@ def fitted(audio: np.ndarray, samples: int) -> np.ndarray:
 
 
 def at_rate(audio: np.ndarray, rate: int, wanted: int, samples: int) -> Tensor:
-    """Returns (T,) at another rate, so many samples long."""
+    """Returns (T,) resampled to another rate, ``samples`` long."""
     resampled = audio if rate == wanted else soxr.resample(audio, rate, wanted)
     return torch.from_numpy(np.ascontiguousarray(fitted(resampled, samples), dtype=np.float32))
 
@@ -80,7 +80,7 @@ def at_rate(audio: np.ndarray, rate: int, wanted: int, samples: int) -> Tensor:
 
 
 class BothMasks:
-    """A model for `api.ladder.separate` that gives out each of its targets twice, cut out by masks of power 1 and 2."""
+    """Wraps a model for `api.ladder.separate` so that each target comes twice, cut out by masks of power 1 and 2."""
 
     needs_pitch, declared = False, {}  # no control is measured
 

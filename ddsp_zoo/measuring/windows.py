@@ -1,8 +1,4 @@
-"""From estimates of one excerpt to rows: which windows are measured, and which metrics are taken in them.
-
-A source counts as silent in a window where its level lies more than `SILENCE_DB` under that (root mean square) of the
-excerpt's mixture.
-"""
+"""Rows from the estimates of one excerpt: the windows that are measured, and the metrics that are taken in them."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence

@@ -30,7 +30,7 @@ PLACE_WIDTH = 0.4  # in bands, of the bell over the places around the mixture's 
 
 
 class AstDdsp(Separator):
-    """The stems of a band, each as sinusoids plus noise with a control frame every 16 ms.
+    """Separates the stems of a band, each as sinusoids plus noise with a control frame every 16 ms.
 
     The network starts from the mixture: with zeros for output each source has an equal share of what every band
     holds, half as a sinusoid at the frequency that is heard there, half as noise. What it learns are gains and
@@ -131,12 +131,12 @@ class AstDdsp(Separator):
         self.save_hyperparameters()
 
     def setup(self, stage: str) -> None:
-        """Take the pretrained transformer when training starts (a resumed run overwrites it again)."""
+        """Takes the pretrained transformer when training starts (a resumed run overwrites it again)."""
         if stage == "fit" and self.pretrained:
             self.network.load_pretrained(self.pretrained)
 
     def raw_controls(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> Tensor:
-        """(B, T) -> (B, S, N, channels)."""
+        """Predicts raw controls of audio: (B, T) -> (B, S, N, channels)."""
         with torch.autocast(audio.device.type, enabled=False):
             pictures, bands = self.pictures(audio)
         maps = self.network(pictures).float().unflatten(1, (len(self.sources), -1))
@@ -159,14 +159,14 @@ class AstDdsp(Separator):
         return heard, sine, noise
 
     def _rendered(self, mixture: Tensor, batch: dict[str, Tensor], generator: torch.Generator) -> Rendered:
-        """Nothing is synthesised where no loss listens to it."""
+        """Synthesises nothing where no loss listens to it."""
         if self.spectral_weight:
             return super()._rendered(mixture, batch, generator)
         silence = mixture.new_zeros(len(mixture), len(self.sources), 0)
         return Rendered(silence, self.predict_controls(mixture), silence)
 
     def losses(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
-        """Masked stems' error, synthesised stems' spectra, and the controls against what the true stems hold."""
+        """Measures masked stems' error, synthesised spectra, and the controls against what the true stems hold."""
         with torch.autocast(mixture.device.type, enabled=False):
             truth = self.pictures.long(targets)
             masked, treble = self._mask_errors(rendered, targets, mixture)

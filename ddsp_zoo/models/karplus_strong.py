@@ -21,7 +21,7 @@ CHUNK_SECONDS = 0.32  # of the quirk "chunks"
 
 
 class KarplusStrongStrings(Separator):
-    """Experiments A to D of the thesis and the authors' code: one network, and a string model that the recipe names.
+    """Separates strings as experiments A to D of the thesis do: one network, and a string model from the recipe.
 
     By default experiment B4: excitation gain, loop damping and excitation dynamics of each string, every 16 ms.
 
@@ -95,7 +95,7 @@ class KarplusStrongStrings(Separator):
     def predict_controls(
         self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None
     ) -> Controls:
-        """As `Separator.predict_controls`; with the quirk "chunks" the mixture's level is taken 0.32 s at a time.
+        """Predicts as `Separator` does; with the quirk "chunks" the mixture's level is taken 0.32 s at a time.
 
         What still rings is levelled with the new chunk.
         """
@@ -109,7 +109,7 @@ class KarplusStrongStrings(Separator):
         return controls | {"output_level": controls["output_level"] * of_frames}
 
     def raw_controls(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> Tensor:
-        """(B, T) and f0 (B, S, N) -> (B, S, N, channels)."""
+        """Predicts raw controls: audio (B, T) and f0 (B, S, N) -> (B, S, N, channels)."""
         if not self.synth.controls.channels:
             return f0_hz.new_zeros(*f0_hz.shape, 0)
         if self.listens:
@@ -123,7 +123,7 @@ class KarplusStrongStrings(Separator):
         return raw.unflatten(0, (len(audio), -1)).transpose(1, 2).flatten(2, 3)[:, :, :frames]
 
     def configure_optimizers(self) -> Any:
-        """Adam. Raises `DdspZooError` where nothing is predicted (experiment B0)."""
+        """Returns Adam. Raises `DdspZooError` where nothing is predicted (experiment B0)."""
         if self.synth.controls.channels:
             return super().configure_optimizers()
         raise DdspZooError(

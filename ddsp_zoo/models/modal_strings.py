@@ -21,7 +21,7 @@ RIDGE = 0.5  # of the fit: how much of a frame is taken for what the strings do 
 
 
 class ModalStrings(Separator):
-    """Six plucked strings whose notes are each judged as a whole.
+    """Separates six plucked strings, whose notes are each judged as a whole.
 
     Args:
         sources: the strings, low to high.
@@ -71,14 +71,14 @@ class ModalStrings(Separator):
     def predict_controls(
         self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None
     ) -> Controls:
-        """As `Separator.predict_controls`, with the strings together as loud as the mixture: masks tell only shares."""
+        """Predicts as `Separator` does, with the strings together as loud as the mixture: masks tell only shares."""
         controls = super().predict_controls(audio, f0_hz, onset)
         played = self.synth.energy(controls).clamp(min=1e-12)
         gain = (audio.square().sum(-1) / played).sqrt().clamp(1 / MOST_GAIN, MOST_GAIN)
         return self.synth.scale(controls, gain)
 
     def raw_controls(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> Tensor:
-        """(B, T), f0 and onsets (B, S, N) -> (B, S, N, channels), the same in all frames of a note."""
+        """Predicts from (B, T), f0 and onsets (B, S, N): -> (B, S, N, channels), the same in all frames of a note."""
         raw = audio.new_zeros(*f0_hz.shape, self.synth.controls.channels)
         given = {"f0_hz": f0_hz[..., None], "onset": onset[..., None]}
         for _ in range(self.passes):

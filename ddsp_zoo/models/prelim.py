@@ -30,7 +30,7 @@ def heard_decay(
     burst_samples: int = 80,
     range_db: float = 50.0,
 ) -> tuple[Tensor, Tensor]:
-    """How fast each partial of a note dies away: rate (R, K) in nepers per second, and its weight (R, K).
+    """Returns how fast each partial of a note dies away: nepers per second (R, K), and its weight (R, K).
 
     audio (R, T) are notes that begin at sample 0, each of one pitch f0_hz (R,), at which partials lie 8 bins apart or
     more; K of them are below the Nyquist frequency for the lowest. The level of a partial is that of its band,
@@ -61,7 +61,7 @@ def _bands(f0_hz: Tensor, sample_rate: int, n_fft: int) -> Tensor:
 
 
 class StringResynthesis(Separator):
-    """A note in, the cutoff frequency of the string that plays it out; 5 496 195 parameters.
+    """Finds the cutoff frequency of the string that plays a note; 5 496 195 parameters.
 
     Args:
         sources: name of the one string.
@@ -113,13 +113,13 @@ class StringResynthesis(Separator):
         self.save_hyperparameters()
 
     def raw_controls(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> Tensor:
-        """(B, T) and f0 (B, S, N) -> (B, S, N, 1)."""
+        """Predicts raw controls: audio (B, T) and f0 (B, S, N) -> (B, S, N, 1)."""
         return self.decoder(self.encoder(audio), f0_hz)
 
     def predict_controls(
         self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None
     ) -> Controls:
-        """As `Separator.predict_controls`, with one pitch for the whole note, that of `OneParameterString.pitch`.
+        """Predicts as `Separator` does, with one pitch for the whole note, that of `OneParameterString.pitch`.
 
         Unless the quirk "level" is on, the pluck is as strong as the note is loud; how loud it would be at amplitude 1
         is tried out, with noise of its own.
@@ -137,7 +137,7 @@ class StringResynthesis(Separator):
         return self.synth.scale(controls, torch.div(*peaks))
 
     def losses(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
-        """The distance to the note; logs the mean cutoff frequency beside it."""
+        """Measures the distance to the note; logs the mean cutoff frequency beside it."""
         controls = rendered.controls
         stage = "train" if self.training else "validation"
         self.log_dict({f"{stage}/cutoff_hz": controls["cutoff_hz"].detach().mean()}, batch_size=len(mixture))
@@ -146,7 +146,7 @@ class StringResynthesis(Separator):
         return {"decay": self.decay_distance(controls, targets)}
 
     def decay_distance(self, controls: Controls, targets: Tensor) -> Tensor:
-        """Mean absolute log ratio of the string's decay rates to those heard in the notes (B, S, T)."""
+        """Returns the mean absolute log ratio of the string's decay rates to those heard in notes (B, S, T)."""
         f0_hz = self.synth.pitch(controls["f0_hz"][..., 0]).flatten()
         heard, weight = heard_decay(targets.flatten(0, 1), f0_hz, self.sample_rate, self.hop_samples)
         played = self.synth.decay_rates(controls["cutoff_hz"].mean((2, 3)).flatten(), f0_hz)

@@ -30,7 +30,7 @@ QUIRKS = SYNTH_QUIRKS | {
 
 
 class PublishedAstDdsp(Separator):
-    """One stem of a band from one token of a transformer, as sinusoids plus noise.
+    """Separates one stem of a band from one token of a transformer, as sinusoids plus noise.
 
     Without ``quirks`` and with the other defaults this is what the paper describes: log-mel, controls every 62.5 ms,
     65 bands of noise that vary in time. (It does not say how the transformer's tokens become frames; here as in the
@@ -110,12 +110,12 @@ class PublishedAstDdsp(Separator):
         self.save_hyperparameters()
 
     def setup(self, stage: str) -> None:
-        """Take the pretrained transformer when training starts (a resumed run overwrites it again)."""
+        """Takes the pretrained transformer when training starts (a resumed run overwrites it again)."""
         if stage == "fit" and self.pretrained:
             self.network.load_pretrained(self.pretrained, swapped="swapped_axes" in self.quirks)
 
     def raw_controls(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> Tensor:
-        """(B, T) -> (B, 1, N, channels); what counts for the whole clip comes last and is the same in all frames."""
+        """Predicts from (B, T): -> (B, 1, N, channels); what counts for the whole clip comes last."""
         raw = self.network(self.features(audio))
         every, once = raw.split([self.frames * self._frame_channels, self.synth.clip_channels], dim=-1)
         every = every.unflatten(-1, (self.frames, -1))
@@ -124,7 +124,10 @@ class PublishedAstDdsp(Separator):
     def predict_controls(
         self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None
     ) -> Controls:
-        """What the stem of clips (B, T) is played from, {name: (B, 1, N, k)}; "own_level" takes them as they are."""
+        """Predicts what the stem of clips (B, T) is played from, {name: (B, 1, N, k)}.
+
+        The quirk "own_level" leaves the clips at their own level.
+        """
         self._check(audio, None, None)
         if audio.shape[-1] != self.segment_samples:
             raise DdspZooError(
@@ -145,7 +148,7 @@ class PublishedAstDdsp(Separator):
         onset: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Rendered:
-        """Synthesise the stem of clips (B, T), see `Separator.forward`, and leave the rest: S = 2."""
+        """Synthesises the stem of clips (B, T), see `Separator.forward`, and leaves the rest: S = 2."""
         out = super().forward(audio, generator=generator)
         controls = {name: torch.cat([value, 0 * value], dim=1) for name, value in out.controls.items()}
         rest = audio[:, None] - out.sources
@@ -160,7 +163,7 @@ class PublishedAstDdsp(Separator):
         return [torch.cat([stem, mixture[:, None] - stem], dim=1) for stem in stems]
 
     def losses(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
-        """The synthesised stem's distance."""
+        """Measures the synthesised stem's distance."""
         return {"spectral": self.loss(rendered.sources[:, :1], targets[:, :1])}
 
     def _step(self, batch: dict[str, Tensor], stage: str, generator: torch.Generator) -> Tensor | None:
@@ -201,6 +204,6 @@ class PublishedAstDdsp(Separator):
 
 
 def is_loud(batch: dict[str, Tensor]) -> Tensor:
-    """Which examples have a loud mixture and a loud stem: {mixture (B, T), sources (B, S, T)} -> (B,)."""
+    """Tells which examples have a loud mixture and a loud stem: {mixture (B, T), sources (B, S, T)} -> (B,)."""
     signals = torch.stack([batch["mixture"], batch["sources"][:, 0]], dim=1)
     return (signals.var(-1) >= QUIETEST_VARIANCE).all(1)

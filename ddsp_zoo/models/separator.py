@@ -23,7 +23,7 @@ QUIETEST_PEAK = 1e-4  # -80 dB: quieter examples are not lifted any further
 
 
 class Separator(Learner):
-    """A mixture in, synthesised sources out; works with a Trainer and without.
+    """Turns a mixture into synthesised sources; works with a Trainer and without.
 
     A subclass sets ``synth`` and ``loss``, writes `raw_controls` and saves its hyper-parameters, from which a
     checkpoint is built again; everything else is shared. ``sources``
@@ -71,7 +71,7 @@ class Separator(Learner):
 
     @abstractmethod
     def raw_controls(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> Tensor:
-        """Peak-normalised audio (B, T) and pitch (B, S, N) -> raw controls (B, S, N, channels)."""
+        """Predicts from audio (B, T) of peak 1 and pitch (B, S, N): -> raw controls (B, S, N, channels)."""
 
     def forward(
         self,
@@ -80,7 +80,7 @@ class Separator(Learner):
         onset: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Rendered:
-        """Synthesise the sources of a mixture.
+        """Synthesises the sources of a mixture.
 
         audio (B, T), and for models with ``needs_pitch`` f0_hz (Hz, 0 = unvoiced) and onset (B, S, N), with
         N = T / hop_samples. The network hears the mixture at peak 1; the result has the mixture's level again,
@@ -96,7 +96,7 @@ class Separator(Learner):
     def predict_controls(
         self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None
     ) -> Controls:
-        """What `forward` has the synthesiser play: {name: (B, S, N, k)}."""
+        """Predicts what `forward` has the synthesiser play: {name: (B, S, N, k)}."""
         self._check(audio, f0_hz, onset)
         level = audio.detach().abs().amax(-1).clamp(min=QUIETEST_PEAK)
         raw = self.raw_controls(audio / level[:, None], f0_hz, onset)
@@ -108,7 +108,7 @@ class Separator(Learner):
         return controls
 
     def masked(self, mixture: Tensor, rendered: Rendered, power: float | None = None) -> Tensor:
-        """Stems cut out of the mixture (B, T) or (B, C, T) -> (B, S, [C,] T).
+        """Cuts stems out of the mixture: (B, T) or (B, C, T) -> (B, S, [C,] T).
 
         Soft masks from the expected spectra of the synthesised sources, with exponent ``power`` or the model's; a
         model of a single source compares it with the mixture instead, and what is left is the residual.
@@ -130,16 +130,16 @@ class Separator(Learner):
         return [apply_masks(mixture, mask, **window) for mask in masks]
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
-        """Loss of one batch; the synthesiser's noise follows from the step, so that a resumed run repeats it."""
+        """Returns the loss of a batch; the noise follows from the step, so that a resumed run repeats it."""
         seed = self.global_step * self.trainer.world_size + self.global_rank
         return self._step(batch, "train", torch.Generator().manual_seed(seed))
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
-        """Loss of one batch; the noise of the synthesiser is the same at every validation."""
+        """Returns the loss of a batch; the noise of the synthesiser is the same at every validation."""
         return self._step(batch, "validation", torch.Generator().manual_seed(batch_index))
 
     def test_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
-        """Loss of one batch."""
+        """Returns the loss of a batch."""
         return self._step(batch, "test", torch.Generator().manual_seed(batch_index))
 
     def terms(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
@@ -165,7 +165,7 @@ class Separator(Learner):
         return self(mixture, batch.get("f0_hz"), batch.get("onset"), generator)
 
     def losses(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
-        """Named terms whose sum is minimised: the synthesised sources' loss, and the masked ones' error."""
+        """Returns named terms whose sum is minimised: the synthesised sources' loss, and the masked ones' error."""
         if not self.supervised:
             return {"spectral": self.loss(rendered.sources.sum(1), mixture)}
         parts = {"spectral": self.loss(rendered.sources, targets)}
@@ -174,22 +174,22 @@ class Separator(Learner):
         return parts
 
     def adapt_weights(self, weights: dict[str, Tensor], sources: tuple[str, ...]) -> dict[str, Tensor]:
-        """Weights of a model of the same class and other ``sources``, made to fit this one where that has a sense."""
+        """Returns weights of a model of the same class and other ``sources``, adapted to this one where possible."""
         return weights
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The sources that are given out: all but the rest."""
+        """Returns the sources that are given out: all but the rest."""
         return tuple(name for name in self.sources if name != REST)
 
     @property
     def declared(self) -> dict[str, Control]:
-        """Every control that is given out beside the audio, by name."""
+        """Returns every control that is given out beside the audio, by name."""
         return {control.name: control for control in (*self.synth.controls, *self.heard)}
 
     @property
     def rows(self) -> list[int]:
-        """The places of the targets among the sources."""
+        """Returns the places of the targets among the sources."""
         return [self.sources.index(name) for name in self.targets]
 
     def stems(self, mixture: Tensor, rendered: Rendered) -> Tensor:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Masks:
-    """The soft masks that cut the sources out of the mixture.
+    """Sets the soft masks that cut the sources out of the mixture.
 
     Args:
         power: their exponent: 1 as the papers have it, 2 for the Wiener form.

@@ -20,7 +20,7 @@ from ddsp_zoo.synths.source_filter import SourceFilter
 
 
 class Umss(Separator):
-    """One voice per source, told apart by their f0 alone; 5 573 961 parameters for any number of voices.
+    """Separates voices, one per source, told apart by their f0 alone; 5 573 961 parameters for any number of voices.
 
     Args:
         sources: names of the voices, high to low.
@@ -71,7 +71,7 @@ class Umss(Separator):
         self.save_hyperparameters()
 
     def raw_controls(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> Tensor:
-        """(B, T) and f0 (B, S, N) -> (B, S, N, 63); the colour of the breath is one for the whole excerpt."""
+        """Predicts from (B, T) and f0 (B, S, N): -> (B, S, N, 63); the breath has one colour for the whole excerpt."""
         hidden = self.decoder.refine(
             self.decoder.hidden(self.decoder.from_mixture(self.encoder(audio)), f0_hz)
         )
@@ -100,7 +100,7 @@ class Umss(Separator):
         ]
 
     def expected_partials(self, rendered: Rendered) -> dict[str, Tensor]:
-        """What the network says of each harmonic and of the breath: the prior and the noise of the fit."""
+        """Returns what the network says of each harmonic and of the breath: the prior and the noise of the fit."""
         controls = rendered.controls
         breath = self.synth.breath_magnitudes(controls).square().sum(1) / 3  # uniform noise has variance 1/3
         return {"prior": self.synth.partial_variance(controls), "noise": breath}

@@ -18,7 +18,7 @@ AS_PUBLISHED_SLOPE = 1.0  # the authors write LeakyReLU(True), where the first a
 
 
 class UNetChoir(Separator):
-    """One mask per voice from a conditioned U-Net; nothing is synthesised, so "synthesised" is the masked mixture.
+    """Masks each voice by a conditioned U-Net; nothing is synthesised, "synthesised" is the masked mixture.
 
     The sources go through the network one by one, along the batch; the loss is the mean absolute difference of
     magnitudes, as published.
@@ -58,7 +58,7 @@ class UNetChoir(Separator):
         self.save_hyperparameters()
 
     def raw_controls(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> Tensor:
-        """(B, T) and f0 (B, S, N) -> masks (B, S, N + 1, F)."""
+        """Predicts from (B, T) and f0 (B, S, N): -> masks (B, S, N + 1, F)."""
         magnitude = stft(audio, self.mask_fft, self.hop_samples).abs()
         magnitude = magnitude[:, None].expand(-1, len(self.sources), -1, -1).flatten(0, 1)
         f0_hz = torch.cat([f0_hz, f0_hz[..., -1:]], dim=-1).flatten(0, 1)
@@ -72,7 +72,7 @@ class UNetChoir(Separator):
         onset: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Rendered:
-        """Cut the sources out of a mixture: arguments, errors and shapes as in `Separator.forward`.
+        """Cuts the sources out of a mixture: arguments, errors and shapes as in `Separator.forward`.
 
         The controls are the mask of each source (B, S, N + 1, F) and the pitch it was given.
         """
@@ -85,7 +85,7 @@ class UNetChoir(Separator):
     def predict_controls(
         self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None
     ) -> Controls:
-        """As in `Separator.predict_controls`; the mask (B, S, N, F) lacks the frame at the end of the audio."""
+        """Predicts as `Separator` does; the mask (B, S, N, F) lacks the frame at the end of the audio."""
         controls = self(audio, f0_hz, onset).controls
         return controls | {"mask": controls["mask"][:, :, :-1]}
 
@@ -105,12 +105,12 @@ class UNetChoir(Separator):
         return torch.cat([mask, mask[..., -1:].expand(*mask.shape[:-1], missing)], dim=-1)
 
     def losses(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
-        """Mean absolute difference of masked and true magnitudes."""
+        """Returns the mean absolute difference of masked and true magnitudes."""
         window = (self.mask_fft, self.hop_samples)
         masked = rendered.controls["mask"].transpose(2, 3) * stft(mixture, *window).abs()[:, None]
         return {"magnitude": (masked - stft(targets, *window).abs()).abs().mean()}
 
     @property
     def declared(self) -> dict[str, Control]:
-        """The pitch; a mask is no control that could be edited or played."""
+        """Returns the pitch; a mask is no control that could be edited or played."""
         return {control.name: control for control in given_notes(self.sample_rate)}

@@ -1,4 +1,4 @@
-"""The page of the protocol "bands": what a table and a figure say of each instrument."""
+"""The page of the protocol "bands": tables and a figure of each instrument, with their text."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,9 +1,4 @@
-"""Protocol "bands": bass, drums and guitar, each out of models that may know different others, on the same tracks.
-
-Tracks are separated whole, as `ddsp-zoo separate` does, from the mixture of all their stems at the rate of the files;
-then everything is resampled to one rate and measured in windows of one second. So systems of different sources, rates
-and lengths of excerpts stand side by side, and so do stems that other programs have made.
-"""
+"""Protocol "bands": bass, drums and guitar from models that may know different other sources, on the same tracks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -19,7 +19,7 @@ NEEDED = {"model", "data", "split", "sources", "sample_rate", "frame_seconds", "
 
 
 class Measured(NamedTuple):
-    """What `ddsp-zoo evaluate` has left in a folder, and the name of the model in the comparison."""
+    """Holds what `ddsp-zoo evaluate` has left in a folder, and the name of the model in the comparison."""
 
     name: str
     folder: Path

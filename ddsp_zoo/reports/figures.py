@@ -39,7 +39,7 @@ LEGEND = "box: quartiles; whiskers: 5 % and 95 % of the windows; bar: median; di
 
 
 class Box(NamedTuple):
-    """What is drawn of the rows of one system and source: percentiles and the mean."""
+    """Holds what is drawn of the rows of one system and source: percentiles and the mean."""
 
     low: float  # 5 %
     first: float  # 25 %

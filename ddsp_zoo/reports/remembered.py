@@ -1,4 +1,4 @@
-"""Which models a report is about, and whether a folder holds what was measured of them before."""
+"""Released and own models of a report, and the check whether a folder holds what was measured of them before."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Pictures of what a model of several strings does: waveforms, controls and their correlations, a row a string."""
+"""Pictures of the output of a model of several strings: waveforms, controls and their correlations, a row a string."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the report on guitar strings says: tables of models, playing styles, levels and controls, and pictures."""
+"""The text of the report on guitar strings: tables of models, playing styles, levels and controls, and pictures."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""From synthesised estimates to masks on the mixture.
+"""Masks on the mixture, made from synthesised estimates.
 
 A synthesised source has the right spectrum and the wrong phase. Its spectrum decides which share of every
 bin of the mixture belongs to it, and the mixture supplies the phase. ``power`` is 1 for the papers' form and
@@ -16,7 +16,7 @@ EPS = 1e-12
 
 
 def soft_masks(estimates: Tensor, power: float = 1.0, n_fft: int = 2048, hop: int = 256) -> Tensor:
-    """Share of each source in every bin, |S_i|^power / sum_j |S_j|^power: (B, S, T) -> (B, S, F, N).
+    """Returns each source's share in every bin, |S_i|^power / sum_j |S_j|^power: (B, S, T) -> (B, S, F, N).
 
     The masks always sum to one; where every estimate is silent the shares are equal.
     """
@@ -31,7 +31,7 @@ def shares(strength: Tensor) -> Tensor:
 
 
 def spectral_shares(power_spectra: Tensor, power: float) -> Tensor:
-    """`shares` of sources given by |S|^2 (B, S, F, N), with exponent ``power`` of |S|."""
+    """Returns the `shares` of sources given by |S|^2 (B, S, F, N), with exponent ``power`` of |S|."""
     spectra = power_spectra.clamp(min=1e-14)
     return shares(spectra if power == 2 else spectra ** (power / 2))
 
@@ -39,7 +39,7 @@ def spectral_shares(power_spectra: Tensor, power: float) -> Tensor:
 def single_mask(
     estimates: Tensor, mixture: Tensor, power: float = 1.0, n_fft: int = 2048, hop: int = 256
 ) -> Tensor:
-    """Mask of sources that are only part of the mixture, min(|S| / |X|, 1)^power.
+    """Returns the mask of sources that are only part of the mixture, min(|S| / |X|, 1)^power.
 
     estimates (B, S, T), mono mixture (B, T) -> (B, S, F, N). Unlike ``soft_masks`` it needs the true level of
     the estimate, and what it leaves is the residual.
@@ -49,7 +49,7 @@ def single_mask(
 
 
 def apply_masks(mixture: Tensor, masks: Tensor, n_fft: int = 2048, hop: int = 256) -> Tensor:
-    """Mask the mixture: (B, T) or (B, C, T) with masks (B, S, F, N) -> (B, S, T) or (B, S, C, T).
+    """Masks the mixture: (B, T) or (B, C, T) with masks (B, S, F, N) -> (B, S, T) or (B, S, C, T).
 
     Every channel gets the same masks. Raises ValueError where they were made with other settings.
     """
@@ -64,7 +64,7 @@ def apply_masks(mixture: Tensor, masks: Tensor, n_fft: int = 2048, hop: int = 25
 def shared_rest(
     mixture: Tensor, sources: Tensor, power: float = 2.0, n_fft: int = 2048, hop: int = 256
 ) -> Tensor:
-    """Sources (B, S, [C,] T) with what they leave of the mixture (B, [C,] T), shared in proportion to them.
+    """Shares what sources (B, S, [C,] T) leave of the mixture (B, [C,] T) among them, in proportion to them.
 
     The result sums to the mixture.
     """
@@ -75,7 +75,7 @@ def shared_rest(
 
 
 def by_channel(mixture: Tensor, separate: Callable[[Tensor], Tensor]) -> Tensor:
-    """What a function makes of mono, (B, T) -> (B, S, T), for each channel: (B, [C,] T) -> (B, S, [C,] T)."""
+    """Applies a function of mono, (B, T) -> (B, S, T), to each channel: (B, [C,] T) -> (B, S, [C,] T)."""
     if mixture.ndim == 2:
         return separate(mixture)
     return torch.stack([separate(channel) for channel in mixture.unbind(1)], dim=2)

@@ -1,4 +1,4 @@
-"""From controls to sound, the same whoever plays them: now, from a file, in one piece or many."""
+"""Playing of controls: the same sound now and from a file, in one piece and in many."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""What a separation is made of: plain data, and what made it."""
+"""The data of a separation, and what made it."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,7 +16,7 @@ LOUDEST = 1e12  # what is above has diverged, even before its square overflows
 
 
 class Rendered(NamedTuple):
-    """What a model makes of a mixture.
+    """Holds what a model makes of a mixture.
 
     sources: synthesised audio (B, S, T).
     controls: what they are synthesised from, {name: (B, S, N, k)}.
@@ -30,7 +30,7 @@ class Rendered(NamedTuple):
 
 @dataclass(frozen=True)
 class Maker:
-    """What made the controls of a separation, and what plays them.
+    """Holds what made the controls of a separation, and what plays them.
 
     model: name of the model, or of its class where it was not loaded by name.
     weights_sha256: of the file with its weights, empty where there is none.
@@ -55,13 +55,13 @@ class Maker:
 
     @property
     def rate_hz(self) -> float:
-        """Frames of controls a second."""
+        """Returns the number of control frames a second."""
         return self.sample_rate / self.hop_samples
 
 
 @dataclass
 class Separated:
-    """What a model made of a recording, or of a piece of one, at the recording's own rate.
+    """Holds what a model made of a recording, or of a piece of one, at the recording's own rate.
 
     mixture: (channels, T).
     stems: masked sources, {name: (channels, T)}; they keep the mixture's phase and level.
@@ -81,12 +81,12 @@ class Separated:
 
     @property
     def control_rate_hz(self) -> float:
-        """Frames of controls a second."""
+        """Returns the number of control frames a second."""
         return self.maker.rate_hz
 
     @property
     def samples(self) -> int:
-        """Length of the recording."""
+        """Returns the length of the recording."""
         return self.mixture.shape[-1]
 
     @classmethod

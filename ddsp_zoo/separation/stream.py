@@ -25,7 +25,7 @@ BATCH = 8  # segments that go through the network together
 
 
 class Chunk(NamedTuple):
-    """Consecutive frames of a recording: mixture (C, n * hop), controls {name: (S, n, k)}, and if they are the last."""
+    """Holds consecutive frames: mixture (C, n * hop), controls {name: (S, n, k)}, and whether they are the last."""
 
     mixture: Tensor
     controls: Controls

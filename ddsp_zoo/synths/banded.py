@@ -12,7 +12,7 @@ from ddsp_zoo.synths.streaming import Frames, Window, filter_reach
 
 
 class BandedSinusoids(Synth):
-    """K sinusoids, each at home in its own mel band, and noise with a level a band (AST-DDSP, section 3, made convex).
+    """Plays K sinusoids, each in a mel band of its own, and noise in bands (AST-DDSP, section 3, made convex).
 
     Free sinusoids (`SinusoidsPlusNoise`) can swap places and must each cross the whole spectrum to their partial,
     which no spectral loss tells them to. Here each has a band: which partial it plays is settled, how loud is a
@@ -84,7 +84,7 @@ class BandedSinusoids(Synth):
         )
 
     def constrain(self, raw: Tensor) -> Controls:
-        """Raw (B, S, N, channels) -> controls, and the loudness that they have together."""
+        """Returns the controls of raw outputs (B, S, N, channels), and the loudness that they have together."""
         controls = super().constrain(raw)
         noise = self._response(controls["noise_magnitude"]).square().mean(-1) / 3
         power = controls["amplitude"].square().sum(-1) / 2 + noise
@@ -132,7 +132,7 @@ class BandedSinusoids(Synth):
 
 
 def sine_lobes(place: Tensor, amplitude: Tensor, n_fft: int, bins: int = 0) -> Tensor:
-    """Power spectra of lone sinusoids by a Hann window: frequency in bins and amplitude (..., N, K) -> (..., N, F).
+    """Returns power spectra of lone sinusoids by a Hann window: place in bins, amplitude (..., N, K) -> (..., N, F).
 
     F is n_fft / 2 + 1, or the lowest ``bins``.
 

@@ -1,4 +1,4 @@
-"""What every synthesiser offers: declared controls, `constrain`, `render`."""
+"""The base of every synthesiser: declared controls, `constrain`, `render`."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -13,7 +13,7 @@ from ddsp_zoo.synths.streaming import Frames, Window
 
 
 class RenderState(NamedTuple):
-    """What a stream goes on from: frames that wait, the notes at the newest frame, and the sound at the last sample."""
+    """Holds what a stream goes on from: waiting frames, the notes at the newest one, the sound at the last sample."""
 
     waiting: Window
     notes: Any
@@ -21,7 +21,7 @@ class RenderState(NamedTuple):
 
 
 class Sound(NamedTuple):
-    """Rendered audio (B, S, T), the part of it without filtered noise (B, S, T), and what the next piece needs."""
+    """Holds audio (B, S, T), the part of it without filtered noise (B, S, T), and what the next piece needs."""
 
     audio: Tensor
     tonal: Tensor
@@ -29,7 +29,7 @@ class Sound(NamedTuple):
 
 
 class Synth(ABC):
-    """A differentiable synthesiser without weights.
+    """Defines a differentiable synthesiser, which has no weights.
 
     Frames come every ``hop`` samples at ``sample_rate``; N frames render N * hop samples. A subclass writes how
     frames sound (`play`), once the ``after`` frames that follow them are known and ``before`` frames that came before
@@ -54,15 +54,15 @@ class Synth(ABC):
 
     @property
     def level_controls(self) -> tuple[str, ...]:
-        """Names of the controls that the sound is proportional to."""
+        """Returns the names of the controls that the sound is proportional to."""
         return tuple(control.name for control in self.controls if control.role == "level")
 
     def constrain(self, raw: Tensor) -> Controls:
-        """Raw network outputs (B, S, N, channels) -> controls in range, {name: (B, S, N, k)}."""
+        """Maps raw network outputs (B, S, N, channels) to controls in range, {name: (B, S, N, k)}."""
         return self.controls.constrain(raw)
 
     def scale(self, controls: Controls, level: Tensor) -> Controls:
-        """The same sound ``level`` (B,) times as loud: every synthesiser is linear in its level controls."""
+        """Scales controls so that they sound ``level`` (B,) times as loud: sound is linear in the level controls."""
         level = level[:, None, None, None]
         return {k: v * level if k in self.level_controls else v for k, v in controls.items()}
 
@@ -125,7 +125,7 @@ class Synth(ABC):
         """
 
     def power_spectra(self, controls: Controls, tonal: Tensor, n_fft: int) -> Tensor:
-        """Expected |STFT|^2 of the sources, hop as the controls': -> (B, S, F, N + 1).
+        """Returns the expected |STFT|^2 of the sources, hop as the controls': -> (B, S, F, N + 1).
 
         Expected: where a synthesiser plays filtered noise, its filter counts and not one draw of the noise,
         whose spectrum has random holes that would all go into a mask. On a piece of a stream all but the first and

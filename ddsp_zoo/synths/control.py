@@ -23,7 +23,7 @@ LOWEST_F0_HZ = 20.0  # what is below would pass for a rest
 
 @dataclass(frozen=True)
 class Control:
-    """One control of a synthesiser, `size` values a frame, and all that others need to know to use it.
+    """Declares one control of a synthesiser, `size` values a frame, and all that others need to know to use it.
 
     ``role`` says what it does: "level" (the sound is proportional to all levels together; the first that is declared
     tells how loud a note is), "pitch" (the fundamental in Hz, 0 where there is none), "gate" (above one half where a
@@ -61,11 +61,11 @@ class Control:
 
     @property
     def channels(self) -> int:
-        """Raw network outputs a frame that this control reads."""
+        """Returns the number of raw network outputs a frame that this control reads."""
         return self.size * self.bins + (self.curve == "lsf")
 
     def constrain(self, raw: Tensor) -> Tensor:
-        """Raw values (..., channels) -> values in range (..., size)."""
+        """Maps raw values (..., channels) to values in range (..., size)."""
         raw = self.slope * raw + self.offset
         if self.curve == "amplitude":
             return self.low + exp_sigmoid(raw, self.high - self.low)
@@ -92,7 +92,7 @@ class Control:
 
 @dataclass(frozen=True)
 class ControlSet:
-    """The ordered controls of one synthesiser; `channels` sizes the network's head.
+    """Holds the ordered controls of one synthesiser; `channels` sizes the network's head.
 
     controls: those that a network predicts.
     beside: those that come with them from elsewhere.
@@ -107,11 +107,11 @@ class ControlSet:
 
     @property
     def channels(self) -> int:
-        """Raw network outputs a frame and source."""
+        """Returns the number of raw network outputs a frame and source."""
         return sum(control.channels for control in self.controls)
 
     def constrain(self, raw: Tensor) -> Controls:
-        """Raw (..., channels) -> {name: (..., size)}."""
+        """Maps raw outputs (..., channels) to {name: (..., size)}."""
         if raw.shape[-1] != self.channels:
             raise DdspZooError(f"This synthesiser reads {self.channels} raw controls, got {raw.shape[-1]}.")
         pieces = raw.split([control.channels for control in self.controls], dim=-1)

@@ -39,7 +39,7 @@ QUIRKS = {
 
 
 class LoopState(NamedTuple):
-    """What strings remember between pieces.
+    """Holds what strings remember between pieces.
 
     pitch: the last one in Hz (R,), 0 where there has been none.
     held: the pitch that is held (R,), likewise.
@@ -57,7 +57,7 @@ class LoopState(NamedTuple):
 
 
 class KarplusStrong(Synth):
-    """The string models of experiments A to D (thesis sections 5.3 to 5.5).
+    """Plays the string models of experiments A to D (thesis sections 5.3 to 5.5).
 
     ``y[n] = a (H_d x)[n] + rho (H_a u)[n]`` with u the output one tuned period ago, x a 5-ms burst of uniform noise
     at each onset, H_d the one-pole excitation filter of eq. 5.13 and H_a the loop filter. The loop runs at
@@ -129,7 +129,7 @@ class KarplusStrong(Synth):
         return "timbre" if "chunks" in self.quirks else "level"
 
     def known_controls(self) -> dict[str, Control]:
-        """Every control that a network may predict, by name."""
+        """Returns every control that a network may predict, by name."""
         controls = (
             Control(
                 "excitation_gain",
@@ -179,7 +179,7 @@ class KarplusStrong(Synth):
         return {control.name: control for control in controls}
 
     def constrain(self, raw: Tensor) -> Controls:
-        """Raw network outputs (B, S, N, channels) -> every control, {name: (B, S, N, k)}, the fixed ones too."""
+        """Maps raw network outputs (B, S, N, channels) to every control, {name: (B, S, N, k)}, the fixed ones too."""
         if "tied_heads" in self.quirks:
             raw = raw[..., :1].expand(*raw.shape[:-1], self.controls.channels)
         fixed = {name: raw.new_full((*raw.shape[:-1], 1), value) for name, value in self.fixed.items()}
@@ -287,11 +287,11 @@ class KarplusStrong(Synth):
 
     @property
     def burst_samples(self) -> int:
-        """Length of a burst at the loop's rate."""
+        """Returns the length of a burst at the loop's rate."""
         return min(round(self.burst_seconds * self.loop_rate), self.loop_hop)
 
     def burst(self, onset: Tensor, noise: Tensor) -> Tensor:
-        """The first 5 ms after each onset frame (R, N) filled with noise (R, N, burst_samples): -> (R, N * loop_hop).
+        """Fills 5 ms after each onset frame (R, N) with noise (R, N, burst_samples): -> (R, N * loop_hop).
 
         Each burst has no mean, which the loop would keep.
         """

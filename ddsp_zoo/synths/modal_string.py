@@ -25,7 +25,7 @@ EXTRAS = ("pick", "body", "stiffness", "polarisation", "release", "attack")
 
 
 class Played(NamedTuple):
-    """What strings have played up to a frame, each (...).
+    """Holds what strings have played up to a frame, each (...).
 
     pitch: the last one in Hz, 0 where there has been none.
     begun: whether they have been plucked.
@@ -40,7 +40,7 @@ class Played(NamedTuple):
 
 
 class ModalString(Synth):
-    """A string that is plucked at onsets and rings as decaying partials.
+    """Plays strings that are plucked at onsets and ring as decaying partials.
 
     The modes of a Karplus-Strong loop are partials of the pluck's spectrum that decay exponentially, faster the higher
     they lie. Here they are played one by one, without the loop's chance (a noise burst has random holes), so pitch
@@ -206,7 +206,7 @@ class ModalString(Synth):
         return audio, tonal, phase
 
     def attack(self, controls: Controls) -> Tensor:
-        """Magnitude response of the attack's noise, 0 Hz to Nyquist, in each frame: (..., N, k) -> (..., N, points)."""
+        """Returns the magnitude response of the attack's noise, 0 Hz to Nyquist: (..., N, k) -> (..., N, points)."""
         controls = self._timed(controls)
         time = self._seconds(controls, "since_onset")
         left = torch.exp(-LN_1000 * time / controls["attack_seconds"]) * controls["begun"]
@@ -219,7 +219,7 @@ class ModalString(Synth):
         return controls[name].to(controls["f0_hz"].dtype) * (self.hop / self.sample_rate)
 
     def power_spectra(self, controls: Controls, tonal: Tensor, n_fft: int) -> Tensor:
-        """Power of the partials plus the expected power of the attack: -> (B, S, F, N + 1).
+        """Returns the power of the partials plus the expected power of the attack: -> (B, S, F, N + 1).
 
         On a piece of a stream the attack of a note that began before needs the controls of `timed`.
         """
@@ -231,7 +231,7 @@ class ModalString(Synth):
         )
 
     def pitch(self, controls: Controls) -> Tensor:
-        """Pitch in Hz of what still rings, 0 where nothing does: f0_hz (..., N, 1) -> (..., N)."""
+        """Returns the pitch in Hz of what still rings, 0 where nothing does: f0_hz (..., N, 1) -> (..., N)."""
         f0_hz = controls["f0_hz"][..., 0]
         highest = self.sample_rate * HIGHEST_F0
         if "release_seconds" in controls:
@@ -239,7 +239,7 @@ class ModalString(Synth):
         return torch.where(f0_hz > 0, f0_hz.clamp(LOWEST_F0_HZ, highest), 0)
 
     def amplitudes(self, controls: Controls) -> Tensor:
-        """Amplitude of each partial in each frame: controls (..., N, k) -> (..., N, K)."""
+        """Returns the amplitude of each partial in each frame: controls (..., N, k) -> (..., N, K)."""
         number = torch.arange(1, self.partials + 1, device=controls["f0_hz"].device)
         controls = self._timed(controls)
         f0_hz = self.pitch(controls)
@@ -293,5 +293,5 @@ class ModalString(Synth):
         return power.sum((1, 2)) * self.hop
 
     def partial_variance(self, controls: Controls) -> Tensor:
-        """Squared amplitude of each partial, a prior for its phase-locked fit: -> (B, S, N, K)."""
+        """Returns the squared amplitude of each partial, a prior for its phase-locked fit: -> (B, S, N, K)."""
         return self.amplitudes(controls).square()

@@ -21,7 +21,7 @@ NEWTON_STEPS = 4
 
 
 class OneParameterString(Synth):
-    """A lossless loop at one pitch whose only control is the cutoff frequency f_c of its low-pass.
+    """Plays a lossless loop at one pitch whose only control is the cutoff frequency f_c of its low-pass.
 
     ``y[n] = x[n] + (h_LP * y)[n - L]`` with x 5 ms of uniform noise in [-1, 1) at each onset, and h_LP the one-pole
     low-pass with alpha = 2 pi f_c / (2 pi f_c + f_sr). A note has one f_c, the mean that `constrain` gives to all its
@@ -62,7 +62,7 @@ class OneParameterString(Synth):
         self.controls = ControlSet((cutoff,), (gain, *given_notes(sample_rate)))
 
     def constrain(self, raw: Tensor) -> Controls:
-        """Raw (B, S, N, 1) -> f_c in Hz, the same in all frames, and a pluck of amplitude 1: (B, S, N, 1)."""
+        """Maps raw outputs (B, S, N, 1) to f_c in Hz, the same in all frames, and a pluck of amplitude 1."""
         cutoff = super().constrain(raw)["cutoff_hz"]
         cutoff = cutoff.mean(2, keepdim=True).expand_as(cutoff)
         return {"cutoff_hz": cutoff, "pluck_gain": torch.ones_like(cutoff)}
@@ -103,19 +103,19 @@ class OneParameterString(Synth):
         return audio, audio, (before, string)
 
     def pitch(self, f0_hz: Tensor) -> Tensor:
-        """The pitch that a note is played at, the mean of its voiced frames: (..., N) -> (...), in Hz."""
+        """Returns the pitch that a note is played at, the mean of its voiced frames: (..., N) -> (...), in Hz."""
         mean = f0_hz.sum(-1) / (f0_hz > 0).sum(-1).clamp(min=1)
         return mean.clamp(LOWEST_F0_HZ, self.sample_rate / 8)
 
     def delay(self, f0_hz: Tensor, smoothing: Tensor) -> Tensor:
-        """Length of the loop in samples."""
+        """Returns the length of the loop in samples."""
         if "tuning" not in self.quirks:
             return tuned_delay(f0_hz, smoothing, self.sample_rate, "one_pole")
         period = self.sample_rate / f0_hz
         return 2 * period.floor() - period + 1
 
     def decay_rates(self, cutoff_hz: Tensor, f0_hz: Tensor) -> Tensor:
-        """How fast the loop lets each partial die away: (R,) and (R,) -> nepers per second (R, K), in order of k.
+        """Returns how fast the loop damps each partial: (R,) and (R,) -> nepers per second (R, K), in order of k.
 
         The poles e^s of the string, per sample, are the roots of log G(e^s) = -2 pi i k with G what a round does to
         a wave: low-pass, linear interpolation and delay. Newton's method finds them from the partials' frequencies.
@@ -137,5 +137,5 @@ class OneParameterString(Synth):
 
 
 def partials_below_nyquist(f0_hz: Tensor, sample_rate: int) -> int:
-    """How many partials the lowest of some pitches has."""
+    """Returns how many partials the lowest of some pitches has."""
     return max(1, math.ceil(sample_rate / 2 / float(f0_hz.min())) - 1)

@@ -26,7 +26,7 @@ PER_CLIP = {"loudness": "clip_loudness", "noise_magnitude": "clip_noise"}
 
 
 class SinusoidsPlusNoise(Synth):
-    """K free sinusoids and a time-varying noise filter (AST-DDSP, section 3).
+    """Plays K free sinusoids and a time-varying noise filter (AST-DDSP, section 3).
 
     The relative amplitudes sum to one in each frame and are scaled by the frame's loudness, so that decays,
     hits and rests can be told from timbre. Zeros from the network mean quiet noise and quieter sinusoids: both
@@ -105,7 +105,7 @@ class SinusoidsPlusNoise(Synth):
         )
 
     def constrain(self, raw: Tensor) -> Controls:
-        """Raw (B, S, N, channels) -> controls, with the amplitudes normalised and scaled by the loudness."""
+        """Maps raw outputs (B, S, N, channels) to controls; amplitudes are normalised and scaled by the loudness."""
         controls = super().constrain(raw)
         for name in self.per_clip:
             controls[name] = controls[name].mean(2, keepdim=True).expand_as(controls[name])
@@ -131,7 +131,7 @@ class SinusoidsPlusNoise(Synth):
         return tonal + noise, tonal, phase
 
     def power_spectra(self, controls: Controls, tonal: Tensor, n_fft: int) -> Tensor:
-        """Power of the sinusoids plus the expected power of the noise (whole filter): -> (B, S, F, N + 1)."""
+        """Returns the power of the sinusoids and the expected power of the noise: -> (B, S, F, N + 1)."""
         noise = noise_power(controls["noise_magnitude"], self.hop, n_fft)
         return super().power_spectra(controls, tonal, n_fft) + noise
 

@@ -19,7 +19,7 @@ CORNER_HZ = 200.0  # of the fixed low-pass of the harmonics, 6 dB per octave
 
 
 class SourceFilter(Synth):
-    """The voice of UMSS (Schulze-Forster et al. 2022, section III; thesis section 4.3).
+    """Plays the voice of UMSS (Schulze-Forster et al. 2022, section III; thesis section 4.3).
 
     ``harmonics`` equal harmonics of f0, those below Nyquist sharing the amplitude alpha, fall by 6 dB per octave
     above 200 Hz; noise of slowly changing colour and moving gain is added; the sum goes through 1/A(z), whose line
@@ -117,7 +117,7 @@ class SourceFilter(Synth):
         return controls["lsf_hz"] * (2 * torch.pi / self.sample_rate)
 
     def harmonic_amplitudes(self, controls: Controls) -> Tensor:
-        """Amplitudes of the harmonics before the filter: f0_hz, harmonic_amplitude (..., N, 1) -> (..., N, H)."""
+        """Returns amplitudes before the filter: f0_hz and harmonic_amplitude (..., N, 1) -> (..., N, H)."""
         number = torch.arange(1, self.harmonics + 1, device=controls["f0_hz"].device)
         frequency = controls["f0_hz"] * number
         audible = (frequency > 0) & (frequency < self.sample_rate / 2)
@@ -125,7 +125,7 @@ class SourceFilter(Synth):
         return controls["harmonic_amplitude"] * share * CORNER_HZ / frequency.clamp(min=CORNER_HZ)
 
     def partial_variance(self, controls: Controls) -> Tensor:
-        """Squared amplitude of each harmonic behind the filter, a prior for its phase-locked fit: -> (B, S, N, H)."""
+        """Returns the squared amplitude of each harmonic behind the filter, a prior for its fit: -> (B, S, N, H)."""
         number = torch.arange(1, self.harmonics + 1, device=controls["f0_hz"].device)
         omega = 2 * torch.pi / self.sample_rate * controls["f0_hz"] * number
         a = lsf_to_coefficients(self._lsf(controls))
@@ -135,7 +135,7 @@ class SourceFilter(Synth):
         return (self.harmonic_amplitudes(controls) / response.abs().clamp(min=1e-6)).square()
 
     def breath_magnitudes(self, controls: Controls) -> Tensor:
-        """Magnitude response of breath and filter from 0 Hz to Nyquist: -> (B, S, N, points)."""
+        """Returns the magnitude response of breath and filter from 0 Hz to Nyquist: -> (B, S, N, points)."""
         lsf, colour = self._lsf(controls), controls["noise_gain"] * controls["noise_magnitude"]
         points = 4 * colour.shape[-1] + 1
         colour = interpolate(colour.flatten(0, -3), points, mode="linear", align_corners=True)
@@ -145,6 +145,6 @@ class SourceFilter(Synth):
         return colour.view(*lsf.shape[:-1], points) / response
 
     def power_spectra(self, controls: Controls, tonal: Tensor, n_fft: int) -> Tensor:
-        """Power of the harmonics plus the expected power of the breath: -> (B, S, F, N + 1)."""
+        """Returns the power of the harmonics plus the expected power of the breath: -> (B, S, F, N + 1)."""
         noise = noise_power(self.breath_magnitudes(controls), self.hop, n_fft)
         return super().power_spectra(controls, tonal, n_fft) + noise

@@ -10,7 +10,7 @@ Frames = dict[str, Tensor]  # {name: (R, N, ...)}, all of the same N
 
 
 class Window(NamedTuple):
-    """Consecutive frames of a stream: those to be rendered now, and what they need before and after.
+    """Holds consecutive frames of a stream: those to be rendered now, and what they need before and after.
 
     frames: {name: (R, N, ...)}.
     first: how many frames at the beginning are there only for what follows.
@@ -40,7 +40,7 @@ class Window(NamedTuple):
 
     @property
     def lookahead(self) -> bool:
-        """True where another frame follows those that are rendered."""
+        """Tells whether another frame follows those that are rendered."""
         return self.first + self.count < next(iter(self.frames.values())).shape[1]
 
     def moving(self, name: str) -> Tensor:

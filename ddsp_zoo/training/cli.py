@@ -25,7 +25,7 @@ class ZooCLI(LightningCLI):
     """Runs `fit`, `validate` and `test` on recipes; module level, so that it survives a spawned process."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Flags beside Lightning's own."""
+        """Adds flags beside Lightning's own."""
         parser.add_argument("--name", type=str, default="run", help="name of the run, also of its folder")
         parser.add_argument("--runs", type=str, default="runs", help="folder that holds the runs")
         parser.add_argument(
@@ -122,7 +122,7 @@ def run_trainer(arguments: list[str]) -> None:
 
 
 def check_files(arguments: list[str]) -> None:
-    """Names a recipe or checkpoint that is not there, or not whole, before the parser meets it."""
+    """Raises `DdspZooError` for a recipe or checkpoint that is missing or incomplete, before the parser reads it."""
     words = [part for argument in arguments for part in argument.split("=", 1)]
     for flag, value in zip(words, words[1:], strict=False):
         path = Path(value)

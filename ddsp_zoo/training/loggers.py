@@ -61,19 +61,19 @@ def log_config(loggers: list[Logger], config: dict[str, Any]) -> None:
 
 
 class LogConfigCallback(SaveConfigCallback):
-    """`LightningCLI(save_config_callback=LogConfigCallback)`: config.yaml, and the same in every logger."""
+    """Saves config.yaml and writes the same to every logger: `LightningCLI(save_config_callback=LogConfigCallback)`."""
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         log_config(trainer.loggers, json.loads(self.parser.dump(self.config, skip_none=False, format="json")))
 
 
 class PatientWandbLogger(WandbLogger):
-    """A W&B logger that turns to offline mode, saying why in one line, instead of stopping or hanging.
+    """Logs to W&B; turns to offline mode, saying why in one line, instead of stopping or hanging.
 
-    `mode` is one of W&B's; `reason` (empty: none) is why an online run is not possible. An online run that
-    the server refuses or has not accepted after `timeout_seconds` (W&B adds about ten of its own) goes
-    offline, unless WANDB_MODE asks for online: then it is a DdspZooError. WANDB_INIT_TIMEOUT, W&B's own
-    variable, overrides the time.
+    `mode` is one of W&B's; `reason` (empty: none) is why an online run is not possible. An online run that the
+    server refuses or has not accepted after `timeout_seconds` (W&B adds about ten of its own) goes offline,
+    unless WANDB_MODE asks for online: then it is a DdspZooError. WANDB_INIT_TIMEOUT, W&B's own variable,
+    overrides the time.
     """
 
     def __init__(

@@ -11,13 +11,13 @@ from torch import Tensor
 
 
 class LogMedia(Callback):
-    """At the end of validation, log what the model makes of a few fixed examples.
+    """Logs at the end of validation what the model makes of a few fixed examples.
 
-    For each example: audio of the mixture, and of each source the target, the synthesised and the masked
+    For each example it logs audio of the mixture, and of each source the target, the synthesised and the masked
     estimate (at one common gain, so that levels compare); their spectrograms; and the controls of each source
-    over time. It goes to every logger with `log_audio` and `log_image` (W&B). Without one, on other ranks
-    than zero and in sanity checks nothing is computed. Random numbers are put back afterwards, so training
-    does not change.
+    over time. They go to every logger with `log_audio` and `log_image` (W&B). Without one, on other ranks than
+    zero and in sanity checks nothing is computed. The state of the random numbers is restored afterwards, so
+    training does not change.
 
     Args:
         every_n_epochs: log after validations of every n-th epoch.

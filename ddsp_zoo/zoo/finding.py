@@ -1,4 +1,4 @@
-"""From the name of a model to a folder with its checkpoint. It is looked for in this order:
+"""Finds the folder with the checkpoint of a model by the model's name. It is looked for in this order:
 
 1. `$DDSP_ZOO_CHECKPOINTS/<name>/`;
 2. the `checkpoints/` folder of the repository, or of the installed package;
@@ -8,9 +8,9 @@
 
 Files of 2 to 4 must match the sha256 in the manifest each time they are used; 1 is the user's own.
 
-Downloads are plain HTTP requests to the hub's `resolve` addresses, not calls of its client library: as size
-and sha256 are known beforehand, a later call or process can go on with a partial file, and an unreachable
-server is reported at once, where the client retries for 23 s and starts each call anew.
+Downloads are plain HTTP requests to the hub's `resolve` addresses, not calls of its client library: as size and
+sha256 are known beforehand, a later call or process can go on with a partial file, and an unreachable server is
+reported at once, where the client retries for 23 s and starts each call anew.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""From a checkpoint to a model with its weights."""
+"""Loads models with their weights from checkpoints."""
 
 from __future__ import annotations
 

@@ -276,7 +276,7 @@ class ChoralSingingDataset(ChoirDataModule):
 
 @dataclass(frozen=True)
 class MixtureGroup(Group):
-    """Is a group whose f0 a multi-pitch tracker took from its mixture.
+    """Holds a group whose f0 a multi-pitch tracker took from its mixture.
 
     The file ``tracked`` has one array (frames, voices) for each group.
     """

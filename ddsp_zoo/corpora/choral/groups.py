@@ -38,7 +38,7 @@ class Voice:
 
 @dataclass(frozen=True)
 class Group(Track):
-    """Is a track whose stems are single voices, in the order of the model's sources."""
+    """Holds a track whose stems are single voices, in the order of the model's sources."""
 
     voices: tuple[Voice, ...] = field(default=(), repr=False)
 

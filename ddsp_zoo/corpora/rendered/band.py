@@ -22,7 +22,7 @@ Engine = Literal["own", "sampled", "mixed"]
 
 @dataclass(frozen=True)
 class SoundFiles:
-    """Recorded sounds that a sampler plays.
+    """Lists the recorded sounds that a sampler plays.
 
     Args:
         soundfonts: .sf2 or .sf3 files; one with a single preset counts as a drum kit.
