@@ -94,7 +94,7 @@ class ModalStrings(Separator):
         return self.synth.scale(controls, self._gain(audio, tried))
 
     def _gain(self, audio: Tensor, sources: Tensor) -> Tensor:
-        """What brings sources (B, S, T) to the level of a mixture (B, T): -> (B,)."""
+        """Returns what brings sources (B, S, T) to the level of a mixture (B, T): -> (B,)."""
         played = sources.sum(1).square().sum(-1)
         return (audio.square().sum(-1) / played.clamp(min=1e-12)).sqrt().clamp(1 / MOST_GAIN, MOST_GAIN)
 
