@@ -68,14 +68,35 @@ class ModalStrings(Separator):
         self.error_weight, self.passes, self.phase_locked = masked_weight, passes, phase_locked
         self.save_hyperparameters()
 
+    def forward(
+        self,
+        audio: Tensor,
+        f0_hz: Tensor | None = None,
+        onset: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Rendered:
+        """Renders as `Separator.forward`, the strings together as loud as the mixture: masks tell only their shares."""
+        controls = super().predict_controls(audio, f0_hz, onset)
+        with torch.autocast(audio.device.type, enabled=False):
+            sound = self.synth.render(controls, generator)
+            gain = self._gain(audio, sound.audio)
+        sources, tonal = (part * gain[:, None, None] for part in (sound.audio, sound.tonal))
+        self.check_finite(sources)
+        return Rendered(sources, self.synth.scale(controls, gain), tonal)
+
     def predict_controls(
         self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None
     ) -> Controls:
-        """Predicts as `Separator` does, with the strings together as loud as the mixture: masks tell only shares."""
+        """Predicts as `Separator` does, at the level of `forward`, which is tried out with noise of its own."""
         controls = super().predict_controls(audio, f0_hz, onset)
-        played = self.synth.energy(controls).clamp(min=1e-12)
-        gain = (audio.square().sum(-1) / played).sqrt().clamp(1 / MOST_GAIN, MOST_GAIN)
-        return self.synth.scale(controls, gain)
+        with torch.autocast(audio.device.type, enabled=False):
+            tried = self.synth.render(controls, torch.Generator().manual_seed(0)).audio
+        return self.synth.scale(controls, self._gain(audio, tried))
+
+    def _gain(self, audio: Tensor, sources: Tensor) -> Tensor:
+        """Returns what brings sources (B, S, T) to the level of a mixture (B, T): -> (B,)."""
+        played = sources.sum(1).square().sum(-1)
+        return (audio.square().sum(-1) / played.clamp(min=1e-12)).sqrt().clamp(1 / MOST_GAIN, MOST_GAIN)
 
     def raw_controls(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> Tensor:
         """Predicts from (B, T), f0 and onsets (B, S, N): -> (B, S, N, channels), the same in all frames of a note."""

@@ -137,7 +137,7 @@ class PublishedAstDdsp(Separator):
         if "own_level" not in self.quirks:
             return super().predict_controls(audio)
         raw = self.raw_controls(audio, None, None)
-        self._check_finite(raw)
+        self.check_finite(raw)
         with torch.autocast(audio.device.type, enabled=False):
             return self.synth.constrain(raw.float())
 
@@ -177,7 +177,7 @@ class PublishedAstDdsp(Separator):
             return super()._step(batch, stage, generator)
         rendered = self(batch["mixture"], generator=generator)
         (loss,) = self.losses(rendered, batch["sources"], batch["mixture"]).values()
-        self._check_finite(loss)
+        self.check_finite(loss)
         parts = {f"{stage}/{name}": loss for name in ("spectral", "loss")}
         self.log_dict(parts, prog_bar=True, batch_size=len(batch["mixture"]), sync_dist=stage != "train")
         return loss

@@ -90,7 +90,7 @@ class Separator(Learner):
         controls = self.predict_controls(audio, f0_hz, onset)
         with torch.autocast(audio.device.type, enabled=False):
             sound = self.synth.render(controls, generator)
-            self._check_finite(sound.audio)
+            self.check_finite(sound.audio)
             return Rendered(sound.audio, controls, sound.tonal)
 
     def predict_controls(
@@ -100,7 +100,7 @@ class Separator(Learner):
         self._check(audio, f0_hz, onset)
         level = audio.detach().abs().amax(-1).clamp(min=QUIETEST_PEAK)
         raw = self.raw_controls(audio / level[:, None], f0_hz, onset)
-        self._check_finite(raw)
+        self.check_finite(raw)
         with torch.autocast(audio.device.type, enabled=False):  # frequencies and feedback need full precision
             controls = self.synth.scale(self.synth.constrain(raw.float()), level)
         if f0_hz is not None:
@@ -151,7 +151,7 @@ class Separator(Learner):
     def _step(self, batch: dict[str, Tensor], stage: str, generator: torch.Generator) -> Tensor:
         parts = self.terms(batch, generator)
         loss = torch.stack(list(parts.values())).sum()
-        self._check_finite(loss)
+        self.check_finite(loss)
         self.log_dict(
             {f"{stage}/{name}": value for name, value in (parts | {"loss": loss}).items()},
             prog_bar=True,
@@ -206,7 +206,8 @@ class Separator(Learner):
 
         return separate(self, audio, sample_rate, **options)
 
-    def _check_finite(self, values: Tensor) -> None:
+    def check_finite(self, values: Tensor) -> None:
+        """Raises `DdspZooError` where values have diverged."""
         if not (values.abs() < LOUDEST).all():
             raise DdspZooError(
                 f"{type(self).__name__} diverged: its controls, its sound or its loss are no longer finite. Where "

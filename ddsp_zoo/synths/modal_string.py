@@ -281,17 +281,6 @@ class ModalString(Synth):
         index = left.long()
         return torch.lerp(bands.gather(-1, index), bands.gather(-1, index + 1), place - left)
 
-    def energy(self, controls: Controls) -> Tensor:
-        """Returns the expected energy of all strings of a clip together, phases and noise unknown: -> (B,)."""
-        controls, _ = self.timed(controls)
-        amplitudes = self.amplitudes(controls)
-        number = torch.arange(1, self.partials + 1, device=amplitudes.device)
-        audible = self.pitch(controls)[..., None] * number < self.sample_rate / 2
-        power = (amplitudes.square() * audible).sum(-1) / 2
-        if "attack_gain" in controls:
-            power = power + self.attack(controls).square().mean(-1) / 3  # uniform noise has variance 1/3
-        return power.sum((1, 2)) * self.hop
-
     def partial_variance(self, controls: Controls) -> Tensor:
         """Returns the squared amplitude of each partial, a prior for its phase-locked fit: -> (B, S, N, K)."""
         return self.amplitudes(controls).square()

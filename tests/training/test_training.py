@@ -19,6 +19,7 @@ from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.training.cli import run_trainer
 
 ROOT = Path(__file__).resolve().parents[2]
+STILL = ("--model.optimiser.learning_rate", "0", "--trainer.max_epochs", "1")
 QUIET = {"enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
 
 
@@ -50,12 +51,16 @@ def stems(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def recipe(tmp_path: Path, stems: Path) -> Path:
+    return tiny_recipe(tmp_path, stems)
+
+
+def tiny_recipe(folder: Path, stems: Path) -> Path:
     """A tiny transformer on the tiny stems: six excerpts, three steps an epoch, two epochs."""
     return write(
-        tmp_path / "recipe.yaml",
+        folder / "recipe.yaml",
         {
             "name": "tiny",
-            "runs": str(tmp_path / "runs"),
+            "runs": str(folder / "runs"),
             "model": {
                 "class_path": "ddsp_zoo.models.AstDdsp",
                 "init_args": dict(SMALL, optimiser={"learning_rate": 1e-2}),
@@ -152,6 +157,7 @@ def test_a_trained_ckpt_loads_by_path(recipe: Path) -> None:
     assert set(result.stems) == {"bass"} and abs(result.stems["bass"]).max() > 0
 
 
+@pytest.mark.slow
 def test_wandb_offline_run_holds_curves_sound_and_pictures(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,7 +196,9 @@ def test_last_is_the_last_epoch_though_an_earlier_one_was_best(recipe: Path) -> 
     assert [checkpoint(folder, name)["epoch"] for name in ("best", "last")] == [0, 1]
 
 
-@pytest.mark.parametrize("examples", ["0", "6"], ids=["consecutive", "random"])
+@pytest.mark.parametrize(
+    "examples", ["6", pytest.param("0", marks=pytest.mark.slow)], ids=["random", "consecutive"]
+)
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
     recipe: Path, tmp_path: Path, examples: str
 ) -> None:
@@ -225,16 +233,32 @@ def test_a_checkpoint_that_is_missing_or_cut_is_named(
 # Starting from weights
 
 
-@pytest.fixture
-def trained(recipe: Path, tmp_path: Path) -> Path:
-    """A run of one epoch beside the others."""
-    fit(recipe, "--trainer.max_epochs", "1", "--runs", str(tmp_path / "trained"))
-    return tmp_path / "trained/tiny"
+@pytest.fixture(scope="module")
+def trained(stems: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one epoch beside the others, which only read it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WANDB_MODE", "disabled")
+        return fit(tiny_recipe(tmp_path_factory.mktemp("trained"), stems), "--trainer.max_epochs", "1")
+
+
+@pytest.fixture(scope="module")
+def fresh_loss(stems: Path, tmp_path_factory: pytest.TempPathFactory) -> float:
+    """The validation loss of a model that starts from random weights and does not learn."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WANDB_MODE", "disabled")
+        folder = fit(tiny_recipe(tmp_path_factory.mktemp("fresh"), stems), *STILL)
+    (loss,) = curve(folder, "validation/loss")
+    return loss
 
 
 @pytest.mark.parametrize("form", ["file", "folder", "name"])
 def test_a_run_starts_from_the_weights_it_is_given(
-    recipe: Path, trained: Path, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+    recipe: Path,
+    trained: Path,
+    fresh_loss: float,
+    tmp_path: Path,
+    form: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Without learning, the first validation is that of the model whose weights were taken over."""
     best = trained / "checkpoints/best.ckpt"
@@ -243,13 +267,10 @@ def test_a_run_starts_from_the_weights_it_is_given(
     zoo.save_checkpoint(zoo.load("tiny", checkpoint=best), own, config)
     monkeypatch.setenv("DDSP_ZOO_CHECKPOINTS", str(own.parent))
     start = {"file": str(best), "folder": str(own), "name": own.name}[form]
-    still = ("--model.optimiser.learning_rate", "0", "--trainer.max_epochs", "1")
-    fit(recipe, *still, "--runs", str(tmp_path / "fresh"))
-    (fresh,) = curve(tmp_path / "fresh/tiny", "validation/loss")
-    folder = fit(recipe, *still, "--start_from", start)
+    folder = fit(recipe, *STILL, "--start_from", start)
     (first,), (last,) = curve(folder, "validation/loss"), curve(trained, "validation/loss")
     half = 0 if form == "file" else 1e-3  # folders hold half precision
-    assert first == pytest.approx(last, rel=half or 1e-6) and fresh > last + 0.1
+    assert first == pytest.approx(last, rel=half or 1e-6) and fresh_loss > last + 0.1
     for name, value in checkpoint(trained)["state_dict"].items():
         assert torch.allclose(checkpoint(folder)["state_dict"][name], value, rtol=half, atol=half / 10)
     assert checkpoint(folder)["global_step"] == 3  # a run of its own, from step 0 on
@@ -293,7 +314,8 @@ def test_weights_that_cannot_be_started_from_are_told(
 # Several processes
 
 
-@pytest.mark.parametrize("strategy", ["ddp", pytest.param("ddp_spawn", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "ddp_spawn"])
 def test_two_processes_share_an_epoch(recipe: Path, strategy: str) -> None:
     options = ["--trainer.strategy", strategy, "--trainer.devices", "2", "--data.excerpts.batch_size", "1"]
     command = [sys.executable, "-m", "ddsp_zoo.cli", "fit", "--config", str(recipe), *options]
@@ -307,9 +329,10 @@ def test_two_processes_share_an_epoch(recipe: Path, strategy: str) -> None:
 # Other commands and options
 
 
-def test_a_checkpoint_is_validated_tested_and_used(recipe: Path, capsys: pytest.CaptureFixture) -> None:
-    last = str(fit(recipe, "--trainer.max_epochs", "1") / "checkpoints/last.ckpt")
-    capsys.readouterr()
+def test_a_checkpoint_is_validated_tested_and_used(
+    recipe: Path, trained: Path, capsys: pytest.CaptureFixture
+) -> None:
+    last = str(trained / "checkpoints/last.ckpt")
     for command, metric in (("validate", "validation/loss"), ("test", "test/loss")):
         run_trainer([command, "--config", str(recipe), "--ckpt_path", last, "--trainer.logger", "false"])
         assert metric in capsys.readouterr().out
