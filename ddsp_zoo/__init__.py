@@ -2,22 +2,21 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ddsp_zoo.version import __version__
+from ddsp_zoo.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from ddsp_zoo.api.result import Separation
-    from ddsp_zoo.api.result import open_separation as open
+    from ddsp_zoo.api.result import Separation, open
     from ddsp_zoo.zoo import list_models, load
     from ddsp_zoo.zoo.separate import separate
 
-__all__ = ["Separation", "__version__", "list_models", "load", "open", "separate"]
+__all__ = ["Separation", "list_models", "load", "open", "separate"]
 
 _HOMES = {
-    "load": ("zoo", "load"),
-    "list_models": ("zoo", "list_models"),
-    "separate": ("zoo.separate", "separate"),
-    "Separation": ("api.result", "Separation"),
-    "open": ("api.result", "open_separation"),
+    "load": "zoo",
+    "list_models": "zoo",
+    "separate": "zoo.separate",
+    "Separation": "api.result",
+    "open": "api.result",
 }
 
 
@@ -27,5 +26,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    module, attribute = _HOMES[name]
-    return getattr(import_module(f"{__name__}.{module}"), attribute)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,5 +1,6 @@
-"""A model and a corpus are added from outside the package, as docs/adding_a_model.md says: the page is run."""
+"""A model, a corpus and an export format are added from outside the package: docs/adding_a_model.md is run."""
 
+import json
 import re
 import shlex
 import shutil
@@ -11,17 +12,20 @@ import pytest
 import torch
 import yaml
 
+import ddsp_zoo
 from ddsp_zoo import zoo
 from ddsp_zoo.cli import main
 from ddsp_zoo.corpora import RenderedStrings
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs/adding_a_model.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"```(?:python|yaml)\n# (\w+\.(?:py|yaml))\n(.*?)```", PAGE, flags=re.DOTALL))
 (SAVING,) = re.findall(r"```python\n(import .*?)```", PAGE, flags=re.DOTALL)
+(EXPORTING,) = re.findall(r"```python\n(from my_format .*?)```", PAGE, flags=re.DOTALL)
 COMMANDS = [shlex.split(line)[1:] for line in PAGE.splitlines() if line.startswith("ddsp-zoo ")]
-OWN_MODULES = ("my_strings", "my_corpus")
+OWN_MODULES = ("my_strings", "my_corpus", "my_format")
 LAST = "runs/my_strings/checkpoints/last.ckpt"
 
 
@@ -73,8 +77,14 @@ def run(number: int) -> None:
     assert main(command) == 0
 
 
-def test_the_page_has_two_classes_two_recipes_and_six_commands() -> None:
-    assert sorted(FILES) == ["my_corpus.py", "my_corpus.yaml", "my_strings.py", "my_strings.yaml"]
+def test_the_page_has_two_classes_two_recipes_a_format_and_six_commands() -> None:
+    assert sorted(FILES) == [
+        "my_corpus.py",
+        "my_corpus.yaml",
+        "my_format.py",
+        "my_strings.py",
+        "my_strings.yaml",
+    ]
     assert [command[0] for command in COMMANDS] == [
         "fit",
         "separate",
@@ -107,6 +117,12 @@ def test_a_model_is_trained_separates_and_is_measured(outside: Path, forgotten: 
         assert config["class_path"] == "my_strings.MyStrings" and config["init_args"]["width"] == 16
         shared = zoo.load("my_strings", checkpoint="checkpoints/my_strings")
         assert shared.network[0].out_features == 16 and shared.mask_power == 2.0
+        exec(compile(EXPORTING, "adding_a_model.md", "exec"), {})
+    peaks = json.loads((outside / "peaks.json").read_text(encoding="utf-8"))
+    assert list(peaks) == list(GUITAR_STRINGS_HZ)
+    saved = ddsp_zoo.open(outside / "out/guitar").controls
+    for source, levels in peaks.items():
+        assert levels["excitation_gain"] == pytest.approx(float(saved[source]["excitation_gain"].max()))
 
 
 def test_a_corpus_is_trained_and_measured_on(outside: Path, forgotten: None) -> None:

@@ -93,7 +93,7 @@ class AudioFiles(Mapping[str, np.ndarray]):
         return len(self._names)
 
 
-def open_separation(folder: str | Path) -> OpenedSeparation:
+def open(folder: str | Path) -> OpenedSeparation:
     """Opens a separation that was saved, to look at, edit and play its controls.
 
     ``ddsp_zoo.open("out/song").render("bass")`` is the same sound that is in ``out/song/synthesised/bass.wav``.

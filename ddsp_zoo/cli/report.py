@@ -35,19 +35,10 @@ def report_strings(arguments: list[str]) -> int:
         description="Measure models of guitar strings on the same files and draw all figures. What is measured stays "
         "in --out, a folder a model; another call with the same models and files only draws.",
     )
-    parser.add_argument(
-        "--models",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="names of `ddsp-zoo list` (all of six strings, where --checkpoints names none)",
-    )
-    parser.add_argument(
-        "--checkpoints",
-        nargs="+",
-        default=[],
-        metavar="PATH",
-        help="checkpoint folders or .ckpt files beside --models; a curve.csv in a folder is drawn too",
+    _add_models(
+        parser,
+        "all of six strings, where --checkpoints names none",
+        "; a curve.csv in a folder is drawn too",
     )
     parser.add_argument("--runs", nargs="+", default=[], metavar="RUN", help="training runs, as in runs/NAME")
     _add_measuring(parser, data_required=True)
@@ -72,20 +63,7 @@ def report_bands(arguments: list[str]) -> int:
         description="Measure models of a band's instruments, and stems from elsewhere, on the same whole tracks at "
         "8 kHz (and at a model's own higher rate). What is measured stays in --out and is not measured again.",
     )
-    parser.add_argument(
-        "--models",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="names of `ddsp-zoo list` (all of bass, drums, guitar, where --checkpoints and --estimates name none)",
-    )
-    parser.add_argument(
-        "--checkpoints",
-        nargs="+",
-        default=[],
-        metavar="PATH",
-        help="checkpoint folders or .ckpt files beside --models",
-    )
+    _add_models(parser, "all of bass, drums, guitar, where --checkpoints and --estimates name none")
     parser.add_argument(
         "--estimates",
         nargs="+",
@@ -140,6 +118,20 @@ def report_onsets(arguments: list[str]) -> int:
     table = onset_table(onsets.summarise_onsets(rows))
     print((render_markdown if options.markdown else render_text)(table))
     return 0
+
+
+def _add_models(parser: Parser, by_default: str, of_checkpoints: str = "") -> None:
+    """Adds the models that are measured: released ones by name, and the user's own."""
+    parser.add_argument(
+        "--models", nargs="+", default=[], metavar="NAME", help=f"names of `ddsp-zoo list` ({by_default})"
+    )
+    parser.add_argument(
+        "--checkpoints",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help=f"checkpoint folders or .ckpt files beside --models{of_checkpoints}",
+    )
 
 
 def _add_measuring(parser: Parser, data_required: bool) -> None:

@@ -1,9 +1,7 @@
 """The folder that a separation leaves: complete or absent, whatever its length."""
 
 import contextlib
-import shutil
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ import soundfile as sf
 from ddsp_zoo.controls.file import ControlsWriter
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.export.plots import plot_separation
+from ddsp_zoo.files.atomic import folder_when_done
 from ddsp_zoo.separation.result import Separated
 
 SUBTYPES = {"wav": "FLOAT", "flac": "PCM_24"}
@@ -38,37 +37,21 @@ class OutputFolder:
         self.peak = 0.0
 
     def __enter__(self) -> "OutputFolder":
-        try:
-            if not _replaceable(self.folder):
-                raise DdspZooError(
-                    f"{self.folder} holds files that are no separation and would be lost: "
-                    "choose another folder."
-                )
-            self._made = [path for path in self.folder.parents if not path.exists()]
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
-            self._partial = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}.", dir=self.folder.parent))
-            self._partial.chmod(0o755)
-            self._controls = ControlsWriter(self._partial)
-        except OSError as error:
-            raise self._unwritable(error) from error
+        with contextlib.ExitStack() as stack:
+            self._draft = stack.enter_context(folder_when_done(self.folder, replace=True))
+            self._refuse_other_files()
+            self._controls = ControlsWriter(self._draft)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        try:
+        with self._stack, _told_as_system_error():
             for file in (*self._audio.values(), self._controls):
                 file.close()
-            if kind is None:
-                self._finish()
-        except (OSError, sf.LibsndfileError) as problem:
-            raise self._unwritable(problem) from problem
-        finally:
-            shutil.rmtree(self._partial, ignore_errors=True)
-            if not self.folder.exists():
-                for path in self._made:
-                    with contextlib.suppress(OSError):  # somebody else has put something there
-                        path.rmdir()
-        if isinstance(error, (OSError, sf.LibsndfileError)):
-            raise self._unwritable(error) from error
+            if error is not None:
+                raise error
+            self._controls.finish(self._draft / CONTROLS)
+            plot_separation(Separated.join(self._head), self._draft / OVERVIEW)
 
     def write(self, piece: Separated) -> None:
         """Appends a piece."""
@@ -83,7 +66,7 @@ class OutputFolder:
 
     def _file(self, name: str, rate: int, channels: int) -> sf.SoundFile:
         if name not in self._audio:
-            path = self._partial / f"{name}.{self.format}"
+            path = self._draft / f"{name}.{self.format}"
             path.parent.mkdir(exist_ok=True)
             big = self.format == "wav" and 4 * channels * self.expected_frames > LARGEST_WAV - 4096
             self._audio[name] = sf.SoundFile(
@@ -96,26 +79,26 @@ class OutputFolder:
             )
         return self._audio[name]
 
-    def _finish(self) -> None:
-        self._controls.finish(self._partial / CONTROLS)
-        plot_separation(Separated.join(self._head), self._partial / OVERVIEW)
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
-        self._partial.rename(self.folder)
+    def _refuse_other_files(self) -> None:
+        """Raises `DdspZooError` unless the folder is absent, empty or holds a separation and nothing else."""
+        if not self.folder.exists():
+            return
+        names = {path.name for path in self.folder.iterdir() if not path.name.startswith(".")}
+        own = {CONTROLS, OVERVIEW, SYNTHESISED}
+        others = {name for name in names - own if name.rpartition(".")[2] not in SUBTYPES}
+        if names and (CONTROLS not in names or others):
+            raise DdspZooError(
+                f"{self.folder} holds files that are no separation and would be lost: choose another folder."
+            )
 
-    def _unwritable(self, error: Exception) -> DdspZooError:
-        reason = getattr(error, "strerror", None) or error
-        return DdspZooError(f"Cannot write to {self.folder} ({reason}): choose another folder.")
 
-
-def _replaceable(folder: Path) -> bool:
-    """Whether a folder is absent, empty or holds a separation and nothing else."""
-    if not folder.exists():
-        return True
-    names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    own = {CONTROLS, OVERVIEW, SYNTHESISED}
-    others = {name for name in names - own if name.rpartition(".")[2] not in SUBTYPES}
-    return not names or (CONTROLS in names and not others)
+@contextlib.contextmanager
+def _told_as_system_error() -> Iterator[None]:
+    """Turns an error of the sound library, such as a full disk, into one of the operating system."""
+    try:
+        yield
+    except sf.LibsndfileError as error:
+        raise OSError(str(error)) from error
 
 
 def save_pieces(

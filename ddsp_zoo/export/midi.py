@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -38,16 +37,6 @@ PROGRAMS = {
 }
 
 
-@dataclass(frozen=True)
-class Note:
-    """Holds one note: from `start_s` to `end_s` in seconds, key 0...127 (69 is A4), velocity 1...127."""
-
-    start_s: float
-    end_s: float
-    midi: int
-    velocity: int
-
-
 def notes_from_f0(
     f0_hz: np.ndarray,
     rate_hz: float,
@@ -56,7 +45,7 @@ def notes_from_f0(
     min_duration_s: float = 0.06,
     jump_semitones: float = 0.7,
     range_db: float = 50.0,
-) -> list[Note]:
+) -> list[MidiNote]:
     """Finds the notes of one pitch curve: every voiced stretch, cut at onsets and where the pitch moves on to stay.
 
     f0_hz, loudness_db, onset: (N,) at `rate_hz` frames a second; f0 of 0 or NaN is unvoiced. A pitch has
@@ -79,7 +68,7 @@ def notes_from_f0(
         if end - start >= shortest:
             key = int(np.clip(np.rint(np.median(pitch[start:end])), 0, 127))
             force = int(np.clip(np.rint(velocity[start:end].max()), 1, 127))
-            notes.append(Note(start / rate_hz, end / rate_hz, key, force))
+            notes.append(MidiNote(start / rate_hz, end / rate_hz, key, force))
     return notes
 
 
@@ -131,7 +120,7 @@ def notes_by_source(
     declared: Mapping[str, Control],
     source: str | None = None,
     silence_db: float = -50.0,
-) -> dict[str, list[Note]]:
+) -> dict[str, list[MidiNote]]:
     """Returns the notes of one source, or of every source that has a pitch.
 
     Pitch and onsets are the controls of these roles; the first level that is declared tells how loud a note is.
@@ -172,7 +161,7 @@ def _by_role(controls: Mapping[str, np.ndarray], declared: Mapping[str, Control]
 
 def _notes(
     values: Mapping[str, np.ndarray], declared: Mapping[str, Control], rate_hz: float, silence_db: float
-) -> list[Note]:
+) -> list[MidiNote]:
     """The notes of one source, whose controls come by their role."""
     f0_hz = np.asarray(values["pitch"]).reshape(-1)
     loudness_db = _energy_db(values["level"]) if "level" in values else None
@@ -191,7 +180,7 @@ def _level(loudness_db: np.ndarray) -> np.ndarray:
     return np.nan_to_num(np.asarray(loudness_db, np.float64).reshape(-1), nan=-300, neginf=-300, posinf=300)
 
 
-def write_midi(notes: Mapping[str, Sequence[Note]], path: str | Path) -> None:
+def write_midi(notes: Mapping[str, Sequence[MidiNote]], path: str | Path) -> None:
     """Writes `{source: notes}` as a MIDI file of type 1: a tempo track (120 bpm), then a track per source.
 
     The instrument follows from the source's name; "drums" play on channel 10. Times are kept to a thousandth.
@@ -201,10 +190,9 @@ def write_midi(notes: Mapping[str, Sequence[Note]], path: str | Path) -> None:
     write_midi_file(tracks, path, with_tempo=True)
 
 
-def _track(number: int, source: str, notes: Sequence[Note]) -> MidiTrack:
+def _track(number: int, source: str, notes: Sequence[MidiNote]) -> MidiTrack:
     lowered = source.lower()
     is_drum = "drum" in lowered
     channel = DRUM_CHANNEL if is_drum else PITCHED_CHANNELS[number % len(PITCHED_CHANNELS)]
     program = next((program for part, program in PROGRAMS.items() if part in lowered and not is_drum), 0)
-    midi_notes = [MidiNote(note.start_s, note.end_s, note.midi, note.velocity) for note in notes]
-    return MidiTrack(source, midi_notes, program, channel)
+    return MidiTrack(source, notes, program, channel)

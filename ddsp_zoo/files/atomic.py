@@ -70,7 +70,9 @@ def _told_in_words(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DdspZooError(f"Cannot write {path} ({error}): choose another place.") from error
+        raise DdspZooError(
+            f"Cannot write to {path} ({error.strerror or error}): choose another folder."
+        ) from error
 
 
 @contextlib.contextmanager

@@ -205,27 +205,16 @@ def _level_in_silence(estimate: Tensor, window: Window) -> Tensor:
     return 10 * torch.log10(_energy(estimate.double()) / _energy(window.mixture.double()))
 
 
-SI_SDR = Metric(
-    "si_sdr_db", "dB", True, lambda estimate, window: si_sdr(estimate, window.reference), "SI-SDR"
-)
-SDR = Metric("sdr_db", "dB", True, lambda estimate, window: sdr(estimate, window.reference), "SDR")
-SDR_V4 = Metric(
-    "sdr_v4_db", "dB", True, lambda estimate, window: snr(estimate, window.reference), "SDR, BSS Eval v4"
-)
-SPECTRAL_SNR = Metric(
-    "spectral_snr_db",
-    "dB",
-    True,
-    lambda estimate, window: spectral_snr(estimate, window.reference),
-    "spectral SNR",
-)
-SPECTRAL_SI_SNR = Metric(
-    "spectral_si_snr_db",
-    "dB",
-    True,
-    lambda estimate, window: spectral_si_snr(estimate, window.reference),
-    "spectral SI-SNR",
-)
+def _of_reference(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Window], Tensor]:
+    """Returns a function of estimates and references as one of estimates and their window."""
+    return lambda estimate, window: function(estimate, window.reference)
+
+
+SI_SDR = Metric("si_sdr_db", "dB", True, _of_reference(si_sdr), "SI-SDR")
+SDR = Metric("sdr_db", "dB", True, _of_reference(sdr), "SDR")
+SDR_V4 = Metric("sdr_v4_db", "dB", True, _of_reference(snr), "SDR, BSS Eval v4")
+SPECTRAL_SNR = Metric("spectral_snr_db", "dB", True, _of_reference(spectral_snr), "spectral SNR")
+SPECTRAL_SI_SNR = Metric("spectral_si_snr_db", "dB", True, _of_reference(spectral_si_snr), "spectral SI-SNR")
 MEL_CEPSTRAL_DISTANCE = Metric(
     "mel_cepstral_distance",
     "",
@@ -237,7 +226,7 @@ MULTI_SCALE_SPECTRAL = Metric(
     "multi_scale_spectral",
     "",
     False,
-    lambda estimate, window: multi_scale_spectral_distance(estimate, window.reference),
+    _of_reference(multi_scale_spectral_distance),
     "multi-scale spectral distance",
 )
 IMPROVEMENT = Metric("si_sdr_improvement_db", "dB", True, _improvement, "SI-SDR improvement")

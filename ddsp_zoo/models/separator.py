@@ -26,8 +26,8 @@ class Separator(Learner):
     """Turns a mixture into synthesised sources; works with a Trainer and without.
 
     A subclass sets ``synth`` and ``loss``, writes `raw_controls` and saves its hyper-parameters, from which a
-    checkpoint is built again; everything else is shared. ``sources``
-    are named in the order of the axis S; one called "rest" stands for all that the others do not cover.
+    checkpoint is built again; everything else is shared. ``sources`` are named in the order of the axis S; one
+    called "rest" stands for all that the others do not cover.
 
     Args:
         sources: names of the sources.

@@ -8,10 +8,6 @@ from torch import Tensor
 from ddsp_zoo.dsp.frames import hold
 from ddsp_zoo.synths.control import Control, Controls
 
-NOTE_EDGE = (
-    0.25  # share of an overlap after which a note belongs to the later segment, which hears more of it
-)
-
 
 class Joiner:
     """Joins controls of consecutive segments of ``step + overlap`` frames that overlap.
@@ -25,8 +21,8 @@ class Joiner:
     def __init__(self, declared: Mapping[str, Control], step: int, overlap: int) -> None:
         self.declared, self.step, self.overlap = declared, step, overlap
         rise = (torch.arange(overlap) + 0.5) / max(overlap, 1)
-        later = torch.ones(overlap)  # of two segments hears more of a note
-        self._weights = {"fade": rise, "switch": rise.round(), "note": later}
+        # Of the later segment. It hears more of a note, which therefore belongs to it as a whole.
+        self._weights = {"fade": rise, "switch": rise.round(), "note": torch.ones(overlap)}
         self._tail: Controls | None = None
         self._held: Controls = {}
 

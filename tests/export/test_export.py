@@ -9,7 +9,7 @@ import pytest
 
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.export.csv import write_controls_csv
-from ddsp_zoo.export.midi import Note, notes_by_source, notes_from_f0, write_midi
+from ddsp_zoo.export.midi import notes_by_source, notes_from_f0, write_midi
 from ddsp_zoo.export.plots import (
     COLUMNS,
     _every,
@@ -20,6 +20,7 @@ from ddsp_zoo.export.plots import (
     plot_spectrograms,
 )
 from ddsp_zoo.files.atomic import replaced_when_done
+from ddsp_zoo.music.midi import MidiNote
 from ddsp_zoo.synths.control import Control, given_notes, heard_pitch
 
 RATE = 100.0  # frames a second
@@ -33,8 +34,8 @@ def hertz(*keys_and_seconds: tuple[float, float]) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def keys(notes: list[Note]) -> list[int]:
-    return [note.midi for note in notes]
+def keys(notes: list[MidiNote]) -> list[int]:
+    return [note.key for note in notes]
 
 
 # --- notes
@@ -42,7 +43,7 @@ def keys(notes: list[Note]) -> list[int]:
 
 def test_voiced_stretches_become_notes_with_their_times():
     notes = notes_from_f0(hertz((0, 0.2), (40, 0.5), (0, 0.1), (45, 0.3)), RATE)
-    assert notes == [Note(0.2, 0.7, 40, 80), Note(0.8, 1.1, 45, 80)]
+    assert notes == [MidiNote(0.2, 0.7, 40, 80), MidiNote(0.8, 1.1, 45, 80)]
 
 
 def test_nan_is_unvoiced_and_nothing_gives_no_notes():
@@ -55,7 +56,7 @@ def test_nan_is_unvoiced_and_nothing_gives_no_notes():
 
 def test_a_pitch_that_moves_on_begins_a_note_where_it_moved():
     notes = notes_from_f0(hertz((40, 0.5), (41, 0.5), (53, 0.5)), RATE)
-    assert [(note.start_s, note.end_s, note.midi) for note in notes] == [
+    assert [(note.start_seconds, note.end_seconds, note.key) for note in notes] == [
         (0, 0.5, 40),
         (0.5, 1, 41),
         (1, 1.5, 53),
@@ -74,7 +75,7 @@ def test_repeated_notes_split_at_onsets_only():
     onset[[0, 50, 51, 52]] = 1  # a wide onset is one onset
     assert keys(notes_from_f0(f0, RATE)) == [40]
     notes = notes_from_f0(f0, RATE, onset=onset)
-    assert [(note.start_s, note.end_s) for note in notes] == [(0, 0.5), (0.5, 1.0)]
+    assert [(note.start_seconds, note.end_seconds) for note in notes] == [(0, 0.5), (0.5, 1.0)]
 
 
 def test_short_notes_are_left_out():
@@ -116,7 +117,10 @@ def test_notes_of_controls_take_loudness_onset_and_shape_as_they_come():
     }
     found = notes_by_source(controls, RATE, DECLARED)
     assert list(found) == ["bass"]
-    assert [(note.start_s, note.end_s) for note in found["bass"]] == [(0, 0.3), (0.3, 0.5)]  # then silence
+    assert [(note.start_seconds, note.end_seconds) for note in found["bass"]] == [
+        (0, 0.3),
+        (0.3, 0.5),
+    ]  # then silence
 
 
 def test_a_plucked_string_rings_on_without_excitation():
@@ -124,7 +128,7 @@ def test_a_plucked_string_rings_on_without_excitation():
     gain[:2] = 1
     controls = {"string": {"f0_hz": hertz((40, 1.0)), "pluck_gain": gain}}
     (note,) = notes_by_source(controls, RATE, PLUCKED)["string"]
-    assert (note.start_s, note.end_s, note.velocity) == (0, 1, 127)
+    assert (note.start_seconds, note.end_seconds, note.velocity) == (0, 1, 127)
 
 
 def test_missing_pitch_and_unknown_sources_are_named():
@@ -136,9 +140,11 @@ def test_missing_pitch_and_unknown_sources_are_named():
 
 
 def test_midi_file_plays_the_notes_at_their_times(tmp_path):
-    bass = [Note(0.25, 0.75, 40, 100), Note(0.75, 1.5, 40, 50)]
+    bass = [MidiNote(0.25, 0.75, 40, 100), MidiNote(0.75, 1.5, 40, 50)]
     path = tmp_path / "new" / "song.mid"
-    write_midi({"bass": bass, "Drums": [Note(0.5, 0.6, 36, 127)], "E-Gitarre ♯": [Note(0, 1, 60, 1)]}, path)
+    write_midi(
+        {"bass": bass, "Drums": [MidiNote(0.5, 0.6, 36, 127)], "E-Gitarre ♯": [MidiNote(0, 1, 60, 1)]}, path
+    )
     file = mido.MidiFile(path, charset="utf-8")
     assert [track.name for track in file.tracks] == ["", "bass", "Drums", "E-Gitarre ♯"]
     programs = {m.channel: m.program for track in file.tracks for m in track if m.type == "program_change"}
