@@ -4,7 +4,7 @@
 
 ``--sounds`` is what ``tools/pack_sounds.py`` made; soundfonts, fluidsynth and a network are not needed. Processes
 render tracks all the time. The training keeps the newest ones on the GPU, or on the CPU where there is none, and mixes
-them there. Of the recipe only the model is read. Once a minute and at the end, ``--out`` gets a checkpoint of the
+them there. Of the recipe only the model is read. Every ``--report-seconds`` and at the end, ``--out`` gets a checkpoint of the
 averaged weights, which `ddsp_zoo.load(name, checkpoint=FOLDER)` opens, and a line in log.jsonl.
 """
 
@@ -86,6 +86,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--track-seconds", type=float, default=30.0)
     parser.add_argument("--capacity", type=int, default=1000, help="tracks in memory, 10 MB each at 44.1 kHz")
     parser.add_argument("--first-tracks", type=int, default=100, help="before the training begins")
+    parser.add_argument("--report-seconds", type=float, default=60.0, help="between checkpoints")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--compile", action="store_true", help="the network, by torch.compile")
     return parser.parse_args(argv)
@@ -107,7 +108,13 @@ def main(argv: list[str] | None = None) -> AstDdsp:
     lone = lone_guitars(options.sounds / "guitars", samples, rate)
     pool = StemPool(options.capacity, samples, rate, device, lone)
     report = reporter(options.out, read_excerpts(options.sounds / "validation", rate))
-    pace = Pace(options.seconds, options.steps, options.batch, options.learning_rate)
+    pace = Pace(
+        seconds=options.seconds,
+        steps=options.steps,
+        batch=options.batch,
+        learning_rate=options.learning_rate,
+        report_seconds=options.report_seconds,
+    )
     farm, stop = start_farm(band, work / "tracks", options.workers), threading.Event()
     filler = threading.Thread(target=keep_filling, args=(pool, work / "tracks", stop), daemon=True)
     filler.start()
