@@ -1,5 +1,6 @@
 """Separating an array or a file, a file into a folder, and many files: each step calls the one before."""
 
+import hashlib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -10,11 +11,12 @@ import torch
 
 from ddsp_zoo.api.result import Separation
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export.folder import save_pieces
+from ddsp_zoo.export.folder import made_by, save_pieces
 from ddsp_zoo.files.audio import MAX_CHANNELS, check_finite, open_audio, read_blocks
+from ddsp_zoo.files.digest import sha256_of
 from ddsp_zoo.pitch.given import find_pitch
 from ddsp_zoo.separation.result import Separated
-from ddsp_zoo.separation.stream import stream
+from ddsp_zoo.separation.stream import maker_of, stream
 
 BLOCK = 1 << 18  # samples of an array that are taken at a time
 
@@ -52,11 +54,18 @@ def separate_file(
     pitch: Any = None,
     seed: int = 0,
     progress: bool = False,
+    overwrite: bool = False,
 ) -> Path:
-    """Separates one file into a folder; memory does not grow with its length. Arguments as for `separate`."""
+    """Separates one file into a folder; memory does not grow with its length. Arguments as for `separate`.
+
+    What is in the folder stays, but for an earlier result of the same recording by the same model; with ``overwrite``
+    another result is replaced too. Raises `DdspZooError` before the separation where something would be lost.
+    """
     with open_audio(path) as file:
         frames = file.frames
-    output = save_pieces(_pieces(model, path, None, pitch, seed, progress), folder, audio_format, frames)
+    pieces, about = _pieces(model, path, None, pitch, seed, progress), _about(model, path, seed, audio_format)
+    options = {"made_from": about, "overwrite": overwrite}
+    output = save_pieces(pieces, folder, model.targets, audio_format, frames, **options)
     if audio_format == "flac" and output.peak > 1:
         print(
             f"ddsp-zoo: a stem of {path} exceeds full scale (peak {output.peak:.2f}) and is clipped in FLAC: "
@@ -89,6 +98,12 @@ def separate_files(
     return list(folders.values())
 
 
+def _about(model: Any, path: str | Path, seed: int, audio_format: str) -> dict[str, Any]:
+    """What the list of the result says of how it was made."""
+    recording = {"recording": Path(path).name, "recording_sha256": sha256_of(path)}
+    return recording | made_by(maker_of(model, seed)) | {"format": audio_format}
+
+
 def _pieces(
     model: Any, audio: Any, sample_rate: int | None, pitch: Any, seed: int, progress: bool
 ) -> Iterator[Separation]:
@@ -96,17 +111,18 @@ def _pieces(
     if isinstance(audio, (str, Path)):
         with open_audio(audio) as file:
             sample_rate, frames = file.samplerate, file.frames
-        blocks = read_blocks(audio)
+        blocks, digest = read_blocks(audio), sha256_of(audio)
     else:
         array = _as_channels(audio)
         if not sample_rate or sample_rate < 0:
             raise DdspZooError("An array needs its sample rate in Hz: separate(audio, sample_rate).")
         sample_rate, frames = round(sample_rate), array.shape[1]
         blocks = (array[:, start : start + BLOCK] for start in range(0, frames, BLOCK))
+        digest = hashlib.sha256(array.tobytes()).hexdigest()
     track = find_pitch(pitch, model, audio, sample_rate, frames / sample_rate) if model.needs_pitch else None
     pieces = stream(model, blocks, sample_rate, frames, track, seed)
     for piece in _with_progress(pieces, frames / sample_rate) if progress else pieces:
-        yield Separation(**vars(piece))
+        yield Separation(**vars(piece) | {"recording_sha256": digest})
 
 
 def _with_progress(pieces: Iterable[Separated], seconds: float) -> Iterator[Separated]:

@@ -27,6 +27,11 @@ def separate(arguments: list[str]) -> int:
     parser.add_argument(
         "--skip-existing", action="store_true", help="pass over files whose results are there"
     )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace results of other models or recordings in --out; other files always stay",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     options = parser.parse_args(arguments)
 
@@ -43,6 +48,7 @@ def separate(arguments: list[str]) -> int:
         pitch=options.pitch,
         seed=options.seed,
         progress=not options.quiet,
+        overwrite=options.overwrite,
     )
     for folder in folders:
         print(f"{folder}: stems, residual, synthesised/, controls.npz, overview.png")

@@ -8,10 +8,11 @@ import pytest
 import soundfile as sf
 from tiny import RATE, Mirror, music, tiny_ast
 
+import ddsp_zoo
 from ddsp_zoo.api.ladder import separate, separate_file, separate_files
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.export import folder
-from ddsp_zoo.files import audio
+from ddsp_zoo.files import audio, owned
 from ddsp_zoo.models import AstDdsp
 
 
@@ -143,14 +144,54 @@ def test_a_bad_sample_late_in_a_file_leaves_nothing_new(tmp_path: Path, earlier:
     write(path, samples)
     assert next(audio.read_blocks(path)).shape[1] < 890_000  # found only after pieces were written
     with pytest.raises(DdspZooError, match="song.wav.*not finite"):
-        separate_files(Mirror(), [path], tmp_path / "out")
+        separate_files(Mirror(), [path], tmp_path / "out", overwrite=True)
     assert names(tmp_path) == (["in", "out"] if earlier else ["in"])
     assert names(tmp_path / "out") == (["song"] if earlier else [])
     assert {file: file.read_bytes() for file in (tmp_path / "out").rglob("*.*")} == before
 
 
-def test_the_folder_of_the_input_itself_is_never_replaced(tmp_path: Path) -> None:
+def test_the_input_itself_is_never_replaced(tmp_path: Path) -> None:
     path = write(tmp_path / "song" / "song.wav", music(3000))
-    with pytest.raises(DdspZooError, match="another folder"):
-        separate_files(Mirror(), [path], tmp_path)
-    assert names(tmp_path / "song") == ["song.wav"]
+    before = path.read_bytes()
+    separate_files(Mirror(), [path], tmp_path)
+    separate_files(Mirror(("song",)), [write(tmp_path / "song" / "other.wav", music(3000))], tmp_path)
+    assert path.read_bytes() == before
+    with pytest.raises(DdspZooError, match="song/song.wav would be replaced"):
+        separate_files(Mirror(("song",)), [path], tmp_path, overwrite=True)
+    assert path.read_bytes() == before
+
+
+def test_results_of_two_models_or_recordings_do_not_share_a_folder(song: Path, tmp_path: Path) -> None:
+    one, two, out = Mirror(), Mirror(), tmp_path / "out"
+    two.name = "other"
+    separate_files(one, [song], out)
+    before = {path: path.read_bytes() for path in out.rglob("*.*")}
+    with pytest.raises(DdspZooError, match="out/song holds what Mirror has made: choose another folder"):
+        separate_files(two, [song], out)
+    assert not two.segments  # before the separation
+    with pytest.raises(DdspZooError, match="what Mirror has made of another recording"):
+        separate_files(one, [write(tmp_path / "elsewhere" / "song.wav", music(3000))], out)
+    assert {path: path.read_bytes() for path in out.rglob("*.*")} == before
+    separate_files(two, [song], out, overwrite=True)
+    assert owned.made_from(out / "song")["model"] == "other"
+
+
+def test_a_result_is_the_same_from_a_file_and_from_memory(model: AstDdsp, song: Path, tmp_path: Path) -> None:
+    folder = separate_file(model, song, tmp_path / "out")
+    separate(model, song).save(folder)
+    opened = ddsp_zoo.open(folder)
+    opened.save(folder)
+    samples, rate = sf.read(song, dtype="float32")
+    with pytest.raises(DdspZooError, match="another recording"):
+        separate(model, 0.5 * samples.T, rate).save(folder)
+
+
+def test_audio_of_ones_own_beside_a_result_is_not_taken_for_it(
+    model: AstDdsp, song: Path, tmp_path: Path
+) -> None:
+    folder = separate_file(model, song, tmp_path / "out", "flac")
+    expected = ddsp_zoo.open(folder).stems["bass"]
+    for place in (folder, folder / "synthesised"):
+        write(place / "bass.wav", music(3000))
+    np.testing.assert_array_equal(ddsp_zoo.open(folder).stems["bass"], expected)
+    assert ddsp_zoo.open(folder).synthesised["bass"].shape[1] == expected.shape[1]

@@ -205,6 +205,15 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, capsys: Capture) -> None
     assert (tmp_path / "file").read_text() == "mine"
 
 
+def test_a_page_of_ones_own_is_never_replaced(tmp_path: Path, capsys: Capture) -> None:
+    folder = save_evaluation(tmp_path / "whole", "whole", 9.0)
+    (tmp_path / "report.md").write_text("mine")
+    assert "report.md would be replaced" in refusal(capsys, folder, "--out", tmp_path)
+    assert (tmp_path / "report.md").read_text() == "mine"
+    for _ in range(2):
+        report([folder], tmp_path / "out")
+
+
 # Training runs
 
 
