@@ -38,10 +38,13 @@ class Separation(Separated):
         return save_pieces([self], folder, self.controls, audio_format, self.samples, **options).folder
 
     def to_midi(self, path: str | Path, source: str | None = None) -> None:
-        """Writes the notes of one source, or of all that have a pitch."""
+        """Writes the notes of one source, or of all that have some; `DdspZooError` where none has."""
         from ddsp_zoo.export.midi import notes_by_source, write_midi
 
-        write_midi(notes_by_source(self.controls, self.control_rate_hz, self.maker.declared, source), path)
+        notes = notes_by_source(self.controls, self.control_rate_hz, self.maker.declared, source)
+        if not any(notes.values()):
+            raise DdspZooError(f"There are no notes to write: nothing in {', '.join(notes)} has a pitch.")
+        write_midi({name: own for name, own in notes.items() if own}, path)
 
     def plot(self, path: str | Path) -> None:
         """Draws mixture, stems and controls."""

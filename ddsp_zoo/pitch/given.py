@@ -1,5 +1,6 @@
 """The pitch that a user has for a recording, in any form: a table, one recording of each source, or none."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import soxr
 
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.audio import read_mono
+from ddsp_zoo.files.digest import sha256_of
 from ddsp_zoo.files.f0_csv import read_f0_csv
 from ddsp_zoo.pitch.assignment import assign_to_strings
 from ddsp_zoo.pitch.crepe import RATE, track_f0
@@ -68,6 +70,16 @@ def find_pitch(
             f"Nothing in the pitch given by {pitch} is voiced: there is nothing to separate by."
         )
     return track
+
+
+def digest_of_pitch(pitch: PitchTrack | str | Path | None) -> str:
+    """Returns a text that differs for different pitches, as `find_pitch` takes them; the content of files counts."""
+    if isinstance(pitch, PitchTrack):
+        return hashlib.sha256(pitch.f0_hz.tobytes() + pitch.onset.tobytes()).hexdigest()
+    if pitch is None or str(pitch) == CREPE:
+        return str(pitch or "")
+    known = isinstance(pitch, str | Path) and Path(pitch).exists()  # what is wrong is told when it is read
+    return sha256_of(pitch) if known else ""
 
 
 def _read_table(path: str | Path, sources: tuple[str, ...], hop_seconds: float, count: int) -> PitchTrack:

@@ -113,10 +113,45 @@ def test_two_inputs_with_one_name_are_refused_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_bad_file_is_named_before_any_work(song: Path, tmp_path: Path) -> None:
-    with pytest.raises(DdspZooError, match="missing.wav"):
-        separate_files(Mirror(), [song, tmp_path / "missing.wav"], tmp_path / "out")
+def test_files_that_cannot_be_separated_do_not_stop_the_others(song: Path, tmp_path: Path) -> None:
+    broken = write(tmp_path / "in" / "broken.wav", np.where(np.arange(9000) == 8000, np.nan, music(9000)))
+    done: list[Path] = []
+    with pytest.raises(DdspZooError, match="^2 of 3 files could not.*missing.wav; .*broken.wav .*not finite"):
+        paths = [tmp_path / "missing.wav", broken, song]
+        separate_files(Mirror(), paths, tmp_path / "out", done=done.append)
+    assert done == [tmp_path / "out" / "song"] and names(tmp_path / "out") == ["song"]
+    with pytest.raises(DdspZooError, match="^There is no file .*missing.wav.$"):
+        separate_files(Mirror(), [tmp_path / "missing.wav"], tmp_path / "out")
+
+
+def test_what_is_wrong_with_all_files_alike_is_told_once(song: Path, tmp_path: Path) -> None:
+    other = write(tmp_path / "in" / "other.wav", music(3000))
+    with pytest.raises(DdspZooError, match="^This model needs the pitch"):
+        separate_files(Mirror(("one",), needs_pitch=True), [song, other], tmp_path / "out")
+    with pytest.raises(DdspZooError, match="^Mirror takes no pitch: leave `pitch=` out.$"):
+        separate_files(Mirror(), [song, other], tmp_path / "out", pitch="crepe")
+    with pytest.raises(DdspZooError, match="^Mirror takes no pitch"):
+        separate(Mirror(), song, pitch=tmp_path / "f0.csv")
     assert not (tmp_path / "out").exists()
+
+
+def test_every_recording_has_a_pitch_of_its_own(song: Path, tmp_path: Path) -> None:
+    model, pitches = Mirror(("one",), needs_pitch=True), tmp_path / "f0"
+    paths = [song, write(tmp_path / "in" / "other.wav", music(66151, 1, 22050), 22050)]
+    pitches.mkdir()
+    for hz, path in zip((100, 200), paths):
+        lines = "".join(f"{second},{hz}\n" for second in (0, 0.9, 1.8, 2.7))
+        (pitches / f"{path.stem}.csv").write_text("time_seconds,one\n" + lines)
+    with pytest.raises(DdspZooError, match="One pitch belongs to one recording.*`pitch=` a folder"):
+        separate_files(model, paths, tmp_path / "out", pitch=pitches / "song.csv")
+    assert not (tmp_path / "out").exists()
+    for hz, result in zip((100, 200), separate_files(model, paths, tmp_path / "out", pitch=pitches)):
+        with np.load(result / "controls.npz") as controls:
+            np.testing.assert_allclose(controls["one/f0_hz"], hz, rtol=1e-6)
+    separate_files(model, paths[1:], tmp_path / "alone", pitch=pitches)
+    (pitches / "other.csv").unlink()
+    with pytest.raises(DdspZooError, match="1 of 2 files.*no pitch of .*other.wav: put other.csv"):
+        separate_files(model, paths, tmp_path / "out", pitch=pitches)
 
 
 def test_existing_results_are_passed_over_when_asked(song: Path, tmp_path: Path) -> None:
@@ -131,6 +166,33 @@ def test_existing_results_are_passed_over_when_asked(song: Path, tmp_path: Path)
     assert len(model.segments) == seen + 1
     separate_files(model, [song], tmp_path / "out")
     assert (tmp_path / "out/song/controls.npz").stat().st_mtime_ns > kept
+
+
+@pytest.mark.parametrize("changed", [{}, {"seed": 1}, {"audio_format": "flac"}, {"missing": "all.wav"}])
+def test_only_what_is_there_and_was_made_alike_is_passed_over(
+    song: Path, tmp_path: Path, changed: dict[str, object]
+) -> None:
+    model, folder = Mirror(), tmp_path / "out" / "song"
+    separate_files(model, [song], tmp_path / "out")
+    if missing := changed.pop("missing", None):
+        (folder / str(missing)).unlink()
+    seen = len(model.segments)
+    separate_files(model, [song], tmp_path / "out", skip_existing=True, **changed)
+    assert (len(model.segments) > seen) is bool(changed or missing)
+    assert owned.is_complete(folder)
+
+
+def test_what_another_model_has_left_is_not_passed_over(song: Path, tmp_path: Path) -> None:
+    separate_files(Mirror(), [song], tmp_path / "out")
+    other = Mirror()
+    other.weights_sha256 = "other"
+    owned.claim(tmp_path / "empty" / "song", [])
+    for out in (tmp_path / "empty",):  # a folder without results is none
+        separate_files(other, [song], out, skip_existing=True)
+        assert (out / "song" / "all.wav").exists()
+    other.name = "other"
+    with pytest.raises(DdspZooError, match="holds what Mirror has made"):
+        separate_files(other, [song], tmp_path / "out", skip_existing=True)
 
 
 @pytest.mark.parametrize("earlier", [False, True])

@@ -120,8 +120,9 @@ def test_separate_leaves_a_folder_a_file(
     assert main([*arguments, "--format", "flac"]) == 0
     assert not (tmp_path / "out/song/bass.wav").exists()
     assert sf.info(tmp_path / "out/song/bass.flac").subtype == "PCM_24"
-    assert main([*arguments, "--skip-existing"]) == 0
-    assert (tmp_path / "out/song/bass.flac").exists()
+    written = (tmp_path / "out/song/bass.flac").stat().st_mtime_ns
+    assert main([*arguments, "--format", "flac", "--skip-existing"]) == 0
+    assert (tmp_path / "out/song/bass.flac").stat().st_mtime_ns == written
 
 
 def test_released_name_is_found_where_the_environment_says(
@@ -196,6 +197,20 @@ def test_audio_that_cannot_be_used(checkpoint: Path, tmp_path: Path, capsys: Cap
         line = refusal(capsys, "separate", name, "--checkpoint", checkpoint, "--out", "out")
         assert name in line and words in line
         assert not (tmp_path / "out").exists()
+
+
+def test_a_batch_goes_on_and_ends_with_what_is_wrong(
+    checkpoint: Path, song: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "text.wav").write_text("These are words, not samples. " * 50)
+    files = ["missing.wav", "text.wav", str(song)]
+    assert main(["separate", *files, "--checkpoint", str(checkpoint), "--out", "out"]) == 2
+    out, err = capsys.readouterr()
+    assert out.startswith("out/song: stems") and (tmp_path / "out/song/bass.wav").exists()
+    assert err.startswith(
+        "ddsp-zoo: 2 of 3 files could not be separated: There is no file missing.wav; text.wav"
+    )
+    assert "--pitch" in refusal(capsys, "separate", song, "--checkpoint", checkpoint, "--pitch", "crepe")
 
 
 def test_places_that_cannot_be_written(checkpoint: Path, song: Path, tmp_path: Path, capsys: Capture) -> None:

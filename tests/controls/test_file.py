@@ -64,6 +64,10 @@ def test_what_is_opened_can_be_saved_drawn_and_turned_into_notes(saved: Path, tm
     again.to_midi(tmp_path / "song.mid")
     again.plot(tmp_path / "song.png")
     assert (tmp_path / "song.mid").exists() and (tmp_path / "song.png").stat().st_size > 5000
+    again.controls["bass"]["f0_hz"] *= 0
+    with pytest.raises(DdspZooError, match="no notes to write: nothing in bass has a pitch"):
+        again.to_midi(tmp_path / "none.mid")
+    assert not (tmp_path / "none.mid").exists()
 
 
 def test_the_file_says_who_made_it_and_holds_single_precision(saved: Path) -> None:
