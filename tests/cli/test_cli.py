@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from tiny import RATE, music, save_tiny_ast
 import ddsp_zoo
 from ddsp_zoo import zoo
 from ddsp_zoo.cli import COMMANDS, main
+from ddsp_zoo.cli.signals import ended_in_order
 from ddsp_zoo.models import KarplusStrongStrings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -336,6 +338,45 @@ def process(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "ddsp_zoo.cli", *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+
+
+STOPPED = """
+import sys, time
+import ddsp_zoo.cli.models
+from ddsp_zoo.files.atomic import folder_when_done
+
+def work(arguments):
+    with folder_when_done("out/song") as draft:
+        (draft / "half").write_text("half")
+        print("ready", flush=True)
+        time.sleep(60)
+
+ddsp_zoo.cli.models.list_models = work
+sys.exit(ddsp_zoo.cli.main(["list"]))
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_program_that_is_told_to_end_leaves_nothing(tmp_path: Path, sent: signal.Signals) -> None:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", STOPPED], cwd=tmp_path, **pipes) as program:
+        program.stdout.readline()
+        assert list((tmp_path / "out").iterdir())
+        program.send_signal(sent)
+        _, err = program.communicate(timeout=30)
+    assert program.returncode == 128 + sent and "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_signals_that_are_ignored_stay_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    try:
+        with ended_in_order():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_exit_status_and_streams_of_the_program(checkpoint: Path, tmp_path: Path) -> None:
