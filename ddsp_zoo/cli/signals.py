@@ -1,4 +1,4 @@
-"""What happens when the program is told to end: it clears away what it has begun, as after an error."""
+"""Ends the program in order when it is told to: it clears away what it has begun, as after an error."""
 
 import contextlib
 import signal
