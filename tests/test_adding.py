@@ -95,7 +95,7 @@ def test_the_page_has_two_classes_two_recipes_a_format_and_six_commands() -> Non
     ]
 
 
-def test_a_model_is_trained_separates_and_is_measured(outside: Path, forgotten: None) -> None:
+def test_a_model_is_trained_separates_and_is_measured(outside: Path, forgotten: None, undrawn: None) -> None:
     run(0)
     last = torch.load(outside / LAST, weights_only=True)
     settings = last["hyper_parameters"]
@@ -125,7 +125,7 @@ def test_a_model_is_trained_separates_and_is_measured(outside: Path, forgotten: 
         assert levels["excitation_gain"] == pytest.approx(float(saved[source]["excitation_gain"].max()))
 
 
-def test_a_corpus_is_trained_and_measured_on(outside: Path, forgotten: None) -> None:
+def test_a_corpus_is_trained_and_measured_on(outside: Path, forgotten: None, undrawn: None) -> None:
     run(3)
     assert (
         torch.load(outside / "runs/on_my_corpus/checkpoints/last.ckpt", weights_only=True)["global_step"] == 2

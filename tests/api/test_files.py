@@ -11,17 +11,10 @@ from tiny import RATE, Mirror, music, tiny_ast
 import ddsp_zoo
 from ddsp_zoo.api.ladder import separate, separate_file, separate_files
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export import folder
 from ddsp_zoo.files import audio, owned
 from ddsp_zoo.models import AstDdsp
 
-
-@pytest.fixture(autouse=True)
-def quick_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A picture that costs nothing."""
-    monkeypatch.setattr(
-        folder, "plot_separation", lambda separation, path: Path(path).write_bytes(b"picture")
-    )
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture(scope="module")

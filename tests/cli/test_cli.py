@@ -136,7 +136,9 @@ def test_released_name_is_found_where_the_environment_says(
     assert (tmp_path / "out/song/bass.wav").exists()
 
 
-def test_evaluate_measures_a_checkpoint_on_rendered_strings(tmp_path: Path, capsys: Capture) -> None:
+def test_evaluate_measures_a_checkpoint_on_rendered_strings(
+    tmp_path: Path, capsys: Capture, undrawn: None
+) -> None:
     settings = {"segment_seconds": 1.024, "oversampling": 1}
     torch.manual_seed(0)
     config = {"class_path": "ddsp_zoo.models.KarplusStrongStrings", "init_args": settings}

@@ -11,7 +11,6 @@ import ddsp_zoo
 from ddsp_zoo.api.ladder import separate, separate_file
 from ddsp_zoo.controls import render as render_module
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export import folder as folder_module
 from ddsp_zoo.models import Separator
 from ddsp_zoo.pitch.track import PitchTrack, onsets_from_f0
 from ddsp_zoo.zoo import list_models, load
@@ -33,12 +32,7 @@ ONE_OF_A_KIND = (
 SHORT = 32  # frames of a segment, where the model takes any length
 
 
-@pytest.fixture(autouse=True)
-def quick_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A picture that costs nothing."""
-    monkeypatch.setattr(
-        folder_module, "plot_separation", lambda separation, path: Path(path).write_bytes(b"picture")
-    )
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def shortened(name: str) -> Separator:

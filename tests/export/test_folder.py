@@ -13,7 +13,6 @@ from tiny import RATE, music
 
 from ddsp_zoo.api.result import Separation
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export import folder as folder_module
 from ddsp_zoo.export.folder import LARGEST_WAV, OutputFolder, save_pieces
 from ddsp_zoo.separation.result import Maker
 from ddsp_zoo.synths.control import Control, heard_pitch
@@ -24,12 +23,7 @@ DECLARED = {"f0_hz": heard_pitch(RATE), "amplitude": Control("amplitude", "1", "
 SYNTHESISED = ["bass.{0}", "lead.{0}"]
 
 
-@pytest.fixture(autouse=True)
-def quick_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A picture that costs nothing."""
-    monkeypatch.setattr(
-        folder_module, "plot_separation", lambda separation, path: Path(path).write_bytes(b"picture")
-    )
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def separation(frames: int = 4000, channels: int = 2, gain: float = 1.0) -> Separation:

@@ -409,7 +409,7 @@ def test_an_evaluation_replaces_only_its_own_files(tmp_path: Path, monkeypatch: 
     assert (tmp_path / "rows.csv").read_text() == "mine"
 
 
-def test_evaluations_of_earlier_versions_are_read_by_the_names_of_their_metrics(tmp_path) -> None:
+def test_evaluations_of_earlier_versions_are_read_by_the_names_of_their_metrics(tmp_path, undrawn) -> None:
     data = FakeData([excerpt(440, 300)])
     evaluation.run(FakeModel(noisy_answer), data, tmp_path, progress=False, parts=("model",), seeds=(0,))
     path = tmp_path / "summary.json"

@@ -85,7 +85,9 @@ def comb_db(summary: dict) -> float:
     )
 
 
-def test_tracked_pitches_take_the_place_of_the_given_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_tracked_pitches_take_the_place_of_the_given_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undrawn: None
+):
     write_track(tmp_path / "data" / "duet")
     model = Umss(sources=NAMES, segment_seconds=0.512, tracks_pitch=True)
     found = np.repeat([[220.0], [500.0]], 100, 1).astype(np.float32)
