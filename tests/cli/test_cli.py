@@ -143,7 +143,7 @@ def test_evaluate_measures_a_checkpoint_on_rendered_strings(
     torch.manual_seed(0)
     config = {"class_path": "ddsp_zoo.models.KarplusStrongStrings", "init_args": settings}
     zoo.save_checkpoint(KarplusStrongStrings(**settings), tmp_path / "tiny", config)
-    counts = "train_tracks: 1, validation_tracks: 1, test_tracks: 2, track_seconds: 2.1"
+    counts = "train_tracks: 1, validation_tracks: 1, test_tracks: 2, track_seconds: 1.1"
     (tmp_path / "data.yaml").write_text(
         f"data:\n  class_path: ddsp_zoo.corpora.RenderedStrings\n  init_args: {{{counts}}}\n"
     )
@@ -381,11 +381,20 @@ def test_signals_that_are_ignored_stay_so() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_exit_status_and_streams_of_the_program(checkpoint: Path, tmp_path: Path) -> None:
+def test_exit_status_and_streams_of_the_program() -> None:
     good = process("--version")
     assert (good.returncode, good.stdout, good.stderr) == (0, f"{ddsp_zoo.__version__}\n", "")
+
+
+@pytest.mark.slow
+def test_a_command_that_does_not_exist_ends_the_program_in_a_sentence() -> None:
     bad = process("nonsense")
     assert bad.returncode == 2 and bad.stdout == "" and len(bad.stderr.splitlines()) == 1
+
+
+def test_a_recording_that_cannot_be_used_ends_the_program_in_a_sentence(
+    checkpoint: Path, tmp_path: Path
+) -> None:
     write(tmp_path / "nan.wav", np.full((1, 3000), np.nan))
     bad = process("separate", "nan.wav", "--checkpoint", checkpoint)
     assert bad.returncode == 2 and bad.stdout == ""
