@@ -130,7 +130,7 @@ def test_a_corpus_is_trained_and_measured_on(outside: Path, forgotten: None, und
     assert (
         torch.load(outside / "runs/on_my_corpus/checkpoints/last.ckpt", weights_only=True)["global_step"] == 2
     )
-    for number, folder in ((4, "evaluation"), (5, "exE1_on_my_corpus")):
+    for number, folder in ((4, "of_my_corpus"), (5, "exE1_on_my_corpus")):
         forget()
         run(number)
         protocol = yaml.safe_load((outside / folder / "summary.json").read_text())["protocol"]
