@@ -22,6 +22,7 @@ from ddsp_zoo.models import KarplusStrongStrings
 
 ROOT = Path(__file__).resolve().parents[2]
 Capture = pytest.CaptureFixture[str]
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture(autouse=True)
@@ -136,9 +137,7 @@ def test_released_name_is_found_where_the_environment_says(
     assert (tmp_path / "out/song/bass.wav").exists()
 
 
-def test_evaluate_measures_a_checkpoint_on_rendered_strings(
-    tmp_path: Path, capsys: Capture, undrawn: None
-) -> None:
+def test_evaluate_measures_a_checkpoint_on_rendered_strings(tmp_path: Path, capsys: Capture) -> None:
     settings = {"segment_seconds": 1.024, "oversampling": 1}
     torch.manual_seed(0)
     config = {"class_path": "ddsp_zoo.models.KarplusStrongStrings", "init_args": settings}
@@ -386,12 +385,12 @@ def test_exit_status_and_streams_of_the_program() -> None:
     assert (good.returncode, good.stdout, good.stderr) == (0, f"{ddsp_zoo.__version__}\n", "")
 
 
-@pytest.mark.slow
 def test_a_command_that_does_not_exist_ends_the_program_in_a_sentence() -> None:
     bad = process("nonsense")
     assert bad.returncode == 2 and bad.stdout == "" and len(bad.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_recording_that_cannot_be_used_ends_the_program_in_a_sentence(
     checkpoint: Path, tmp_path: Path
 ) -> None:

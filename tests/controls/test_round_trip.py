@@ -24,8 +24,6 @@ ONE_OF_A_KIND = (
     "exA1",
     "exB2_1",
     "exC1",
-    "exC2",
-    "exD1",
     "exE6",
     "exE7",
 )
