@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import soundfile as sf
 import torch
 import yaml
 
@@ -31,11 +32,12 @@ LAST = "runs/my_strings/checkpoints/last.ckpt"
 
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with the page's files, a recording, and songs for the corpus, where the program is started."""
+    """A folder with the page's files, a short recording, and songs for the corpus, where the program is started."""
     place = tmp_path_factory.mktemp("outside")
     for name, text in FILES.items():
         (place / name).write_text(text, encoding="utf-8")
-    shutil.copy(ROOT / "examples/guitar.flac", place)
+    audio, rate = sf.read(ROOT / "examples/guitar.flac", dtype="float32")
+    sf.write(place / "guitar.flac", audio[: 3 * rate], rate)
     shutil.copy(ROOT / "examples/guitar_f0.csv", place / "f0.csv")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)

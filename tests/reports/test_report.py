@@ -155,7 +155,7 @@ def test_models_are_named_as_shortly_as_they_differ() -> None:
         comparison.distinct_names(["a/x", "a/./x"], ["umss", "unet"])
 
 
-def test_other_sources_make_another_section(tmp_path: Path) -> None:
+def test_other_sources_make_another_section(tmp_path: Path, undrawn: None) -> None:
     choir = save_evaluation(tmp_path / "four", "four", 9.0, sources=("a", "b", "c"))
     duet = save_evaluation(tmp_path / "two", "two", 12.0)
     written = report([choir, duet], tmp_path / "out")
