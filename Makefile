@@ -12,9 +12,9 @@ export OMP_WAIT_POLICY = PASSIVE
 .PHONY: demo test test-slow clean
 
 demo: $(READY)
-	$(BIN)/ddsp-zoo separate examples/band.flac --model ast_ddsp_all --out out/demo
-	$(BIN)/ddsp-zoo separate examples/guitar.flac --model exE7 --pitch examples/guitar_f0.csv --out out/demo
-	$(BIN)/ddsp-zoo separate examples/choir.flac --model umss_4v --out out/demo
+	$(BIN)/ddsp-zoo separate examples/band.flac --model ast_ddsp_all --out out/demo --overwrite
+	$(BIN)/ddsp-zoo separate examples/guitar.flac --model exE7 --pitch examples/guitar_f0.csv --out out/demo --overwrite
+	$(BIN)/ddsp-zoo separate examples/choir.flac --model umss_4v --out out/demo --overwrite
 	@echo
 	@echo "a band     out/demo/band/bass.wav, drums.wav, guitar.wav   the rest: residual.wav   controls: controls.npz"
 	@echo "six strings  out/demo/guitar/E2.wav …   synthesised/: the same sources as the synthesiser plays them"
@@ -29,7 +29,7 @@ test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
 clean:
-	rm -rf $(VENV) out
+	rm -rf $(VENV)
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -1,6 +1,7 @@
 """What tests of several rooms share."""
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -48,3 +49,22 @@ def loudest_hz() -> Callable[..., float]:
         return (peak + 0.5 * (left - right) / (left - 2 * middle + right)) * rate / size
 
     return measure
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are empty files of 2000 bytes: for tests of what stands around them. Others look at what is drawn."""
+    for module in ("evaluation", "report", "band_pages"):
+        monkeypatch.setattr(f"ddsp_zoo.reports.{module}.box_plot", leave_empty)
+    for module in ("curves", "string_figures"):
+        monkeypatch.setattr(
+            f"ddsp_zoo.reports.{module}.save", lambda figure, path: leave_empty(None, None, path)
+        )
+    monkeypatch.setattr(
+        "ddsp_zoo.export.folder.plot_separation", lambda separation, path: leave_empty(None, None, path)
+    )
+
+
+def leave_empty(rows: object, metric: object, path: str | Path, *_: object, **__: object) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_bytes(bytes(2000))

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import soundfile as sf
 import torch
 import yaml
 
@@ -31,11 +32,12 @@ LAST = "runs/my_strings/checkpoints/last.ckpt"
 
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with the page's files, a recording, and songs for the corpus, where the program is started."""
+    """A folder with the page's files, a short recording, and songs for the corpus, where the program is started."""
     place = tmp_path_factory.mktemp("outside")
     for name, text in FILES.items():
         (place / name).write_text(text, encoding="utf-8")
-    shutil.copy(ROOT / "examples/guitar.flac", place)
+    audio, rate = sf.read(ROOT / "examples/guitar.flac", dtype="float32")
+    sf.write(place / "guitar.flac", audio[: 3 * rate], rate)
     shutil.copy(ROOT / "examples/guitar_f0.csv", place / "f0.csv")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
@@ -95,7 +97,7 @@ def test_the_page_has_two_classes_two_recipes_a_format_and_six_commands() -> Non
     ]
 
 
-def test_a_model_is_trained_separates_and_is_measured(outside: Path, forgotten: None) -> None:
+def test_a_model_is_trained_separates_and_is_measured(outside: Path, forgotten: None, undrawn: None) -> None:
     run(0)
     last = torch.load(outside / LAST, weights_only=True)
     settings = last["hyper_parameters"]
@@ -125,12 +127,12 @@ def test_a_model_is_trained_separates_and_is_measured(outside: Path, forgotten: 
         assert levels["excitation_gain"] == pytest.approx(float(saved[source]["excitation_gain"].max()))
 
 
-def test_a_corpus_is_trained_and_measured_on(outside: Path, forgotten: None) -> None:
+def test_a_corpus_is_trained_and_measured_on(outside: Path, forgotten: None, undrawn: None) -> None:
     run(3)
     assert (
         torch.load(outside / "runs/on_my_corpus/checkpoints/last.ckpt", weights_only=True)["global_step"] == 2
     )
-    for number, folder in ((4, "evaluation"), (5, "exE1_on_my_corpus")):
+    for number, folder in ((4, "of_my_corpus"), (5, "exE1_on_my_corpus")):
         forget()
         run(number)
         protocol = yaml.safe_load((outside / folder / "summary.json").read_text())["protocol"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile as sf
 
 from ddsp_zoo.cli import COMMANDS, main
 
@@ -25,12 +26,18 @@ COMMAND_LINES = [
 @pytest.fixture
 def songs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the files that the README's commands name."""
-    shutil.copy(ROOT / "examples/band.flac", tmp_path / "song.wav")  # the content decides, not the name
-    shutil.copy(ROOT / "examples/guitar.flac", tmp_path / "guitar.wav")
+    shorten("band", tmp_path / "song.wav")
+    shorten("guitar", tmp_path / "guitar.wav")
     shutil.copy(ROOT / "examples/guitar_f0.csv", tmp_path / "f0.csv")
-    shutil.copy(ROOT / "examples/choir.flac", tmp_path / "choir.wav")
+    shorten("choir", tmp_path / "choir.wav")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def shorten(example: str, path: Path) -> None:
+    """Two seconds of a bundled example from its third on, where everybody plays."""
+    audio, rate = sf.read(ROOT / f"examples/{example}.flac", dtype="float32")
+    sf.write(path, audio[2 * rate : 4 * rate], rate)
 
 
 def test_python_example(songs: Path) -> None:

@@ -18,6 +18,19 @@ FOLDER = Path(__file__).resolve().parents[1] / "recipes"
 MODELS = sorted(FOLDER.glob("*.yaml"))
 PUBLISHED = sorted(FOLDER.glob("as_published/*.yaml"))
 UNTRAINED = [path for path in MODELS + PUBLISHED if path.stem == "exB0"]  # predicts nothing
+ONE_OF_A_KIND = {  # of model, and of what it may begin with; the others are run by `make test-slow`
+    "ast_ddsp_bass.yaml",
+    "choir_pitch.yaml",
+    "exB4.yaml",
+    "exE7.yaml",
+    "prelim.yaml",
+    "string_onsets.yaml",
+    "umss_4v.yaml",
+    "unet_4v.yaml",
+    "as_published/ast_ddsp_bass.yaml",
+    "as_published/exB4.yaml",
+    "as_published/prelim_1.yaml",
+}
 DATA = sorted(FOLDER.glob("data/*.yaml"))
 EVERY = sorted(FOLDER.rglob("*.yaml"))
 BRIEFLY = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
@@ -97,8 +110,14 @@ def run(
     return start
 
 
+def one_of_a_kind(recipes: list[Path]) -> list:
+    """All recipes for a parametrised test; those with a representative among the quick tests are slow."""
+    marks = [() if name_of(recipe) in ONE_OF_A_KIND else pytest.mark.slow for recipe in recipes]
+    return [pytest.param(recipe, marks=mark, id=name_of(recipe)) for recipe, mark in zip(recipes, marks)]
+
+
 @pytest.mark.parametrize("small", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["small", "full"])
-@pytest.mark.parametrize("recipe", [r for r in MODELS + PUBLISHED if r not in UNTRAINED], ids=name_of)
+@pytest.mark.parametrize("recipe", one_of_a_kind([r for r in MODELS + PUBLISHED if r not in UNTRAINED]))
 def test_recipe_trains_two_steps(recipe: Path, small: bool, run: Callable[..., Path]) -> None:
     try:
         checkpoints = run("fit", recipe, small=small) / "checkpoints"
@@ -178,6 +197,15 @@ def test_recipe_is_short_and_every_value_is_explained(recipe: Path) -> None:
         and not above.strip().startswith("#")
     ]
     assert unexplained == []
+
+
+def test_every_class_of_model_has_a_recipe_among_the_quick_tests() -> None:
+    chosen = [FOLDER / name for name in ONE_OF_A_KIND]
+    classes = [
+        {yaml.safe_load(path.read_text())["model"]["class_path"] for path in paths}
+        for paths in (chosen, MODELS + PUBLISHED)
+    ]
+    assert classes[0] == classes[1]
 
 
 def test_every_recipe_has_a_smoke_overlay_and_a_name_of_its_own() -> None:

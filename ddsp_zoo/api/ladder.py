@@ -1,7 +1,8 @@
 """Separating an array or a file, a file into a folder, and many files: each step calls the one before."""
 
+import hashlib
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import torch
 
 from ddsp_zoo.api.result import Separation
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export.folder import save_pieces
+from ddsp_zoo.export.folder import made_by, save_pieces
+from ddsp_zoo.files import owned
 from ddsp_zoo.files.audio import MAX_CHANNELS, check_finite, open_audio, read_blocks
-from ddsp_zoo.pitch.given import find_pitch
+from ddsp_zoo.files.digest import sha256_of
+from ddsp_zoo.pitch.given import CREPE, digest_of_pitch, find_pitch
 from ddsp_zoo.separation.result import Separated
-from ddsp_zoo.separation.stream import stream
+from ddsp_zoo.separation.stream import maker_of, stream
 
 BLOCK = 1 << 18  # samples of an array that are taken at a time
 
@@ -33,8 +36,9 @@ def separate(
         model: a separator.
         audio: samples (T,) or (channels, T), mono or stereo, with their ``sample_rate``; or a file.
         sample_rate: in Hz, for arrays.
-        pitch: for models that need it: a `PitchTrack` on the model's frames, or what `pitch.given.find_pitch`
-            takes (an f0 CSV, a folder with one recording a source, or "crepe" for a single melody).
+        pitch: for models that need it, and no others: a `PitchTrack` on the model's frames, or what
+            `pitch.given.find_pitch` takes (an f0 CSV, a folder with one recording a source, or "crepe" for a single
+            melody).
         seed: of the synthesiser's noise.
         progress: show a progress bar.
 
@@ -52,11 +56,21 @@ def separate_file(
     pitch: Any = None,
     seed: int = 0,
     progress: bool = False,
+    overwrite: bool = False,
 ) -> Path:
-    """Separates one file into a folder; memory does not grow with its length. Arguments as for `separate`."""
+    """Separates one file into a folder; memory does not grow with its length. Arguments as for `separate`.
+
+    What is in the folder stays, but for an earlier result of the same recording by the same model; with ``overwrite``
+    another result is replaced too. Raises `DdspZooError` before the separation where something would be lost.
+    """
     with open_audio(path) as file:
         frames = file.frames
-    output = save_pieces(_pieces(model, path, None, pitch, seed, progress), folder, audio_format, frames)
+    pieces, about = (
+        _pieces(model, path, None, pitch, seed, progress),
+        _about(model, path, pitch, seed, audio_format),
+    )
+    options = {"made_from": about, "overwrite": overwrite}
+    output = save_pieces(pieces, folder, model.targets, audio_format, frames, **options)
     if audio_format == "flac" and output.peak > 1:
         print(
             f"ddsp-zoo: a stem of {path} exceeds full scale (peak {output.peak:.2f}) and is clipped in FLAC: "
@@ -67,13 +81,50 @@ def separate_file(
 
 
 def separate_files(
-    model: Any, paths: Sequence[str | Path], out: str | Path, skip_existing: bool = False, **options: Any
+    model: Any,
+    paths: Sequence[str | Path],
+    out: str | Path,
+    skip_existing: bool = False,
+    pitch: Any = None,
+    done: Callable[[Path], None] | None = None,
+    **options: Any,
 ) -> list[Path]:
     """Separates each file into ``out/<file name>/`` and returns the folders.
 
-    Raises `DdspZooError` before any work where a file cannot be read, or two would share a folder. With
-    ``skip_existing`` a file whose folder is there (folders are complete or absent) is passed over.
+    Args:
+        model: a separator.
+        paths: the files.
+        out: folder of the folders, made where missing.
+        skip_existing: pass over a file whose folder holds what these arguments gave of it before, complete.
+        pitch: as for `separate`; for several files "crepe", or a folder with ``<file name>.csv`` for each, or a folder
+            ``<file name>`` with one recording a source.
+        done: called with each folder once it is there.
+        options: of `separate_file`.
+
+    Raises:
+        DdspZooError: before any work where two files would share a folder, or a pitch; in the end where files could not
+            be separated, with what is wrong with each of them. The others are separated all the same.
     """
+    folders = _folders(paths, out)
+    _check_one_pitch_a_file(pitch, paths)
+    failed: dict[Path, DdspZooError] = {}
+    for path, folder in folders.items():
+        try:
+            own = options | {"pitch": _pitch_of(path, pitch, len(paths) > 1)}
+            if not (skip_existing and _is_there(model, path, folder, **own)):
+                separate_file(model, path, folder, **own)
+        except DdspZooError as error:
+            failed[path] = error
+        else:
+            if done:
+                done(folder)
+    if failed:
+        raise _summed_up(list(failed.values()), len(folders))
+    return list(folders.values())
+
+
+def _folders(paths: Sequence[str | Path], out: str | Path) -> dict[Path, Path]:
+    """The folder of each file."""
     folders = {Path(path): Path(out) / Path(path).stem for path in paths}
     if len(set(folders.values())) < len(paths):
         names = [path.stem for path in map(Path, paths)]
@@ -81,12 +132,65 @@ def separate_files(
         raise DdspZooError(
             f"Two inputs would both go to {Path(out) / twice}: separate them into different folders."
         )
-    for path in folders:
-        open_audio(path).close()
-    for path, folder in folders.items():
-        if not (skip_existing and folder.exists()):
-            separate_file(model, path, folder, **options)
-    return list(folders.values())
+    return folders
+
+
+def _summed_up(errors: list[DdspZooError], count: int) -> DdspZooError:
+    """What is wrong with files of a batch; alone where it is the same with all of them."""
+    texts = list(dict.fromkeys(map(str, errors)))
+    if len(errors) == count and len(texts) == 1:
+        return errors[0]
+    told = "; ".join(text.removesuffix(".") for text in texts)
+    return DdspZooError(f"{len(errors)} of {count} files could not be separated: {told}.")
+
+
+def _check_one_pitch_a_file(pitch: Any, paths: Sequence[str | Path]) -> None:
+    """Raises `DdspZooError` where several files would be separated by the pitch of one."""
+    if len(paths) > 1 and pitch is not None and str(pitch) != CREPE and not _is_folder(pitch):
+        raise DdspZooError(
+            "One pitch belongs to one recording: give `pitch=` a folder with <recording>.csv for each of them, or "
+            "separate them one by one."
+        )
+
+
+def _is_folder(pitch: Any) -> bool:
+    return isinstance(pitch, str | Path) and Path(pitch).is_dir()
+
+
+def _pitch_of(path: Path, pitch: Any, of_many: bool) -> Any:
+    """The pitch of one of the files."""
+    if not _is_folder(pitch):
+        return pitch
+    own = [place for place in (Path(pitch) / f"{path.stem}.csv", Path(pitch) / path.stem) if place.exists()]
+    if of_many and not own:
+        raise DdspZooError(
+            f"There is no pitch of {path}: put {path.stem}.csv into {pitch}, or a folder {path.stem} with one "
+            "recording of each source."
+        )
+    return own[0] if own else pitch
+
+
+def _is_there(
+    model: Any,
+    path: Path,
+    folder: Path,
+    audio_format: str = "wav",
+    pitch: Any = None,
+    seed: int = 0,
+    **_: Any,
+) -> bool:
+    """Whether a folder holds all that `separate_file` would write with these arguments."""
+    open_audio(path).close()
+    wanted, there = _about(model, path, pitch, seed, audio_format), owned.made_from(folder)
+    asked = [key for key in wanted if key not in ("recording", "version")]
+    return owned.is_complete(folder) and all(there.get(key) == wanted[key] for key in asked)
+
+
+def _about(model: Any, path: str | Path, pitch: Any, seed: int, audio_format: str) -> dict[str, Any]:
+    """What the list of the result says of how it was made."""
+    recording = {"recording": Path(path).name, "recording_sha256": sha256_of(path)}
+    own = {"pitch": digest_of_pitch(pitch), "format": audio_format}
+    return recording | made_by(maker_of(model, seed)) | own
 
 
 def _pieces(
@@ -96,17 +200,20 @@ def _pieces(
     if isinstance(audio, (str, Path)):
         with open_audio(audio) as file:
             sample_rate, frames = file.samplerate, file.frames
-        blocks = read_blocks(audio)
+        blocks, digest = read_blocks(audio), sha256_of(audio)
     else:
         array = _as_channels(audio)
         if not sample_rate or sample_rate < 0:
             raise DdspZooError("An array needs its sample rate in Hz: separate(audio, sample_rate).")
         sample_rate, frames = round(sample_rate), array.shape[1]
         blocks = (array[:, start : start + BLOCK] for start in range(0, frames, BLOCK))
+        digest = hashlib.sha256(array.tobytes()).hexdigest()
+    if pitch is not None and not model.needs_pitch:
+        raise DdspZooError(f"{maker_of(model, seed).model} takes no pitch: leave `pitch=` out.")
     track = find_pitch(pitch, model, audio, sample_rate, frames / sample_rate) if model.needs_pitch else None
     pieces = stream(model, blocks, sample_rate, frames, track, seed)
     for piece in _with_progress(pieces, frames / sample_rate) if progress else pieces:
-        yield Separation(**vars(piece))
+        yield Separation(**vars(piece) | {"recording_sha256": digest})
 
 
 def _with_progress(pieces: Iterable[Separated], seconds: float) -> Iterator[Separated]:

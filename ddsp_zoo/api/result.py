@@ -8,8 +8,9 @@ import numpy as np
 from ddsp_zoo.controls import file as controls_file
 from ddsp_zoo.controls.render import render
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export.folder import CONTROLS, RESIDUAL, SUBTYPES, SYNTHESISED, save_pieces
+from ddsp_zoo.export.folder import CONTROLS, RESIDUAL, SUBTYPES, SYNTHESISED, made_by, save_pieces
 from ddsp_zoo.files.audio import open_audio
+from ddsp_zoo.files.owned import made_from
 from ddsp_zoo.separation.result import Separated
 
 
@@ -26,15 +27,24 @@ class Separation(Separated):
             raise DdspZooError(f"There is no source {source!r}: choose one of {', '.join(self.controls)}.")
         return render(self.controls[source], source, self.maker, self.sample_rate, self.samples, seed)
 
-    def save(self, folder: str | Path, audio_format: str = "wav") -> Path:
-        """Writes stems, synthesised stems, residual, controls and a picture; see `ddsp_zoo.export.folder`."""
-        return save_pieces([self], folder, audio_format, self.samples).folder
+    def save(self, folder: str | Path, audio_format: str = "wav", overwrite: bool = False) -> Path:
+        """Writes stems, synthesised stems, residual, controls and a picture; see `ddsp_zoo.export.folder`.
+
+        In a folder that is there, only an earlier result of the same recording by the same model is replaced, with
+        ``overwrite`` also another result. Raises `DdspZooError` where anything else would be lost.
+        """
+        about = {"recording_sha256": self.recording_sha256} | made_by(self.maker) | {"format": audio_format}
+        options = {"made_from": about, "overwrite": overwrite}
+        return save_pieces([self], folder, self.controls, audio_format, self.samples, **options).folder
 
     def to_midi(self, path: str | Path, source: str | None = None) -> None:
-        """Writes the notes of one source, or of all that have a pitch."""
+        """Writes the notes of one source, or of all that have some; `DdspZooError` where none has."""
         from ddsp_zoo.export.midi import notes_by_source, write_midi
 
-        write_midi(notes_by_source(self.controls, self.control_rate_hz, self.maker.declared, source), path)
+        notes = notes_by_source(self.controls, self.control_rate_hz, self.maker.declared, source)
+        if not any(notes.values()):
+            raise DdspZooError(f"There are no notes to write: nothing in {', '.join(notes)} has a pitch.")
+        write_midi({name: own for name, own in notes.items() if own}, path)
 
     def plot(self, path: str | Path) -> None:
         """Draws mixture, stems and controls."""
@@ -53,9 +63,12 @@ class OpenedSeparation(Separation):
         self.folder = Path(folder)
         saved = controls_file.read(self.folder / CONTROLS)
         self.controls, self.maker, self.sample_rate = saved.controls, saved.maker, saved.sample_rate
-        self._samples = saved.samples
-        self.stems = AudioFiles(self.folder, tuple(self.controls))
-        self.synthesised = AudioFiles(self.folder / SYNTHESISED, tuple(self.controls))
+        self._samples, about = saved.samples, made_from(self.folder)
+        self.recording_sha256 = about.get("recording_sha256", "")
+        # Other files of the same names may lie there.
+        self._endings = (about["format"],) if about.get("format") in SUBTYPES else tuple(SUBTYPES)
+        self.stems = AudioFiles(self.folder, tuple(self.controls), self._endings)
+        self.synthesised = AudioFiles(self.folder / SYNTHESISED, tuple(self.controls), self._endings)
 
     @property
     def samples(self) -> int:
@@ -65,7 +78,7 @@ class OpenedSeparation(Separation):
     @property
     def residual(self) -> np.ndarray:
         """Returns the mixture less all stems (channels, T)."""
-        return AudioFiles(self.folder, (RESIDUAL,))[RESIDUAL]
+        return AudioFiles(self.folder, (RESIDUAL,), self._endings)[RESIDUAL]
 
     @property
     def mixture(self) -> np.ndarray:
@@ -76,13 +89,13 @@ class OpenedSeparation(Separation):
 class AudioFiles(Mapping[str, np.ndarray]):
     """Reads audio (channels, T) by name, from files in a folder."""
 
-    def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
-        self.folder, self._names = folder, names
+    def __init__(self, folder: Path, names: tuple[str, ...], endings: tuple[str, ...]) -> None:
+        self.folder, self._names, self._endings = folder, names, endings
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self._names:
             raise KeyError(name)
-        paths = [self.folder / f"{name}.{ending}" for ending in SUBTYPES]
+        paths = [self.folder / f"{name}.{ending}" for ending in self._endings]
         with open_audio(next((path for path in paths if path.exists()), paths[0])) as file:
             return file.read(dtype="float32", always_2d=True).T
 

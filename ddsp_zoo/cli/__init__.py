@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from importlib import import_module
 
+from ddsp_zoo.cli.signals import ended_in_order
 from ddsp_zoo.errors import DdspZooError
 
 TRAINER_COMMANDS = ("fit", "validate", "test")
@@ -38,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the program; returns the exit status. Errors that a user can mend end in one sentence."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        with _working_folder_known():
+        with _working_folder_known(), ended_in_order():
             return _run(_without_imports(arguments))
     except DdspZooError as error:
         print(f"ddsp-zoo: {_as_options(str(error))}", file=sys.stderr)

@@ -20,6 +20,9 @@ def evaluate(arguments: list[str]) -> int:
     parser.add_argument("--tracks", type=int, help="stop after so many tracks")
     parser.add_argument("--seeds", type=int, default=5, help="noise seeds averaged over (%(default)s)")
     parser.add_argument("--device", default="cpu", help="where the model runs (%(default)s)")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the evaluation of something else in --out"
+    )
     options = parser.parse_args(arguments)
     if not (options.model or options.checkpoint):
         parser.error("name a model with --model, or weights with --checkpoint")
@@ -41,6 +44,7 @@ def evaluate(arguments: list[str]) -> int:
         limit_tracks=options.tracks,
         seeds=range(options.seeds),
         pitch=options.pitch,
+        overwrite=options.overwrite,
     )
     print(render_text(by_metric(summary["results"])))
     print("\nSI-SDR (dB) by source")

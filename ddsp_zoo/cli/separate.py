@@ -1,5 +1,7 @@
 """`ddsp-zoo separate`."""
 
+from pathlib import Path
+
 from ddsp_zoo.cli.parser import Parser, add_checkpoint, device
 
 
@@ -20,12 +22,20 @@ def separate(arguments: list[str]) -> int:
     parser.add_argument(
         "--pitch",
         help="for models that need it: an f0 CSV, a folder with one recording a source, or `crepe`; without "
-        "it, the models for choirs find it in the mixture",
+        "it, the models for choirs find it in the mixture; for several inputs a folder with a CSV or folder for each, "
+        "named as it is",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the synthesiser's noise (%(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, mps (%(default)s)")
     parser.add_argument(
-        "--skip-existing", action="store_true", help="pass over files whose results are there"
+        "--skip-existing",
+        action="store_true",
+        help="pass over files whose results are there, complete, of the same model, weights and options",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace results of other models or recordings in --out; other files always stay",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     options = parser.parse_args(arguments)
@@ -34,16 +44,20 @@ def separate(arguments: list[str]) -> int:
     from ddsp_zoo.zoo import load
 
     model = load(options.model, checkpoint=options.checkpoint).to(device(options.device))
-    folders = separate_files(
+    separate_files(
         model,
         options.inputs,
         options.out,
         options.skip_existing,
+        options.pitch,
+        _tell,
         audio_format=options.format,
-        pitch=options.pitch,
         seed=options.seed,
         progress=not options.quiet,
+        overwrite=options.overwrite,
     )
-    for folder in folders:
-        print(f"{folder}: stems, residual, synthesised/, controls.npz, overview.png")
     return 0
+
+
+def _tell(folder: Path) -> None:
+    print(f"{folder}: stems, residual, synthesised/, controls.npz, overview.png", flush=True)

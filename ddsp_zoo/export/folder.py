@@ -1,8 +1,9 @@
-"""The folder that a separation leaves: complete or absent, whatever its length."""
+"""The folder that a separation leaves: its files are complete or absent, whatever their length."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile as sf
@@ -10,12 +11,18 @@ import soundfile as sf
 from ddsp_zoo.controls.file import ControlsWriter
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.export.plots import plot_separation
-from ddsp_zoo.files.atomic import folder_when_done
-from ddsp_zoo.separation.result import Separated
+from ddsp_zoo.files import owned
+from ddsp_zoo.files.owned import own_files_when_done
+from ddsp_zoo.separation.result import Maker, Separated
 
 SUBTYPES = {"wav": "FLOAT", "flac": "PCM_24"}
 PLOT_SECONDS = 60.0
 CONTROLS, OVERVIEW, SYNTHESISED, RESIDUAL = "controls.npz", "overview.png", "synthesised", "residual"
+IDENTITY = {  # what must be the same for a result to be replaced, and what to say where it is not
+    "model": "what {model} has made",
+    "weights_sha256": "what other weights of {model} have made",
+    "recording_sha256": "what {model} has made of another recording",
+}
 LARGEST_WAV = 1 << 32  # bytes; beyond it the header of RF64 is needed
 
 
@@ -23,23 +30,45 @@ class OutputFolder:
     """Writes the pieces of one separation and puts the folder in place when all of them are written.
 
     It holds ``<source>.wav`` and ``residual.wav`` (which sum to the mixture), ``synthesised/<source>.wav``,
-    ``controls.npz`` and ``overview.png`` (the first minute). Use as a context manager; after an error nothing is
-    left. An earlier separation in the folder is replaced; a folder that holds anything else is refused, for what
-    it holds would be lost.
+    ``controls.npz``, ``overview.png`` (the first minute), and ``ddsp_zoo.json``, which lists these files and says what
+    they were made from. Use as a context manager; after an error everything is as it was. An earlier separation of the
+    same recording by the same model is replaced; other files in the folder stay.
+
+    Args:
+        folder: made where missing.
+        sources: names of the stems.
+        audio_format: "wav" or "flac".
+        expected_frames: length of the recording, where known.
+        made_from: plain values that say what is separated by what, `recording_sha256`, `model` and so on.
+        overwrite: also replace what another model, or the same of another recording, has left there.
+
+    Raises:
+        DdspZooError: on entering, for a folder that cannot be written to, or where something would be lost.
     """
 
-    def __init__(self, folder: str | Path, audio_format: str = "wav", expected_frames: int = 0) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        sources: Iterable[str],
+        audio_format: str = "wav",
+        expected_frames: int = 0,
+        made_from: dict[str, Any] | None = None,
+        overwrite: bool = False,
+    ) -> None:
         if audio_format not in SUBTYPES:
             raise DdspZooError(f"Stems are written as {' or '.join(SUBTYPES)}, not as {audio_format!r}.")
         self.folder, self.format, self.expected_frames = Path(folder), audio_format, expected_frames
+        self.sources, self.made_from, self.overwrite = list(sources), dict(made_from or {}), overwrite
         self._audio: dict[str, sf.SoundFile] = {}
         self._head: list[Separated] = []
         self.peak = 0.0
 
     def __enter__(self) -> "OutputFolder":
+        if not self.overwrite:
+            refuse_other_result(self.folder, self.made_from)
         with contextlib.ExitStack() as stack:
-            self._draft = stack.enter_context(folder_when_done(self.folder, replace=True))
-            self._refuse_other_files()
+            place = own_files_when_done(self.folder, self._names(), self.made_from)
+            self._draft = stack.enter_context(place)
             self._controls = ControlsWriter(self._draft)
             self._stack = stack.pop_all()
         return self
@@ -52,6 +81,10 @@ class OutputFolder:
                 raise error
             self._controls.finish(self._draft / CONTROLS)
             plot_separation(Separated.join(self._head), self._draft / OVERVIEW)
+
+    def _names(self) -> list[str]:
+        sounds = [*self.sources, RESIDUAL, *(f"{SYNTHESISED}/{name}" for name in self.sources)]
+        return [CONTROLS, OVERVIEW, *(f"{name}.{self.format}" for name in sounds)]
 
     def write(self, piece: Separated) -> None:
         """Appends a piece."""
@@ -79,16 +112,22 @@ class OutputFolder:
             )
         return self._audio[name]
 
-    def _refuse_other_files(self) -> None:
-        """Raises `DdspZooError` unless the folder is absent, empty or holds a separation and nothing else."""
-        if not self.folder.exists():
-            return
-        names = {path.name for path in self.folder.iterdir() if not path.name.startswith(".")}
-        own = {CONTROLS, OVERVIEW, SYNTHESISED}
-        others = {name for name in names - own if name.rpartition(".")[2] not in SUBTYPES}
-        if names and (CONTROLS not in names or others):
+
+def made_by(maker: Maker) -> dict[str, Any]:
+    """Returns what the list of a result says of the model."""
+    names = ("model", "weights_sha256", "version", "seed")
+    return {name: getattr(maker, name) for name in names}
+
+
+def refuse_other_result(folder: str | Path, made_from: dict[str, Any]) -> None:
+    """Raises `DdspZooError` where a folder holds what another model has made, or the same of another recording."""
+    there = owned.made_from(folder)
+    for key, text in IDENTITY.items():
+        ours, theirs = made_from.get(key), there.get(key)
+        if ours and theirs and ours != theirs:
             raise DdspZooError(
-                f"{self.folder} holds files that are no separation and would be lost: choose another folder."
+                f"{folder} holds {text.format(**{'model': '?'} | there)}: choose another folder, or replace it with "
+                "`overwrite=`."
             )
 
 
@@ -102,10 +141,15 @@ def _told_as_system_error() -> Iterator[None]:
 
 
 def save_pieces(
-    pieces: Iterable[Separated], folder: str | Path, audio_format: str = "wav", expected_frames: int = 0
+    pieces: Iterable[Separated],
+    folder: str | Path,
+    sources: Iterable[str],
+    audio_format: str = "wav",
+    expected_frames: int = 0,
+    **options: Any,
 ) -> OutputFolder:
-    """Writes pieces as they come."""
-    with OutputFolder(folder, audio_format, expected_frames) as output:
+    """Writes pieces as they come; arguments as for `OutputFolder`."""
+    with OutputFolder(folder, sources, audio_format, expected_frames, **options) as output:
         for piece in pieces:
             output.write(piece)
     return output

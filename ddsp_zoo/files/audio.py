@@ -77,14 +77,21 @@ def _read(file: sf.SoundFile, frames: int, path: str | Path) -> np.ndarray:
 def read_mono(
     path: str | Path, sample_rate: int, start_seconds: float = 0.0, seconds: float = -1
 ) -> np.ndarray:
-    """Reads a mono excerpt (T,) float32 at ``sample_rate``; the whole file where ``seconds`` is negative."""
+    """Reads the mean of the channels of an excerpt, (T,); arguments as for `read_channels`."""
+    return read_channels(path, sample_rate, start_seconds, seconds).mean(0)
+
+
+def read_channels(
+    path: str | Path, sample_rate: int, start_seconds: float = 0.0, seconds: float = -1
+) -> np.ndarray:
+    """Reads an excerpt (C, T) float32 at ``sample_rate``; the whole file where ``seconds`` is negative."""
     with open_audio(path) as file:
         file.seek(min(round(start_seconds * file.samplerate), file.frames))
         frames = -1 if seconds < 0 else round(seconds * file.samplerate)
-        audio = _read(file, frames, path).mean(1)
+        audio = _read(file, frames, path)
         if file.samplerate != sample_rate:
             audio = soxr.resample(audio, file.samplerate, sample_rate)
-    return audio
+    return audio.T
 
 
 def duration_seconds(path: str | Path) -> float:

@@ -30,7 +30,11 @@ def run_all(
         # A forked process would inherit locked threads of torch.
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             places = {pool.submit(function, *job): place for place, job in enumerate(jobs)}
-            for future in as_completed(places):
-                results[places[future]] = future.result()
-                progress.update()
+            try:
+                for future in as_completed(places):
+                    results[places[future]] = future.result()
+                    progress.update()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)  # or all that wait would still be done
+                raise
     return results

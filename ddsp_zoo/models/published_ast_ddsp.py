@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ddsp_zoo.dsp.channels import one_channel
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.losses import MultiResolutionStftLoss
 from ddsp_zoo.learning.optimiser import Optimiser
@@ -156,7 +157,7 @@ class PublishedAstDdsp(Separator):
 
     def masked_each(self, mixture: Tensor, rendered: Rendered, powers: Sequence[float]) -> list[Tensor]:
         """Returns stem and rest (B, 2, [C,] T) for each exponent; they sum to the mixture (B, T) or (B, C, T)."""
-        mono = mixture.mean(1) if mixture.ndim == 3 else mixture
+        mono = one_channel(mixture) if mixture.ndim == 3 else mixture
         window = {"n_fft": self.mask_fft, "hop": self.hop_samples}
         masks = (single_mask(rendered.sources[:, :1], mono, power, **window) for power in powers)
         stems = (apply_masks(mixture, mask, **window) for mask in masks)

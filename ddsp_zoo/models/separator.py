@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ddsp_zoo.dsp.channels import one_channel
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.learner import Learner
 from ddsp_zoo.learning.losses import error_db
@@ -122,7 +123,7 @@ class Separator(Learner):
         """
         window = {"n_fft": self.mask_fft, "hop": self.hop_samples}
         if len(self.sources) == 1:
-            mono = mixture.mean(1) if mixture.ndim == 3 else mixture
+            mono = one_channel(mixture) if mixture.ndim == 3 else mixture
             masks = (single_mask(rendered.sources, mono, power, **window) for power in powers)
         else:
             spectra = self.synth.power_spectra(rendered.controls, rendered.tonal, self.mask_fft)

@@ -1,13 +1,17 @@
 """The pitch that a user has for a recording, in any form: a table, one recording of each source, or none."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soxr
+import torch
 
+from ddsp_zoo.dsp.channels import one_channel
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.files.audio import read_mono
+from ddsp_zoo.files.audio import read_channels
+from ddsp_zoo.files.digest import sha256_of
 from ddsp_zoo.files.f0_csv import read_f0_csv
 from ddsp_zoo.pitch.assignment import assign_to_strings
 from ddsp_zoo.pitch.crepe import RATE, track_f0
@@ -70,6 +74,16 @@ def find_pitch(
     return track
 
 
+def digest_of_pitch(pitch: PitchTrack | str | Path | None) -> str:
+    """Returns a text that differs for different pitches, as `find_pitch` takes them; the content of files counts."""
+    if isinstance(pitch, PitchTrack):
+        return hashlib.sha256(pitch.f0_hz.tobytes() + pitch.onset.tobytes()).hexdigest()
+    if pitch is None or str(pitch) == CREPE:
+        return str(pitch or "")
+    known = isinstance(pitch, str | Path) and Path(pitch).exists()  # what is wrong is told when it is read
+    return sha256_of(pitch) if known else ""
+
+
 def _read_table(path: str | Path, sources: tuple[str, ...], hop_seconds: float, count: int) -> PitchTrack:
     """An f0 CSV on ``count`` frames."""
     time, f0, onset = read_f0_csv(path, sources)
@@ -93,16 +107,19 @@ def _melody(model: Any, audio: Any, sample_rate: int, hop: int) -> np.ndarray:
 
 
 def _mono(audio: Any, sample_rate: int, wanted_rate: int) -> np.ndarray:
-    """A recording, as `find_pitch` takes it, in mono at the wanted rate: (T,)."""
+    """A recording, as `find_pitch` takes it, in one channel at the wanted rate: (T,)."""
     if isinstance(audio, (str, Path)):
-        return read_mono(audio, wanted_rate)
-    return soxr.resample(np.atleast_2d(np.asarray(audio, dtype=np.float32)).mean(0), sample_rate, wanted_rate)
+        channels = read_channels(audio, wanted_rate)
+    else:
+        rows = np.atleast_2d(np.asarray(audio, dtype=np.float32))
+        channels = soxr.resample(rows.T, sample_rate, wanted_rate).T
+    return one_channel(torch.from_numpy(np.ascontiguousarray(channels))).numpy()
 
 
 def _track_file(folder: Path, name: str, hop: int, count: int) -> np.ndarray:
     """f0 (count,) of one source's own recording."""
     for suffix in (".wav", ".flac"):
         if (path := folder / f"{name}{suffix}").exists():
-            f0 = track_f0(read_mono(path, RATE), hop)[:count]
+            f0 = track_f0(_mono(path, RATE, RATE), hop)[:count]
             return np.pad(f0, (0, count - len(f0)))
     raise DdspZooError(f"{folder} has no {name}.wav or {name}.flac: put one recording of each source there.")

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.files.owned import made_from, own_files_when_done
 from ddsp_zoo.measuring.metrics import LIMIT_DB, METRICS, Metric
 from ddsp_zoo.measuring.pitch import summarise_pitch, track_pitches
 from ddsp_zoo.measuring.protocol import SEEDS, evaluate
@@ -15,6 +17,8 @@ from ddsp_zoo.reports.figures import box_plot
 from ddsp_zoo.reports.tables import write_csv, write_json
 from ddsp_zoo.sources import REST
 
+FILES = ("rows.csv", "summary.csv", "summary.json", "pitch.csv")
+
 
 def run(
     model: Any,
@@ -24,6 +28,7 @@ def run(
     name: str | None = None,
     pitch: Literal["given", "mixture"] = "given",
     metrics: Sequence[Metric] = METRICS,
+    overwrite: bool = False,
     **options: Any,
 ) -> dict[str, Any]:
     """Evaluates a model and leaves everything worth keeping in a folder.
@@ -35,18 +40,52 @@ def run(
     Args:
         model: a model, or the name of one that `ddsp_zoo.load` knows.
         datamodule: the data, see `protocol.evaluate`.
-        out_dir: folder, made where missing; files of the same names are replaced.
+        out_dir: folder, made where missing. An earlier evaluation of the same is replaced, other files stay.
         split: "test" or "validation".
         name: what the model is called in tables and figures; None: the name it is loaded by, or its class.
         pitch: "given" by the data, or found by the model's own tracker in the "mixture"; baselines get the same.
         metrics: what to take, the package's or your own.
+        overwrite: also replace the evaluation of another model, data set, split or kind of pitch.
         options: of `protocol.evaluate`.
+
+    Raises:
+        DdspZooError: before anything is measured, where something in the folder would be lost; see also
+            `protocol.evaluate`.
     """
     name = name or (model if isinstance(model, str) else type(model).__name__)
     if isinstance(model, str):
         from ddsp_zoo import zoo
 
         model = zoo.load(model)
+    about = {"model": name, "weights_sha256": getattr(model, "weights_sha256", "")}
+    about |= {"data": type(datamodule).__name__, "split": split, "pitch": pitch}
+    if not overwrite:
+        _refuse_another(Path(out_dir), about)
+    names = [*FILES, *(f"{metric.name}.png" for metric in metrics)]
+    with own_files_when_done(out_dir, names, about) as draft:
+        return _measure(model, datamodule, draft, metrics, about, options)
+
+
+def _refuse_another(folder: Path, about: dict[str, Any]) -> None:
+    """Raises `DdspZooError` where a folder holds another evaluation."""
+    there = made_from(folder)
+    if any(there.get(key, value) != value for key, value in about.items()):
+        raise DdspZooError(
+            f"{folder} holds what was measured of {there.get('model')} on {there.get('data')}, {there.get('split')}, "
+            f"pitch {there.get('pitch')}, or of other weights: choose another folder, or replace it with `overwrite=`."
+        )
+
+
+def _measure(
+    model: Any,
+    datamodule: Any,
+    folder: Path,
+    metrics: Sequence[Metric],
+    about: dict[str, Any],
+    options: dict[str, Any],
+) -> dict[str, Any]:
+    """The content of the summary, once all files are written."""
+    name, split, pitch = about["model"], about["split"], about["pitch"]
     tracked = (
         track_pitches(model, datamodule, split, options.get("limit_tracks")) if pitch == "mixture" else []
     )
@@ -58,8 +97,8 @@ def run(
     summary = {"protocol": protocol, "results": summarise(rows)}
     if tracked:
         summary["pitch"] = summarise_pitch(tracked)
-        write_csv(tracked, Path(out_dir) / "pitch.csv")
-    _write(summary, rows, metrics, Path(out_dir))
+        write_csv(tracked, folder / "pitch.csv")
+    _write(summary, rows, metrics, folder)
     return summary
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.files.owned import claim
 from ddsp_zoo.measuring.metrics import SI_SDR, Metric
 from ddsp_zoo.measuring.rows import Row
 from ddsp_zoo.measuring.summary import summarise
@@ -54,7 +55,7 @@ def report(folders: Sequence[str | Path], out_dir: str | Path, runs: Sequence[st
 
 
 def writable(folder: str | Path) -> Path:
-    """Returns a folder, made where missing; `DdspZooError` where it cannot be one."""
+    """Returns a folder for a page, made where missing; `DdspZooError` where it cannot be one, or has another page."""
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,6 +63,7 @@ def writable(folder: str | Path) -> Path:
         raise DdspZooError(
             f"{folder} cannot be a folder ({error.strerror}): choose another --out."
         ) from error
+    claim(folder, [PAGE])
     return folder
 
 

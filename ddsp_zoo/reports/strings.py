@@ -122,7 +122,7 @@ def _measure_all(
     for folder, (grid, model) in zip(folders, grids.items()):
         stamp = common | {"grid": list(grid)}
         if not is_made_from(folder, stamp):
-            run(model, datamodule, folder, name=folder.name, parts=("baselines",), **options)
+            run(model, datamodule, folder, name=folder.name, parts=("baselines",), overwrite=True, **options)
             tables.write_json(stamp, folder / STAMP)
     return [*(out_dir / name for name in models), *folders]
 
@@ -130,7 +130,17 @@ def _measure_all(
 def _measure(name: str, model: Any, datamodule: Any, folder: Path, options: dict[str, Any]) -> None:
     survey, example = SurveyListener(model), ExampleListener(model)
     try:
-        run(model, datamodule, folder, name=name, parts=("model",), listeners=(survey, example), **options)
+        listeners = (survey, example)
+        run(
+            model,
+            datamodule,
+            folder,
+            name=name,
+            parts=("model",),
+            listeners=listeners,
+            overwrite=True,
+            **options,
+        )
     except DdspZooError as error:
         raise DdspZooError(f"{name}: {error}") from error
     survey_files.save(survey.survey(), example.example(), folder)

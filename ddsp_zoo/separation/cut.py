@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddsp_zoo.dsp.channels import one_channel
 from ddsp_zoo.separation.playing import Player
 from ddsp_zoo.separation.result import Rendered
 from ddsp_zoo.synths.control import Controls
@@ -63,9 +64,9 @@ class Cutter:
         controls = {name: value[None, :, :known] for name, value in self._controls.items()}
         mixture = batch["mixture"]
         if not self.model.synth:
-            batch["audio"] = batch["tonal"] = model.cut_out(mixture.mean(1), controls)
+            batch["audio"] = batch["tonal"] = model.cut_out(one_channel(mixture), controls)
         stems = model.stems(mixture, Rendered(batch["audio"], controls, batch["tonal"]))
-        heard = model.hear(stems.mean(2))
+        heard = model.hear(one_channel(stems))
         inside, frames = slice(self._done * self.hop, stop * self.hop), slice(self._done, stop)
         own = {name: value[0, rows, frames] for name, value in controls.items()}
         own |= {name: value[0, :, frames] for name, value in heard.items()}

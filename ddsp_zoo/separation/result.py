@@ -69,6 +69,7 @@ class Separated:
     residual: the mixture less all stems (channels, T), so that stems and residual sum to the mixture.
     controls: {name: {control: (N, k)}} every 1 / control_rate_hz seconds; ``f0_hz`` is (N,).
     maker: what made it.
+    recording_sha256: of the file or the samples that were separated, empty where unknown.
     """
 
     mixture: np.ndarray
@@ -78,6 +79,7 @@ class Separated:
     controls: dict[str, Named]
     sample_rate: int
     maker: Maker
+    recording_sha256: str = ""
 
     @property
     def control_rate_hz(self) -> float:
@@ -108,4 +110,5 @@ class Separated:
             },
             sample_rate=first.sample_rate,
             maker=first.maker,
+            recording_sha256=first.recording_sha256,
         )

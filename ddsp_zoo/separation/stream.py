@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddsp_zoo.dsp.channels import one_channel
 from ddsp_zoo.pitch.track import PitchTrack
 from ddsp_zoo.separation.blocks import Queue, Resampler, remembered, resampled, segments
 from ddsp_zoo.separation.cut import Cutter
@@ -120,7 +121,7 @@ def _chunks(
     join, first = Joiner(model.declared, step, overlap), 0
     for group in _batches(segments(blocks, length, step * frame)):
         mixture = torch.from_numpy(np.stack([segment for segment, _ in group])).to(model.device)
-        predicted = _predict(model, mixture.mean(1), pitch, first, step)
+        predicted = _predict(model, one_channel(mixture), pitch, first, step)
         for row, (_, last) in enumerate(group):
             controls = join({name: value[row] for name, value in predicted.items()}, last)
             stop = min(next(iter(controls.values())).shape[1], count - first)

@@ -8,19 +8,13 @@ import pytest
 import soundfile as sf
 from tiny import RATE, Mirror, music, tiny_ast
 
+import ddsp_zoo
 from ddsp_zoo.api.ladder import separate, separate_file, separate_files
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export import folder
-from ddsp_zoo.files import audio
+from ddsp_zoo.files import audio, owned
 from ddsp_zoo.models import AstDdsp
 
-
-@pytest.fixture(autouse=True)
-def quick_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A picture that costs nothing."""
-    monkeypatch.setattr(
-        folder, "plot_separation", lambda separation, path: Path(path).write_bytes(b"picture")
-    )
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture(scope="module")
@@ -112,10 +106,45 @@ def test_two_inputs_with_one_name_are_refused_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_bad_file_is_named_before_any_work(song: Path, tmp_path: Path) -> None:
-    with pytest.raises(DdspZooError, match="missing.wav"):
-        separate_files(Mirror(), [song, tmp_path / "missing.wav"], tmp_path / "out")
+def test_files_that_cannot_be_separated_do_not_stop_the_others(song: Path, tmp_path: Path) -> None:
+    broken = write(tmp_path / "in" / "broken.wav", np.where(np.arange(9000) == 8000, np.nan, music(9000)))
+    done: list[Path] = []
+    with pytest.raises(DdspZooError, match="^2 of 3 files could not.*missing.wav; .*broken.wav .*not finite"):
+        paths = [tmp_path / "missing.wav", broken, song]
+        separate_files(Mirror(), paths, tmp_path / "out", done=done.append)
+    assert done == [tmp_path / "out" / "song"] and names(tmp_path / "out") == ["song"]
+    with pytest.raises(DdspZooError, match="^There is no file .*missing.wav.$"):
+        separate_files(Mirror(), [tmp_path / "missing.wav"], tmp_path / "out")
+
+
+def test_what_is_wrong_with_all_files_alike_is_told_once(song: Path, tmp_path: Path) -> None:
+    other = write(tmp_path / "in" / "other.wav", music(3000))
+    with pytest.raises(DdspZooError, match="^This model needs the pitch"):
+        separate_files(Mirror(("one",), needs_pitch=True), [song, other], tmp_path / "out")
+    with pytest.raises(DdspZooError, match="^Mirror takes no pitch: leave `pitch=` out.$"):
+        separate_files(Mirror(), [song, other], tmp_path / "out", pitch="crepe")
+    with pytest.raises(DdspZooError, match="^Mirror takes no pitch"):
+        separate(Mirror(), song, pitch=tmp_path / "f0.csv")
     assert not (tmp_path / "out").exists()
+
+
+def test_every_recording_has_a_pitch_of_its_own(song: Path, tmp_path: Path) -> None:
+    model, pitches = Mirror(("one",), needs_pitch=True), tmp_path / "f0"
+    paths = [song, write(tmp_path / "in" / "other.wav", music(66151, 1, 22050), 22050)]
+    pitches.mkdir()
+    for hz, path in zip((100, 200), paths):
+        lines = "".join(f"{second},{hz}\n" for second in (0, 0.9, 1.8, 2.7))
+        (pitches / f"{path.stem}.csv").write_text("time_seconds,one\n" + lines)
+    with pytest.raises(DdspZooError, match="One pitch belongs to one recording.*`pitch=` a folder"):
+        separate_files(model, paths, tmp_path / "out", pitch=pitches / "song.csv")
+    assert not (tmp_path / "out").exists()
+    for hz, result in zip((100, 200), separate_files(model, paths, tmp_path / "out", pitch=pitches)):
+        with np.load(result / "controls.npz") as controls:
+            np.testing.assert_allclose(controls["one/f0_hz"], hz, rtol=1e-6)
+    separate_files(model, paths[1:], tmp_path / "alone", pitch=pitches)
+    (pitches / "other.csv").unlink()
+    with pytest.raises(DdspZooError, match="1 of 2 files.*no pitch of .*other.wav: put other.csv"):
+        separate_files(model, paths, tmp_path / "out", pitch=pitches)
 
 
 def test_existing_results_are_passed_over_when_asked(song: Path, tmp_path: Path) -> None:
@@ -132,6 +161,33 @@ def test_existing_results_are_passed_over_when_asked(song: Path, tmp_path: Path)
     assert (tmp_path / "out/song/controls.npz").stat().st_mtime_ns > kept
 
 
+@pytest.mark.parametrize("changed", [{}, {"seed": 1}, {"audio_format": "flac"}, {"missing": "all.wav"}])
+def test_only_what_is_there_and_was_made_alike_is_passed_over(
+    song: Path, tmp_path: Path, changed: dict[str, object]
+) -> None:
+    model, folder = Mirror(), tmp_path / "out" / "song"
+    separate_files(model, [song], tmp_path / "out")
+    if missing := changed.pop("missing", None):
+        (folder / str(missing)).unlink()
+    seen = len(model.segments)
+    separate_files(model, [song], tmp_path / "out", skip_existing=True, **changed)
+    assert (len(model.segments) > seen) is bool(changed or missing)
+    assert owned.is_complete(folder)
+
+
+def test_what_another_model_has_left_is_not_passed_over(song: Path, tmp_path: Path) -> None:
+    separate_files(Mirror(), [song], tmp_path / "out")
+    other = Mirror()
+    other.weights_sha256 = "other"
+    owned.claim(tmp_path / "empty" / "song", [])
+    for out in (tmp_path / "empty",):  # a folder without results is none
+        separate_files(other, [song], out, skip_existing=True)
+        assert (out / "song" / "all.wav").exists()
+    other.name = "other"
+    with pytest.raises(DdspZooError, match="holds what Mirror has made"):
+        separate_files(other, [song], tmp_path / "out", skip_existing=True)
+
+
 @pytest.mark.parametrize("earlier", [False, True])
 def test_a_bad_sample_late_in_a_file_leaves_nothing_new(tmp_path: Path, earlier: bool) -> None:
     samples = music(900_000)
@@ -143,14 +199,54 @@ def test_a_bad_sample_late_in_a_file_leaves_nothing_new(tmp_path: Path, earlier:
     write(path, samples)
     assert next(audio.read_blocks(path)).shape[1] < 890_000  # found only after pieces were written
     with pytest.raises(DdspZooError, match="song.wav.*not finite"):
-        separate_files(Mirror(), [path], tmp_path / "out")
+        separate_files(Mirror(), [path], tmp_path / "out", overwrite=True)
     assert names(tmp_path) == (["in", "out"] if earlier else ["in"])
     assert names(tmp_path / "out") == (["song"] if earlier else [])
     assert {file: file.read_bytes() for file in (tmp_path / "out").rglob("*.*")} == before
 
 
-def test_the_folder_of_the_input_itself_is_never_replaced(tmp_path: Path) -> None:
+def test_the_input_itself_is_never_replaced(tmp_path: Path) -> None:
     path = write(tmp_path / "song" / "song.wav", music(3000))
-    with pytest.raises(DdspZooError, match="another folder"):
-        separate_files(Mirror(), [path], tmp_path)
-    assert names(tmp_path / "song") == ["song.wav"]
+    before = path.read_bytes()
+    separate_files(Mirror(), [path], tmp_path)
+    separate_files(Mirror(("song",)), [write(tmp_path / "song" / "other.wav", music(3000))], tmp_path)
+    assert path.read_bytes() == before
+    with pytest.raises(DdspZooError, match="song/song.wav would be replaced"):
+        separate_files(Mirror(("song",)), [path], tmp_path, overwrite=True)
+    assert path.read_bytes() == before
+
+
+def test_results_of_two_models_or_recordings_do_not_share_a_folder(song: Path, tmp_path: Path) -> None:
+    one, two, out = Mirror(), Mirror(), tmp_path / "out"
+    two.name = "other"
+    separate_files(one, [song], out)
+    before = {path: path.read_bytes() for path in out.rglob("*.*")}
+    with pytest.raises(DdspZooError, match="out/song holds what Mirror has made: choose another folder"):
+        separate_files(two, [song], out)
+    assert not two.segments  # before the separation
+    with pytest.raises(DdspZooError, match="what Mirror has made of another recording"):
+        separate_files(one, [write(tmp_path / "elsewhere" / "song.wav", music(3000))], out)
+    assert {path: path.read_bytes() for path in out.rglob("*.*")} == before
+    separate_files(two, [song], out, overwrite=True)
+    assert owned.made_from(out / "song")["model"] == "other"
+
+
+def test_a_result_is_the_same_from_a_file_and_from_memory(model: AstDdsp, song: Path, tmp_path: Path) -> None:
+    folder = separate_file(model, song, tmp_path / "out")
+    separate(model, song).save(folder)
+    opened = ddsp_zoo.open(folder)
+    opened.save(folder)
+    samples, rate = sf.read(song, dtype="float32")
+    with pytest.raises(DdspZooError, match="another recording"):
+        separate(model, 0.5 * samples.T, rate).save(folder)
+
+
+def test_audio_of_ones_own_beside_a_result_is_not_taken_for_it(
+    model: AstDdsp, song: Path, tmp_path: Path
+) -> None:
+    folder = separate_file(model, song, tmp_path / "out", "flac")
+    expected = ddsp_zoo.open(folder).stems["bass"]
+    for place in (folder, folder / "synthesised"):
+        write(place / "bass.wav", music(3000))
+    np.testing.assert_array_equal(ddsp_zoo.open(folder).stems["bass"], expected)
+    assert ddsp_zoo.open(folder).synthesised["bass"].shape[1] == expected.shape[1]

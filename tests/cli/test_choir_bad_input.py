@@ -19,6 +19,7 @@ from ddsp_zoo.zoo.manifest import CONFIG, WEIGHTS
 
 RATE, HOP, FRAMES = 16000, 256, 48
 HOP_SECONDS, SAMPLES = HOP / RATE, HOP * FRAMES
+pytestmark = pytest.mark.usefixtures("undrawn")
 VOICES = ("soprano", "alto", "tenor", "bass")
 HZ = np.array([440.0, 330.0, 220.0, 110.0])
 

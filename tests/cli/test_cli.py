@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,10 +17,12 @@ from tiny import RATE, music, save_tiny_ast
 import ddsp_zoo
 from ddsp_zoo import zoo
 from ddsp_zoo.cli import COMMANDS, main
+from ddsp_zoo.cli.signals import ended_in_order
 from ddsp_zoo.models import KarplusStrongStrings
 
 ROOT = Path(__file__).resolve().parents[2]
 Capture = pytest.CaptureFixture[str]
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture(autouse=True)
@@ -120,8 +123,9 @@ def test_separate_leaves_a_folder_a_file(
     assert main([*arguments, "--format", "flac"]) == 0
     assert not (tmp_path / "out/song/bass.wav").exists()
     assert sf.info(tmp_path / "out/song/bass.flac").subtype == "PCM_24"
-    assert main([*arguments, "--skip-existing"]) == 0
-    assert (tmp_path / "out/song/bass.flac").exists()
+    written = (tmp_path / "out/song/bass.flac").stat().st_mtime_ns
+    assert main([*arguments, "--format", "flac", "--skip-existing"]) == 0
+    assert (tmp_path / "out/song/bass.flac").stat().st_mtime_ns == written
 
 
 def test_released_name_is_found_where_the_environment_says(
@@ -138,7 +142,7 @@ def test_evaluate_measures_a_checkpoint_on_rendered_strings(tmp_path: Path, caps
     torch.manual_seed(0)
     config = {"class_path": "ddsp_zoo.models.KarplusStrongStrings", "init_args": settings}
     zoo.save_checkpoint(KarplusStrongStrings(**settings), tmp_path / "tiny", config)
-    counts = "train_tracks: 1, validation_tracks: 1, test_tracks: 2, track_seconds: 2.1"
+    counts = "train_tracks: 1, validation_tracks: 1, test_tracks: 2, track_seconds: 1.1"
     (tmp_path / "data.yaml").write_text(
         f"data:\n  class_path: ddsp_zoo.corpora.RenderedStrings\n  init_args: {{{counts}}}\n"
     )
@@ -196,6 +200,20 @@ def test_audio_that_cannot_be_used(checkpoint: Path, tmp_path: Path, capsys: Cap
         line = refusal(capsys, "separate", name, "--checkpoint", checkpoint, "--out", "out")
         assert name in line and words in line
         assert not (tmp_path / "out").exists()
+
+
+def test_a_batch_goes_on_and_ends_with_what_is_wrong(
+    checkpoint: Path, song: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "text.wav").write_text("These are words, not samples. " * 50)
+    files = ["missing.wav", "text.wav", str(song)]
+    assert main(["separate", *files, "--checkpoint", str(checkpoint), "--out", "out"]) == 2
+    out, err = capsys.readouterr()
+    assert out.startswith("out/song: stems") and (tmp_path / "out/song/bass.wav").exists()
+    assert err.startswith(
+        "ddsp-zoo: 2 of 3 files could not be separated: There is no file missing.wav; text.wav"
+    )
+    assert "--pitch" in refusal(capsys, "separate", song, "--checkpoint", checkpoint, "--pitch", "crepe")
 
 
 def test_places_that_cannot_be_written(checkpoint: Path, song: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -323,11 +341,59 @@ def process(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
 
 
-def test_exit_status_and_streams_of_the_program(checkpoint: Path, tmp_path: Path) -> None:
+STOPPED = """
+import sys, time
+import ddsp_zoo.cli.models
+from ddsp_zoo.files.atomic import folder_when_done
+
+def work(arguments):
+    with folder_when_done("out/song") as draft:
+        (draft / "half").write_text("half")
+        print("ready", flush=True)
+        time.sleep(60)
+
+ddsp_zoo.cli.models.list_models = work
+sys.exit(ddsp_zoo.cli.main(["list"]))
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_program_that_is_told_to_end_leaves_nothing(tmp_path: Path, sent: signal.Signals) -> None:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", STOPPED], cwd=tmp_path, **pipes) as program:
+        program.stdout.readline()
+        assert list((tmp_path / "out").iterdir())
+        program.send_signal(sent)
+        _, err = program.communicate(timeout=30)
+    assert program.returncode == 128 + sent and "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_signals_that_are_ignored_stay_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    try:
+        with ended_in_order():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_exit_status_and_streams_of_the_program() -> None:
     good = process("--version")
     assert (good.returncode, good.stdout, good.stderr) == (0, f"{ddsp_zoo.__version__}\n", "")
+
+
+def test_a_command_that_does_not_exist_ends_the_program_in_a_sentence() -> None:
     bad = process("nonsense")
     assert bad.returncode == 2 and bad.stdout == "" and len(bad.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_recording_that_cannot_be_used_ends_the_program_in_a_sentence(
+    checkpoint: Path, tmp_path: Path
+) -> None:
     write(tmp_path / "nan.wav", np.full((1, 3000), np.nan))
     bad = process("separate", "nan.wav", "--checkpoint", checkpoint)
     assert bad.returncode == 2 and bad.stdout == ""

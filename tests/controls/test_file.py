@@ -12,7 +12,6 @@ import ddsp_zoo
 from ddsp_zoo.api.ladder import separate
 from ddsp_zoo.api.result import Separation
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export import folder as folder_module
 from ddsp_zoo.synths.base import Synth
 
 SAMPLES = 3 * RATE
@@ -24,10 +23,7 @@ def song() -> Separation:
 
 
 @pytest.fixture
-def saved(song: Separation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(
-        folder_module, "plot_separation", lambda separation, path: Path(path).write_bytes(b"picture")
-    )
+def saved(song: Separation, tmp_path: Path, undrawn: None) -> Path:
     return song.save(tmp_path / "song")
 
 
@@ -64,6 +60,10 @@ def test_what_is_opened_can_be_saved_drawn_and_turned_into_notes(saved: Path, tm
     again.to_midi(tmp_path / "song.mid")
     again.plot(tmp_path / "song.png")
     assert (tmp_path / "song.mid").exists() and (tmp_path / "song.png").stat().st_size > 5000
+    again.controls["bass"]["f0_hz"] *= 0
+    with pytest.raises(DdspZooError, match="no notes to write: nothing in bass has a pitch"):
+        again.to_midi(tmp_path / "none.mid")
+    assert not (tmp_path / "none.mid").exists()
 
 
 def test_the_file_says_who_made_it_and_holds_single_precision(saved: Path) -> None:

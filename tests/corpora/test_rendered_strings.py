@@ -9,6 +9,7 @@ import pytest
 import soundfile as sf
 
 from ddsp_zoo.corpora import RenderedStrings
+from ddsp_zoo.corpora.rendered import strings
 from ddsp_zoo.corpora.rendered.strings import HEAVY, LIGHT, RATE, Job, perform
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.f0_csv import read_f0_csv
@@ -183,8 +184,14 @@ def test_a_piece_is_as_long_and_as_loud_as_it_should_be(style):
     assert 0.1 <= np.abs(audio.sum(0)).max() <= 1 and np.isfinite(audio).all() and f0.min() >= 0
 
 
-def test_own_test_guitars_have_other_strings_than_those_of_training(corpus):
-    materials = {split: {job.material for job in corpus._jobs(split).values()} for split in corpus.counts}
+def test_own_test_guitars_have_other_strings_than_those_of_training(corpus, monkeypatch):
+    asked: dict[Path, Job] = {}
+    monkeypatch.setattr(strings, "render_folders", lambda jobs, *_: asked.update(jobs))
+    corpus.prepare(tuple(corpus.counts))
+    materials = {
+        split: {job.material for folder, job in asked.items() if folder.parent.name == split}
+        for split in corpus.counts
+    }
     assert materials == {"train": {LIGHT}, "validation": {LIGHT}, "test": {HEAVY}} and LIGHT[1] < HEAVY[0]
 
 

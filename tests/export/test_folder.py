@@ -1,5 +1,6 @@
 """The folder of a separation: exact, complete or absent."""
 
+import json
 import resource
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,22 +13,17 @@ from tiny import RATE, music
 
 from ddsp_zoo.api.result import Separation
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export import folder as folder_module
 from ddsp_zoo.export.folder import LARGEST_WAV, OutputFolder, save_pieces
 from ddsp_zoo.separation.result import Maker
 from ddsp_zoo.synths.control import Control, heard_pitch
 
-FILES = ["bass.{0}", "controls.npz", "lead.{0}", "overview.png", "residual.{0}"]
+FILES = ["bass.{0}", "controls.npz", "ddsp_zoo.json", "lead.{0}", "overview.png", "residual.{0}"]
+SOURCES = ("bass", "lead")
 DECLARED = {"f0_hz": heard_pitch(RATE), "amplitude": Control("amplitude", "1", "", size=2, role="level")}
 SYNTHESISED = ["bass.{0}", "lead.{0}"]
 
 
-@pytest.fixture(autouse=True)
-def quick_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A picture that costs nothing."""
-    monkeypatch.setattr(
-        folder_module, "plot_separation", lambda separation, path: Path(path).write_bytes(b"picture")
-    )
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def separation(frames: int = 4000, channels: int = 2, gain: float = 1.0) -> Separation:
@@ -44,7 +40,7 @@ def separation(frames: int = 4000, channels: int = 2, gain: float = 1.0) -> Sepa
         residual=mixture - sum(stems.values()),
         controls={"bass": named, "lead": named},
         sample_rate=RATE,
-        maker=Maker("some", "", "0", ("bass", "lead"), RATE, 100, 0, DECLARED, None),
+        maker=Maker("some", "", "0", SOURCES, RATE, 100, 0, DECLARED, None),
     )
 
 
@@ -104,7 +100,7 @@ def test_flac_is_exact_to_24_bits(tmp_path: Path) -> None:
 def test_pieces_leave_what_the_whole_leaves(tmp_path: Path) -> None:
     whole = separation()
     whole.save(tmp_path / "whole")
-    output = save_pieces(pieces(whole), tmp_path / "pieces")
+    output = save_pieces(pieces(whole), tmp_path / "pieces", SOURCES)
     for path in (tmp_path / "whole").rglob("*.wav"):
         other = tmp_path / "pieces" / path.relative_to(tmp_path / "whole")
         np.testing.assert_array_equal(read(other), read(path))
@@ -116,25 +112,106 @@ def test_pieces_leave_what_the_whole_leaves(tmp_path: Path) -> None:
         np.testing.assert_array_equal(one["bass/amplitude"], whole.controls["bass"]["amplitude"])
 
 
-def test_an_earlier_separation_is_replaced(tmp_path: Path) -> None:
+def test_an_earlier_separation_is_replaced_and_nothing_else(tmp_path: Path) -> None:
     folder = separation().save(tmp_path / "song", "flac")
-    separation().save(folder, "wav")
-    assert names(folder) == sorted([file.format("wav") for file in FILES] + ["synthesised"])
-    (folder / ".DS_Store").touch()
-    separation().save(folder)
+    theirs = ["my take.wav", "synthesised/mine.wav", ".DS_Store", ".git/config", "deep/er/notes.txt"]
+    for name in theirs:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("mine")
+    for kind in ("wav", "flac", "wav"):
+        separation().save(folder, kind)
+        assert all((folder / name).read_text() == "mine" for name in theirs)
+        ours = [
+            *(file.format(kind) for file in FILES),
+            *(f"synthesised/{x}".format(kind) for x in SYNTHESISED),
+        ]
+        assert sorted(everything(folder)) == sorted([*ours, *theirs])
     assert names(tmp_path) == ["song"]
 
 
-@pytest.mark.parametrize("inside", [["song.wav"], ["controls.npz", "bass.wav", "thesis.doc"], ["a/b.wav"]])
-def test_a_folder_with_anything_else_in_it_is_left_alone(tmp_path: Path, inside: list[str]) -> None:
+def everything(folder: Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+
+
+def test_a_separation_goes_beside_whatever_a_folder_holds(tmp_path: Path) -> None:
+    project = tmp_path / "proj"
+    for name in (".git/HEAD", "song.wav", "main.py"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text("mine")
+    separation().save(project)
+    separation().save(project)
+    assert {path.format("wav") for path in FILES} | {".git", "song.wav", "main.py"} <= set(names(project))
+    assert all((project / name).read_text() == "mine" for name in (".git/HEAD", "song.wav", "main.py"))
+
+
+@pytest.mark.parametrize("inside", ["bass.wav", "controls.npz", "synthesised/lead.wav", "synthesised"])
+def test_a_file_that_no_list_names_is_never_replaced(tmp_path: Path, inside: str) -> None:
     folder = tmp_path / "precious"
-    for name in inside:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text("mine")
-    with pytest.raises(DdspZooError, match="precious holds files.*another folder"):
+    (folder / inside).parent.mkdir(parents=True)
+    (folder / inside).write_text("mine")
+    with pytest.raises(DdspZooError, match=f"precious/{inside} would be replaced.*another folder"):
+        separation().save(folder, overwrite=True)
+    assert (folder / inside).read_text() == "mine" and everything(folder) == [inside]
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"files": 3}', '{"files": [5]}'])
+def test_a_damaged_list_names_nothing(tmp_path: Path, content: str) -> None:
+    folder = separation().save(tmp_path / "song")
+    (folder / "ddsp_zoo.json").write_text(content)
+    with pytest.raises(DdspZooError, match="would be replaced"):
         separation().save(folder)
-    assert all((folder / name).read_text() == "mine" for name in inside)
-    assert names(tmp_path) == ["precious"]
+
+
+def test_a_list_cannot_name_what_lies_outside(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    folder = separation().save(tmp_path / "song")
+    bad = ["../mine.txt", str(tmp_path / "mine.txt"), "synthesised/../../mine.txt"]
+    (folder / "ddsp_zoo.json").write_text(json.dumps({"files": [*everything(folder), *bad]}))
+    separation().save(folder)
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "changed, words",
+    [
+        ({"maker": replace(separation().maker, model="other")}, "what some has made"),
+        ({"maker": replace(separation().maker, weights_sha256="b")}, "what other weights of some"),
+        ({"recording_sha256": "d"}, "of another recording"),
+    ],
+)
+def test_what_another_model_or_recording_gave_is_replaced_only_when_asked(
+    tmp_path: Path, changed: dict[str, object], words: str
+) -> None:
+    first = replace(separation(), maker=replace(separation().maker, weights_sha256="a"), recording_sha256="c")
+    folder = first.save(tmp_path / "song")
+    before = {path: path.read_bytes() for path in folder.rglob("*.*")}
+    second = replace(first, **changed)
+    with pytest.raises(DdspZooError, match=f"song holds.*{words}.*`overwrite=`"):
+        second.save(folder)
+    assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
+    second.save(folder, overwrite=True)
+    assert (folder / "ddsp_zoo.json").read_bytes() != before[folder / "ddsp_zoo.json"]
+
+
+def test_a_folder_behind_a_link_is_filled_and_a_link_to_nowhere_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "song").symlink_to(tmp_path / "disk")
+    (tmp_path / "lost").symlink_to(tmp_path / "nowhere")
+    for _ in range(2):
+        separation().save(tmp_path / "song")
+    assert (tmp_path / "song").is_symlink() and (tmp_path / "disk" / "bass.wav").exists()
+    with pytest.raises(DdspZooError, match="lost is a link to a folder that is not there"):
+        OutputFolder(tmp_path / "lost", SOURCES).__enter__()
+    assert names(tmp_path) == ["disk", "lost", "song"]
+
+
+def test_a_folder_that_is_a_disk_of_its_own_is_filled_from_within(tmp_path: Path) -> None:
+    (tmp_path / "song").mkdir()
+    with OutputFolder(tmp_path / "song", SOURCES) as output:
+        assert [path.name for path in tmp_path.iterdir()] == [
+            "song"
+        ]  # nothing has to be moved in from outside
+        output.write(separation())
 
 
 def test_an_empty_folder_is_used(tmp_path: Path) -> None:
@@ -156,7 +233,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))  # the system then refuses larger files
     try:
         with pytest.raises(DdspZooError, match="Cannot write to .*song"):
-            save_pieces(pieces(separation(100_000)), tmp_path / "song")
+            save_pieces(pieces(separation(100_000)), tmp_path / "song", SOURCES)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert names(tmp_path) == []
@@ -174,7 +251,7 @@ def test_an_error_on_the_way_leaves_nothing_and_keeps_the_earlier_result(
     before = {path: path.read_bytes() for path in folder.rglob("*.*")}
     for target in (folder, tmp_path / "other", tmp_path / "new/deep/song"):
         with pytest.raises(type(problem)):
-            save_pieces(breaking_off(), target)
+            save_pieces(breaking_off(), target, SOURCES)
     assert names(tmp_path) == ["song"]
     assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
 
@@ -198,7 +275,7 @@ def test_wav_of_more_than_4_gib_gets_the_header_for_it(
     tmp_path: Path, frames: int, channels: int, expected: str
 ) -> None:
     whole = separation(channels=channels)
-    with OutputFolder(tmp_path / "song", "wav", frames) as output:
+    with OutputFolder(tmp_path / "song", SOURCES, "wav", frames) as output:
         output.write(whole)
     assert sf.info(tmp_path / "song" / "bass.wav").format == expected
     np.testing.assert_array_equal(read(tmp_path / "song" / "bass.wav"), whole.stems["bass"])

@@ -1,5 +1,7 @@
 """Files and folders that appear when they are complete, or not at all."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,8 @@ def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.txt"
     with replaced_when_done(path) as draft:
         draft.write_text("whole")
-        assert draft.name.startswith(".") and draft.suffix == ".txt" and not path.exists()
+        hidden = draft.relative_to(path.parent).parts[0].startswith(".")
+        assert hidden and draft.suffix == ".txt" and not path.exists()
     assert path.read_text() == "whole" and everything(tmp_path) == ["new", "new/a.txt"]
 
 
@@ -45,20 +48,6 @@ def test_an_error_takes_away_no_folder_that_was_there(tmp_path: Path) -> None:
     assert everything(tmp_path) == ["mine"]
 
 
-def test_a_folder_is_replaced_as_a_whole_or_stays(tmp_path: Path) -> None:
-    path = tmp_path / "song"
-    with folder_when_done(path) as draft:
-        (draft / "old").write_text("")
-    with pytest.raises(ValueError), folder_when_done(path, replace=True) as draft:
-        (draft / "half").write_text("")
-        raise ValueError
-    assert everything(tmp_path) == ["song", "song/old"]
-    with folder_when_done(path, replace=True) as draft:
-        (draft / "new").write_text("")
-        assert (path / "old").exists()
-    assert everything(tmp_path) == ["song", "song/new"]
-
-
 def test_of_two_makers_of_one_folder_the_first_wins(tmp_path: Path) -> None:
     path = tmp_path / "track"
     with folder_when_done(path) as draft:
@@ -68,17 +57,43 @@ def test_of_two_makers_of_one_folder_the_first_wins(tmp_path: Path) -> None:
     assert everything(tmp_path) == ["track", "track/early"]
 
 
-def test_what_a_killed_process_left_is_no_part_of_the_folder(tmp_path: Path) -> None:
-    with folder_when_done(tmp_path / "track") as draft:
-        name = draft.name
-    (tmp_path / name).mkdir()
-    (tmp_path / name / "half").write_text("")
-    with (
-        folder_when_done(tmp_path / "other", replace=True),
-        folder_when_done(tmp_path / "track", replace=True),
-    ):
-        pass
-    assert everything(tmp_path) == ["other", "track"]
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from ddsp_zoo.files.atomic import folder_when_done, replaced_when_done
+with folder_when_done(sys.argv[1]) as folder, replaced_when_done(sys.argv[2]) as file:
+    file.write_text("half")
+    (folder / "half").write_text("half")
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
+    places = [str(tmp_path / name) for name in ("track", "a.txt")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", KILLED, *places], **pipes) as other:
+        other.stdout.readline()
+        mine = ["song.part", ".mine.ddsp_zoo_part", ".mine.part"]
+        for name in mine:
+            (tmp_path / name).mkdir()
+        with folder_when_done(tmp_path / "one"):
+            pass
+        assert (
+            len(everything(tmp_path)) == len(mine) + 5
+        )  # two parts with a file in each, and what was made now
+        other.kill()
+        other.wait()
+    with replaced_when_done(tmp_path / "two") as draft:
+        draft.touch()
+    assert everything(tmp_path) == sorted([*mine, "one", "two"])
+
+
+def test_a_very_long_name(tmp_path: Path) -> None:
+    name = "x" * 255
+    with replaced_when_done(tmp_path / name) as draft:
+        draft.write_text("whole")
+    assert everything(tmp_path) == [name]
 
 
 @pytest.mark.parametrize("when_done", [replaced_when_done, folder_when_done])

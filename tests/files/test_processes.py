@@ -1,5 +1,7 @@
 """One function on many inputs."""
 
+import time
+
 import pytest
 
 from ddsp_zoo.files.processes import run_all
@@ -16,3 +18,11 @@ def test_results_come_in_the_order_of_the_jobs(workers: int) -> None:
 def test_an_error_of_a_job_is_raised(workers: int) -> None:
     with pytest.raises(ZeroDivisionError):
         run_all(divmod, [(1, 1), (1, 0)], workers, "dividing", "number")
+
+
+@pytest.mark.slow
+def test_after_an_error_what_waits_is_not_begun() -> None:
+    begin = time.monotonic()
+    with pytest.raises(ValueError):
+        run_all(time.sleep, [(-1,), *[(3,)] * 20], 2, "waiting", "second")
+    assert time.monotonic() - begin < 25  # two would take half a minute for all

@@ -386,7 +386,30 @@ def test_decibels_alone_are_limited() -> None:
     assert (row["dB"], row["Hz"]) == (LIMIT_DB, 1000)
 
 
-def test_evaluations_of_earlier_versions_are_read_by_the_names_of_their_metrics(tmp_path) -> None:
+def test_an_evaluation_replaces_only_its_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "save", lambda figure, path: Path(path).write_bytes(b"picture"))
+    data, folder = FakeData([excerpt(440, 300)]), tmp_path / "out"
+    options = {"progress": False, "parts": ("model",), "seeds": (0,)}
+    for _ in range(2):
+        evaluation.run(FakeModel(noisy_answer), data, folder, **options)
+        (folder / "mine.csv").write_text("mine")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    heard = []
+    model = FakeModel(lambda audio: heard.append(audio))
+    for other in ({"split": "validation"}, {"name": "another"}):
+        with pytest.raises(DdspZooError, match="measured of FakeModel on FakeData, test.*`overwrite=`"):
+            evaluation.run(model, data, folder, **options, **other)
+    assert not heard and {path: path.read_bytes() for path in folder.iterdir()} == before
+    evaluation.run(FakeModel(noisy_answer), data, folder, name="another", overwrite=True, **options)
+    assert json.loads((folder / "summary.json").read_text())["protocol"]["model"] == "another"
+    assert (folder / "mine.csv").read_text() == "mine"
+    (tmp_path / "rows.csv").write_text("mine")
+    with pytest.raises(DdspZooError, match="rows.csv would be replaced"):
+        evaluation.run(model, data, tmp_path, **options)
+    assert (tmp_path / "rows.csv").read_text() == "mine"
+
+
+def test_evaluations_of_earlier_versions_are_read_by_the_names_of_their_metrics(tmp_path, undrawn) -> None:
     data = FakeData([excerpt(440, 300)])
     evaluation.run(FakeModel(noisy_answer), data, tmp_path, progress=False, parts=("model",), seeds=(0,))
     path = tmp_path / "summary.json"
@@ -557,7 +580,8 @@ def test_run_leaves_rows_summary_and_figures(tmp_path, monkeypatch) -> None:
     summary = evaluation.run("fake_model", data, tmp_path / "out", progress=False, seeds=(0, 1))
     written = {path.name for path in (tmp_path / "out").iterdir()}
     metrics = {row["metric"] for row in summary["results"]}
-    assert written == {"rows.csv", "summary.csv", "summary.json"} | {f"{metric}.png" for metric in metrics}
+    own = {"ddsp_zoo.json", "rows.csv", "summary.csv", "summary.json"}
+    assert written == own | {f"{metric}.png" for metric in metrics}
     assert json.loads((tmp_path / "out" / "summary.json").read_text()) == json.loads(json.dumps(summary))
     protocol = summary["protocol"]
     assert (protocol["model"], protocol["seeds"], protocol["mask_fft"]) == ("fake_model", [0, 1], 512)

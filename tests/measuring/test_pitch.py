@@ -10,6 +10,7 @@ from ddsp_zoo.corpora import StemDataModule, Track
 from ddsp_zoo.corpora.base import Excerpts, folder_tracks
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.f0_csv import write_f0_csv
+from ddsp_zoo.measuring.metrics import SI_SDR
 from ddsp_zoo.measuring.pitch import pitch_scores
 from ddsp_zoo.models import Umss
 from ddsp_zoo.reports import evaluation
@@ -85,21 +86,22 @@ def comb_db(summary: dict) -> float:
     )
 
 
-def test_tracked_pitches_take_the_place_of_the_given_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_tracked_pitches_take_the_place_of_the_given_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undrawn: None
+):
     write_track(tmp_path / "data" / "duet")
     model = Umss(sources=NAMES, segment_seconds=0.512, tracks_pitch=True)
     found = np.repeat([[220.0], [500.0]], 100, 1).astype(np.float32)
     monkeypatch.setattr(model.tracker, "track", lambda audio, voices: found[:, : len(audio) // 256])
-    summary = evaluation.run(
-        model, Corpus(tmp_path / "data"), tmp_path / "out", seeds=(0,), progress=False, pitch="mixture"
-    )
+    options = {"seeds": (0,), "metrics": (SI_SDR,), "progress": False}
+    summary = evaluation.run(model, Corpus(tmp_path / "data"), tmp_path / "out", pitch="mixture", **options)
     by_source = {row["source"]: row for row in summary["pitch"]}
     assert by_source["high"]["raw_pitch"] == by_source["low"]["raw_pitch"] == 0
     assert by_source["high"]["voicing_recall"] == 1 and by_source["all"]["recall"] == pytest.approx(1)
     header, *lines = pitch_table(summary["pitch"])
     assert header[:2] == ["source", "raw_pitch"] and [line[0] for line in lines] == ["high", "low", "all"]
     assert summary["protocol"]["pitch"] == "mixture" and (tmp_path / "out" / "pitch.csv").stat().st_size > 100
-    given = evaluation.run(model, Corpus(tmp_path / "data"), tmp_path / "given", seeds=(0,), progress=False)
+    given = evaluation.run(model, Corpus(tmp_path / "data"), tmp_path / "given", **options)
     assert comb_db(given) > 15 > -15 > comb_db(summary)  # baselines hear the same exchanged pitches
     assert "pitch" not in given
 

@@ -123,7 +123,9 @@ def test_whatever_the_network_says_the_sound_is_finite(quirks: tuple[str, ...], 
     assert out.sources.isfinite().all() and out.sources.abs().max() < 100
 
 
-@pytest.mark.parametrize("quirks", [(), tuple(QUIRKS)], ids=["paper", "code"])
+@pytest.mark.parametrize(
+    "quirks", [(), pytest.param(tuple(QUIRKS), marks=pytest.mark.slow)], ids=["paper", "code"]
+)
 def test_one_batch_can_be_learnt(quirks: tuple[str, ...]) -> None:
     model = tiny(*quirks, optimiser=Optimiser(3e-3, decay_every=10_000))
     batch, adam = batch_of(), model.configure_optimizers()["optimizer"]

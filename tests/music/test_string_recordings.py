@@ -10,7 +10,14 @@ import soundfile as sf
 
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.music.strings.playing import OPEN_HZ, RATE, GuitarNote
-from ddsp_zoo.music.strings.recordings import FOLDERS, RecordedGuitar, measure_f0, read_recordings
+from ddsp_zoo.music.strings.recordings import (
+    FOLDERS,
+    OVERSAMPLING,
+    RecordedGuitar,
+    RecordedPluck,
+    measure_f0,
+    read_recordings,
+)
 
 BENT = tuple(150.0 * np.clip(np.arange(150) / 80, 0, 1))
 
@@ -61,11 +68,18 @@ def test_the_silence_before_a_recording_is_cut(steel):
     assert np.argmax(np.abs(sound) > 0.1 * np.abs(sound).max()) < 0.004 * RATE
 
 
-def test_the_layer_follows_the_force(steel):
-    forces = [
-        [steel._choose(196.0, v, np.random.default_rng(s)).force for s in range(30)] for v in (0.4, 1.0)
+def test_the_layer_follows_the_force():
+    """Two recordings, three semitones too high: a soft one, negative throughout, and a hard one, positive."""
+    soft, hard = (
+        RecordedPluck(sign * np.ones(OVERSAMPLING * 2 * RATE), np.full(250, 233.1), force)
+        for sign, force in ((-1, 0.5), (1, 1.0))
+    )
+    guitar = RecordedGuitar((soft, hard), np.ones(1))
+    shares = [
+        np.mean([pluck(guitar, seed, fret=0, velocity=velocity)[0].mean() > 0 for seed in range(30)])
+        for velocity in (0.4, 1.0)
     ]
-    assert np.mean(forces[0]) < 0.7 < 0.9 < np.mean(forces[1])
+    assert shares[0] < 0.4 < 0.8 < shares[1]
 
 
 def test_softer_and_muted_notes(steel):

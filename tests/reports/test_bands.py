@@ -33,7 +33,7 @@ from ddsp_zoo.measuring.summary import summarise
 from ddsp_zoo.measuring.whole_tracks import BothMasks, of_folder, of_model, read_piece
 from ddsp_zoo.measuring.windows import measure, silent_windows, sounding_windows
 from ddsp_zoo.reports import band_pages, bands, figures
-from ddsp_zoo.reports.tables import by_source, write_bytes
+from ddsp_zoo.reports.tables import by_source
 from ddsp_zoo.separation.masks import apply_masks, soft_masks
 from ddsp_zoo.separation.result import Rendered
 from ddsp_zoo.synths.base import Synth
@@ -127,14 +127,6 @@ def data_in(root: Path, rate: int = RATE) -> StemFolder:
     write_track(root / "test/one", rate=rate)
     write_track(root / "test/two", 1.2, rate, silent="drums")
     return StemFolder(root)
-
-
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are tested elsewhere."""
-    monkeypatch.setattr(
-        band_pages, "box_plot", lambda rows, metric, path, *_, **__: write_bytes(b"png", path)
-    )
 
 
 def row_of(path: Path, **wanted: str) -> dict[str, str]:

@@ -155,7 +155,7 @@ def test_models_are_named_as_shortly_as_they_differ() -> None:
         comparison.distinct_names(["a/x", "a/./x"], ["umss", "unet"])
 
 
-def test_other_sources_make_another_section(tmp_path: Path) -> None:
+def test_other_sources_make_another_section(tmp_path: Path, undrawn: None) -> None:
     choir = save_evaluation(tmp_path / "four", "four", 9.0, sources=("a", "b", "c"))
     duet = save_evaluation(tmp_path / "two", "two", 12.0)
     written = report([choir, duet], tmp_path / "out")
@@ -203,6 +203,15 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, capsys: Capture) -> None
     (tmp_path / "file").write_text("mine")
     assert "another --out" in refusal(capsys, folder, "--out", tmp_path / "file" / "out")
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_page_of_ones_own_is_never_replaced(tmp_path: Path, capsys: Capture) -> None:
+    folder = save_evaluation(tmp_path / "whole", "whole", 9.0)
+    (tmp_path / "report.md").write_text("mine")
+    assert "report.md would be replaced" in refusal(capsys, folder, "--out", tmp_path)
+    assert (tmp_path / "report.md").read_text() == "mine"
+    for _ in range(2):
+        report([folder], tmp_path / "out")
 
 
 # Training runs

@@ -30,8 +30,7 @@ from ddsp_zoo.measuring.survey import (
 )
 from ddsp_zoo.models.separator import Separator
 from ddsp_zoo.models.settings import Masks
-from ddsp_zoo.reports import figures, string_figures, strings, survey_files
-from ddsp_zoo.reports.tables import write_bytes
+from ddsp_zoo.reports import string_figures, strings, survey_files
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 from ddsp_zoo.synths.base import Synth
 from ddsp_zoo.synths.control import Control, ControlSet, given_notes
@@ -117,13 +116,18 @@ def listen(model: Guitar, data: StemFolder, seconds: float = 5.0) -> tuple[Surve
 # What is measured
 
 
+@pytest.mark.parametrize("pictures", ["undrawn", pytest.param("drawn", marks=pytest.mark.slow)])
 def test_report_of_a_model_with_controls_and_of_one_without(
-    data: StemFolder, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    pictures: str,
+    data: StemFolder,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     out = tmp_path_factory.mktemp("out")
-    for place in (figures, strings.pages):  # tested elsewhere, as is what comes of f0 alone
-        monkeypatch.setattr(place, "box_plot", lambda rows, metric, path, *_: write_bytes(bytes(2000), path))
-    monkeypatch.setattr(
+    if pictures == "undrawn":
+        request.getfixturevalue("undrawn")
+    monkeypatch.setattr(  # tested elsewhere
         baselines,
         "given_pitch",
         lambda mixture, f0_hz, *rest, **window: {

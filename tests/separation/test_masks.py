@@ -4,6 +4,7 @@ import pytest
 import torch
 from tiny import tiny_ast
 
+from ddsp_zoo.dsp.channels import one_channel
 from ddsp_zoo.dsp.stft import istft, stft
 from ddsp_zoo.models import Rendered
 from ddsp_zoo.models.settings import Masks
@@ -103,10 +104,10 @@ def test_single_mask_takes_its_part_and_never_more() -> None:
         torch.testing.assert_close(masked[:, 0], kept * mixture, atol=1e-5, rtol=0)
 
 
-def test_single_mask_of_stereo_compares_with_the_mean_of_channels() -> None:
+def test_single_mask_of_stereo_compares_with_the_power_of_channels() -> None:
     stereo = noise(1, 2, 1000)
     model = tiny_ast(sources=["bass"], masks=Masks(1.0))
-    half = 0.5 * stereo.mean(dim=1, keepdim=True)
+    half = 0.5 * one_channel(stereo)[:, None]
     masked = model.masked(stereo, Rendered(half, {}, half))
     torch.testing.assert_close(masked[:, 0], 0.5 * stereo, atol=1e-5, rtol=0)
 

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import lightning as L
 import pytest
+import soundfile
 import torch
 import wandb
 import yaml
@@ -281,13 +282,7 @@ def test_media_arrive_in_the_run(tmp_path, said):
     assert (
         names.count(".wav") == 12 and names.count(".png") == 8
     )  # of epoch 0 only; equal sounds are kept once
-
-
-def test_audio_that_is_too_loud_is_scaled_and_not_clipped(tmp_path, said):
-    import soundfile
-
-    trainer(tmp_path, make_loggers(tmp_path), callbacks=[LogMedia(2, examples=1)]).fit(Toy(), ToyData())
-    wandb.finish()
+    # What is too loud is scaled and not clipped.
     peaks = sorted(abs(soundfile.read(path)[0]).max() for path in (tmp_path / "wandb").rglob("*.wav"))
     assert peaks[-1] == pytest.approx(1, abs=1e-3)  # "rest", which was above 4
     assert peaks[0] == pytest.approx(0.2 / 4.25, rel=0.1)  # the target of "rest", at the same gain
@@ -306,7 +301,7 @@ def test_media_leave_the_random_numbers_of_training_alone(tmp_path, said):
     drawn = []
     for callbacks in ([], [LogMedia(examples=1)]):
         L.seed_everything(7)
-        loggers = make_loggers(tmp_path / str(len(drawn)))
+        loggers = make_loggers(tmp_path) if callbacks else False
         trainer(tmp_path, loggers, callbacks=callbacks).fit(Toy(), ToyData())
         wandb.finish()
         drawn.append(torch.rand(4))
