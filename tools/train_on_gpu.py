@@ -4,8 +4,8 @@
 
 ``--sounds`` is what ``tools/pack_sounds.py`` made; soundfonts, fluidsynth and a network are not needed. Processes
 render tracks all the time. The training keeps the newest ones on the GPU, or on the CPU where there is none, and mixes
-them there. Of the recipe only the model is read. Every ``--report-seconds`` and at the end, ``--out`` gets a checkpoint of the
-averaged weights, which `ddsp_zoo.load(name, checkpoint=FOLDER)` opens, and a line in log.jsonl.
+them there. Of the recipe only the model is read. Every ``--report-seconds`` and at the end, ``--out`` gets a checkpoint
+of the averaged weights, which `ddsp_zoo.load(name, checkpoint=FOLDER)` opens, and a line in log.jsonl.
 """
 
 import argparse

@@ -2,6 +2,10 @@
 
 import importlib.util
 import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -98,3 +102,27 @@ def test_one_command_renders_beside_the_training(
     small = "--seconds 600 --steps 2 --batch 2 --workers 1 --track-seconds 3 --capacity 3 --first-tracks 1"
     tool.main([str(recipe), "--sounds", str(sounds), "--out", str(tmp_path / "out"), *small.split()])
     assert zoo.load("mine", checkpoint=tmp_path / "out").sample_rate == RATE
+
+
+@pytest.mark.slow
+def test_nothing_renders_on_when_the_training_was_killed(tmp_path: Path, sounds: Path, recipe: Path) -> None:
+    options = "--seconds 600 --workers 1 --track-seconds 3 --capacity 3 --first-tracks 1000"
+    command = [sys.executable, TOOL, recipe, "--sounds", sounds, "--out", tmp_path, *options.split()]
+    with subprocess.Popen([str(word) for word in command], stderr=subprocess.DEVNULL) as training:
+        tracks = tmp_path / "work" / "tracks"
+        wait_until(lambda: list(tracks.glob("[0-9]*.npy")))
+        training.kill()
+    sizes: list[int] = []
+
+    def rests() -> bool:
+        sizes.append(len(list(tracks.glob("*.npy"))))
+        return len(sizes) > 40 and sizes[-1] == sizes[-40]
+
+    wait_until(rests)
+
+
+def wait_until(met: Callable[[], object], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < end
+        time.sleep(0.1)

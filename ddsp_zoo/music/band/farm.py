@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -70,7 +70,10 @@ def start_farm(band: Band, folder: Path, workers: int) -> list[BaseProcess]:
 
 def _render_on(band: Band, folder: Path, first: int, step: int) -> None:
     os.nice(5)  # the training comes first
+    training = parent_process()
     for index in count(first, step):
+        if training and not training.is_alive():  # killed, it could not end its processes
+            return
         try:
             render_track(band, folder, index)
         except DdspZooError:  # a score that these sounds cannot play ends no process that nobody watches
