@@ -1,6 +1,9 @@
 """Names of sources and splits that more than one part of the package knows."""
 
+from collections.abc import Sequence
 from typing import Literal
+
+from ddsp_zoo.errors import DdspZooError
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -14,3 +17,16 @@ QUARTET = ("soprano", "alto", "tenor", "bass")  # of a choir, high to low
 GUITAR_STRINGS_HZ = {"E2": 82.41, "A2": 110.0, "D3": 146.83, "G3": 196.0, "B3": 246.94, "E4": 329.63}
 
 UNPITCHED = ("drums",)  # sources that have no melody to read off
+
+RESIDUAL = "residual"  # what no stem covers: it lies beside them, so no source can be called that
+
+
+def check_names(sources: Sequence[str]) -> None:
+    """Raises `DdspZooError` unless each source has a name of its own that can be the name of a file in a folder."""
+    for name in sources:
+        if not name.isprintable() or not name.strip(" ") or name[0] == "." or set(name) & set("/\\"):
+            raise DdspZooError(
+                f"A source cannot be called {name!r:.60}: its files are, so give it a plain name."
+            )
+        if name == RESIDUAL or list(sources).count(name) > 1:
+            raise DdspZooError(f"Two files would be called {name!r:.60}: give each source a name of its own.")

@@ -104,7 +104,7 @@ def test_a_model_is_trained_separates_and_is_measured(outside: Path, forgotten: 
     assert last["global_step"] == 4 and settings["_class_path"] == "my_strings.MyStrings"
     assert settings["optimiser"]["learning_rate"] == 3e-3 and settings["optimiser"]["decay_every"] == 100
     forget()
-    with pytest.raises(DdspZooError, match="import my_strings first"):  # a file alone imports nothing
+    with pytest.raises(DdspZooError, match="'my_strings.MyStrings' is not built"):  # a file alone
         zoo.load("my_strings", checkpoint=LAST)
     run(1)
     assert (outside / "out/guitar/E2.wav").exists() and (outside / "out/guitar/controls.npz").exists()
@@ -117,7 +117,8 @@ def test_a_model_is_trained_separates_and_is_measured(outside: Path, forgotten: 
         exec(compile(SAVING, "adding_a_model.md", "exec"), {})
         config = yaml.safe_load((outside / "checkpoints/my_strings/config.yaml").read_text())
         assert config["class_path"] == "my_strings.MyStrings" and config["init_args"]["width"] == 16
-        shared = zoo.load("my_strings", checkpoint="checkpoints/my_strings")
+        kind = sys.modules["my_strings"].MyStrings
+        shared = zoo.load("my_strings", checkpoint="checkpoints/my_strings", kind=kind)
         assert shared.network[0].out_features == 16 and shared.mask_power == 2.0
         exec(compile(EXPORTING, "adding_a_model.md", "exec"), {})
     peaks = json.loads((outside / "peaks.json").read_text(encoding="utf-8"))

@@ -17,6 +17,7 @@ import yaml
 from ddsp_zoo import zoo
 from ddsp_zoo.corpora import make
 from ddsp_zoo.models import Separator
+from ddsp_zoo.pitch.multipitch import MultiPitch
 from ddsp_zoo.reports import evaluation
 from ddsp_zoo.reports.tables import by_metric, by_source, pitch_table, render_markdown
 from ddsp_zoo.settings.build import build
@@ -55,7 +56,7 @@ def save(name: str, run: str, tracker: str | None = None) -> None:
     else:
         model = zoo.load(name, checkpoint=run)
     if tracker:
-        model = with_tracker(model, zoo.load(name, checkpoint=tracker))
+        model = with_tracker(model, zoo.load(name, checkpoint=tracker, kind=MultiPitch))
     zoo.save_checkpoint(model, CHECKPOINTS / name)
 
 

@@ -12,6 +12,7 @@ from ddsp_zoo.export.folder import CONTROLS, RESIDUAL, SUBTYPES, SYNTHESISED, ma
 from ddsp_zoo.files.audio import open_audio
 from ddsp_zoo.files.owned import made_from
 from ddsp_zoo.separation.result import Separated
+from ddsp_zoo.synths.base import Synth
 
 
 class Separation(Separated):
@@ -59,9 +60,9 @@ class OpenedSeparation(Separation):
     Raises `DdspZooError` for a folder without controls, and for controls that are damaged or out of range.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, kind: type[Synth] | None = None) -> None:
         self.folder = Path(folder)
-        saved = controls_file.read(self.folder / CONTROLS)
+        saved = controls_file.read(self.folder / CONTROLS, kind)
         self.controls, self.maker, self.sample_rate = saved.controls, saved.maker, saved.sample_rate
         self._samples, about = saved.samples, made_from(self.folder)
         self.recording_sha256 = about.get("recording_sha256", "")
@@ -106,9 +107,13 @@ class AudioFiles(Mapping[str, np.ndarray]):
         return len(self._names)
 
 
-def open(folder: str | Path) -> OpenedSeparation:
+def open(folder: str | Path, kind: type[Synth] | None = None) -> OpenedSeparation:
     """Opens a separation that was saved, to look at, edit and play its controls.
 
     ``ddsp_zoo.open("out/song").render("bass")`` is the same sound that is in ``out/song/synthesised/bass.wav``.
+
+    Args:
+        folder: where it was saved.
+        kind: the class of its synthesiser, where that is not one of this package; a file alone has none imported.
     """
-    return OpenedSeparation(folder)
+    return OpenedSeparation(folder, kind)

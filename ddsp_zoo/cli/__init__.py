@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         with _working_folder_known(), ended_in_order():
-            return _run(_without_imports(arguments))
+            return _run(arguments)
     except DdspZooError as error:
         print(f"ddsp-zoo: {_as_options(str(error))}", file=sys.stderr)
         return 2
@@ -67,7 +67,7 @@ def _run(arguments: list[str]) -> int:
     if command in TRAINER_COMMANDS:
         from ddsp_zoo.training.cli import run_trainer
 
-        run_trainer(arguments)
+        run_trainer(_without_imports(arguments))
         return 0
     if command not in COMMANDS:
         raise DdspZooError(f"There is no command {command!r}: `ddsp-zoo --help` lists them.")

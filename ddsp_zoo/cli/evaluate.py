@@ -1,6 +1,6 @@
 """`ddsp-zoo evaluate`."""
 
-from ddsp_zoo.cli.parser import Parser, add_checkpoint, add_data, device, read_data
+from ddsp_zoo.cli.parser import Parser, add_checkpoint, add_data, device, load, read_data
 
 
 def evaluate(arguments: list[str]) -> int:
@@ -34,7 +34,7 @@ def evaluate(arguments: list[str]) -> int:
     if options.model:
         zoo.info(options.model)  # an unknown name is told before any data is rendered
     data = read_data(options)
-    model = zoo.load("own", checkpoint=options.checkpoint) if options.checkpoint else options.model
+    model = load(options, "own", options.checkpoint) if options.checkpoint else options.model
     summary = evaluation.run(
         model,
         data,

@@ -2,13 +2,30 @@
 
 import argparse
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NoReturn
 
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.settings.build import classes_in, import_named
 
 
 class Parser(argparse.ArgumentParser):
-    """Parses arguments and raises the package's errors: one sentence, without the usage around it."""
+    """Parses arguments and raises the package's errors: one sentence, without the usage around it.
+
+    Every command takes --import, which imports the modules that the user names.
+    """
+
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(name, **options)
+        self.add_argument(
+            "--import",
+            dest="modules",
+            metavar="MODULE",
+            type=import_named,
+            action="append",
+            default=[],
+            help="import a file of your own, so that --checkpoint may be of a model that is defined there",
+        )
 
     def error(self, message: str) -> NoReturn:
         """Raises `DdspZooError` for everything that argparse cannot understand; argparse calls it."""
@@ -39,11 +56,19 @@ def read_data(options: argparse.Namespace) -> Any:
     return make(options.data, **({"root": options.root} if options.root else {}))
 
 
-def load_all(checkpoints: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns models by what they are called, from their checkpoints."""
+def load(options: argparse.Namespace, name: str, checkpoint: str | Path | None) -> Any:
+    """Returns a model by its name or from a checkpoint, which may be of a class in a module of --import."""
     from ddsp_zoo import zoo
+    from ddsp_zoo.learning.learner import Learner
+    from ddsp_zoo.models import MODELS
 
-    return {name: zoo.load(name, checkpoint=path) for name, path in checkpoints.items()}
+    own = [kind for module in options.modules for kind in classes_in(module, Learner)]
+    return zoo.load(name, checkpoint=checkpoint, kind=(*MODELS, *own))
+
+
+def load_all(options: argparse.Namespace, checkpoints: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns models by what they are called, from their checkpoints."""
+    return {name: load(options, name, path) for name, path in checkpoints.items()}
 
 
 def device(name: str) -> str:

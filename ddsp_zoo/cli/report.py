@@ -48,7 +48,7 @@ def report_strings(arguments: list[str]) -> int:
 
     checkpoints = strings.find_checkpoints(options.models, options.checkpoints)
     losses = strings.find_losses(checkpoints, options.runs)
-    data, models = read_data(options), load_all(checkpoints)
+    data, models = read_data(options), load_all(options, checkpoints)
     written = strings.report(
         models, data, options.out, losses, options.tracks, range(options.seeds), device(options.device)
     )
@@ -87,7 +87,7 @@ def report_bands(arguments: list[str]) -> int:
     checkpoints = {} if none_named else bands.find_checkpoints(options.models, options.checkpoints)
     data = [read_data(options)] if options.data else []
     data += [MusicDelta(options.songs)] if options.songs else []
-    models = load_all(checkpoints)
+    models = load_all(options, checkpoints)
     estimates = dict(options.estimates)
     written = bands.report(
         models, data, options.out, estimates, options.tracks, range(options.seeds), device(options.device)

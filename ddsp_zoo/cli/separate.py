@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ddsp_zoo.cli.parser import Parser, add_checkpoint, device
+from ddsp_zoo.cli.parser import Parser, add_checkpoint, device, load
 
 
 def separate(arguments: list[str]) -> int:
@@ -41,9 +41,8 @@ def separate(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
 
     from ddsp_zoo.api.ladder import separate_files
-    from ddsp_zoo.zoo import load
 
-    model = load(options.model, checkpoint=options.checkpoint).to(device(options.device))
+    model = load(options, options.model, options.checkpoint).to(device(options.device))
     separate_files(
         model,
         options.inputs,

@@ -3,12 +3,12 @@
 `controls.npz` holds an array `source/name` for each control, (N, k) or for a pitch (N,), and `about`: a text in JSON
 with the version of this format, of the package and of the model's weights, all rates, the seed, what each control is,
 and which synthesiser plays them with which settings. A file is data: it can only name a synthesiser of this package, or
-one that the user has imported.
+one that the user names for it.
 """
 
 import json
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,8 +20,10 @@ from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.atomic import replaced_when_done
 from ddsp_zoo.separation.result import Maker, Named, Separated
 from ddsp_zoo.settings.build import build, call
+from ddsp_zoo.sources import check_names
 from ddsp_zoo.synths.base import Synth
 from ddsp_zoo.synths.control import Control
+from ddsp_zoo.synths.registry import SYNTHS
 
 FORMAT = 1
 ABOUT = "about"
@@ -99,8 +101,10 @@ def write(saved: Saved, path: str | Path) -> None:
         np.savez_compressed(draft, **{ABOUT: np.array(json.dumps(about, ensure_ascii=False))}, **arrays)
 
 
-def read(path: str | Path) -> Saved:
+def read(path: str | Path, kind: type[Synth] | None = None) -> Saved:
     """Reads what `write` has written.
+
+    The synthesiser must be one of this package, or of class ``kind`` where that is given.
 
     Raises `DdspZooError` for a file that is damaged, of a newer version, of another model than it says, or that holds
     values which are not finite or out of range: one sentence that names the control.
@@ -118,7 +122,7 @@ def read(path: str | Path) -> Saved:
             f"{path} is of ddsp_zoo {newest} in another format: update ddsp_zoo, or separate again."
         )
     try:
-        saved = _saved(about, arrays)
+        saved = _saved(about, arrays, SYNTHS if kind is None else (kind,))
         for source, named in saved.controls.items():
             check(named, saved.maker.declared, source, saved.maker.rate_hz)
     except DdspZooError as error:
@@ -140,7 +144,7 @@ def _arrays(path: Path) -> Named:
         raise DdspZooError(f"{path} is damaged or cut short ({error}): copy or separate it again.") from error
 
 
-def _saved(about: dict[str, Any], arrays: Named) -> Saved:
+def _saved(about: dict[str, Any], arrays: Named, known: Collection[type[Synth]]) -> Saved:
     declared = {row["name"]: call(Control, row) for row in about["controls"]}
     maker = Maker(
         model=about["model"],
@@ -151,8 +155,9 @@ def _saved(about: dict[str, Any], arrays: Named) -> Saved:
         hop_samples=about["hop_samples"],
         seed=about["seed"],
         declared=declared,
-        synth=_built(about, declared.values()),
+        synth=_built(about, declared.values(), known),
     )
+    check_names(maker.sources)
     controls: dict[str, Named] = {}
     for key, value in arrays.items():
         source, _, name = key.rpartition("/")
@@ -173,11 +178,13 @@ def _described(synth: Synth | None) -> dict[str, Any] | None:
     return {"class_path": f"{type(synth).__module__}.{type(synth).__qualname__}", "init_args": arguments}
 
 
-def _built(about: dict[str, Any], declared: Iterable[Control]) -> Synth | None:
+def _built(
+    about: dict[str, Any], declared: Iterable[Control], known: Collection[type[Synth]]
+) -> Synth | None:
     """The synthesiser that a file describes; it must know the file's controls as they are declared there."""
     if about["synth"] is None:
         return None
-    synth = build(about["synth"], Synth, ("ddsp_zoo.synths",))
+    synth = build(about["synth"], Synth, known)
     written = {control.name: asdict(control) for control in declared}
     for control in synth.controls:
         if written.get(control.name) != asdict(control):

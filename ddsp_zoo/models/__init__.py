@@ -3,18 +3,31 @@
 from ddsp_zoo.models.ast_ddsp import AstDdsp
 from ddsp_zoo.models.karplus_strong import KarplusStrongStrings
 from ddsp_zoo.models.modal_strings import ModalStrings
+from ddsp_zoo.models.prelim import StringResynthesis
 from ddsp_zoo.models.published_ast_ddsp import PublishedAstDdsp
 from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.models.umss import Umss
 from ddsp_zoo.models.unet_choir import UNetChoir
 
+MODELS = (  # what a checkpoint may name, unless the user names other classes
+    AstDdsp,
+    KarplusStrongStrings,
+    ModalStrings,
+    PublishedAstDdsp,
+    StringResynthesis,
+    UNetChoir,
+    Umss,
+)
+
 __all__ = [
+    "MODELS",
     "AstDdsp",
     "KarplusStrongStrings",
     "ModalStrings",
     "PublishedAstDdsp",
     "Rendered",
     "Separator",
+    "StringResynthesis",
     "UNetChoir",
     "Umss",
 ]

@@ -16,7 +16,7 @@ from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.pitch.multipitch import MultiPitch
 from ddsp_zoo.separation.masks import apply_masks, single_mask, spectral_shares
 from ddsp_zoo.separation.result import LOUDEST, Rendered
-from ddsp_zoo.sources import REST
+from ddsp_zoo.sources import REST, check_names
 from ddsp_zoo.synths.base import Synth
 from ddsp_zoo.synths.control import Control, Controls
 
@@ -59,6 +59,7 @@ class Separator(Learner):
     ) -> None:
         super().__init__(optimiser)
         self.sources = tuple(sources)
+        check_names(self.sources)
         self.sample_rate, self.hop_samples = sample_rate, hop_samples
         self.segment_samples = round(segment_seconds * sample_rate)
         if self.segment_samples % hop_samples:

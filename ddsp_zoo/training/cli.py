@@ -12,13 +12,15 @@ from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelChec
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from ddsp_zoo import zoo
+from ddsp_zoo import models, zoo
 from ddsp_zoo.corpora.base import StemDataModule
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.learner import Learner
+from ddsp_zoo.settings.build import find_class
 from ddsp_zoo.settings.old import modern_command
 from ddsp_zoo.training.loggers import LogConfigCallback, make_loggers
 from ddsp_zoo.training.media import LogMedia
+from ddsp_zoo.zoo.checkpoint import read_checkpoint
 
 
 class ZooCLI(LightningCLI):
@@ -38,6 +40,20 @@ class ZooCLI(LightningCLI):
             help="weights to start a new run from: a released name, a checkpoint folder or a .ckpt file",
         )
 
+    def _parse_ckpt_path(self) -> None:
+        """Refuses a checkpoint of another class than the recipe's, before Lightning takes its settings over."""
+        config = self.config[self.config.subcommand]
+        if config.ckpt_path is not None and (path := Path(config.ckpt_path)).is_file():
+            held, _ = read_checkpoint(path)
+            find_class(held["class_path"], Learner, (find_class(config.model.class_path, Learner),))
+        super()._parse_ckpt_path()
+
+    def before_instantiate_classes(self) -> None:
+        """Has checkpoints read as plain data: Lightning would unpickle those that lie on a server."""
+        config = self.config[self.subcommand]
+        if config.weights_only is None:
+            config.weights_only = True
+
     def before_fit(self) -> None:
         """Takes over weights where some are named; --ckpt_path goes on with a run instead."""
         config = self.config[self.subcommand]
@@ -48,7 +64,9 @@ class ZooCLI(LightningCLI):
                 "start_from begins a new run and ckpt_path goes on with one: give one of them."
             )
         path = Path(start)
-        zoo.copy_weights(zoo.load(start, checkpoint=path if path.exists() else None), self.model, start)
+        kind = (*models.MODELS, type(self.model))
+        source = zoo.load(start, checkpoint=path if path.exists() else None, kind=kind)
+        zoo.copy_weights(source, self.model, start)
 
     before_validate = before_test = before_fit
 

@@ -13,6 +13,8 @@ from ddsp_zoo.files.atomic import replaced_when_done
 from ddsp_zoo.settings.build import class_path_of, plain
 from ddsp_zoo.zoo.manifest import CONFIG, WEIGHTS
 
+LONGEST_CONFIG = 1 << 20  # characters; a longer one is cut, and so no YAML
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -71,27 +73,27 @@ def _compact(tensor: Tensor) -> Tensor:
 
 def _read_folder(folder: Path) -> Checkpoint:
     import yaml
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    if not ((folder / CONFIG).is_file() and (folder / WEIGHTS).is_file()):
+        raise DdspZooError(f"{folder} is no checkpoint: it needs both {WEIGHTS} and {CONFIG}.")
     try:
-        config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+        with (folder / CONFIG).open(encoding="utf-8") as file:
+            config = yaml.safe_load(file.read(LONGEST_CONFIG))
         return config, load_file(folder / WEIGHTS)
-    except FileNotFoundError as error:
-        raise DdspZooError(f"{folder} is no checkpoint: it needs both {WEIGHTS} and {CONFIG}.") from error
-    except (SafetensorError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DdspZooError(f"A file in {folder} is damaged ({error}): copy or save it again.") from error
+    except Exception as error:  # of a file from anywhere, no parser says all that it may raise
+        raise DdspZooError(
+            f"A file in {folder} is damaged or cannot be read ({_first_line(error)}): copy or save it again."
+        ) from error
 
 
 def _read_lightning(path: Path) -> Checkpoint:
-    import pickle
-
     import torch
 
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        weights, settings = content["state_dict"], dict(content.get("hyper_parameters", {}))
-    except (RuntimeError, OSError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        weights, settings = dict(content["state_dict"]), dict(content.get("hyper_parameters", {}))
+    except Exception as error:  # of a file from anywhere, no parser says all that it may raise
         raise DdspZooError(f"{path} is damaged or holds more than plain data: save it again.") from error
     settings.pop("_instantiator", None)
     class_path = settings.pop("_class_path", None) or settings.pop("class_path", None)
@@ -101,3 +103,7 @@ def _read_lightning(path: Path) -> Checkpoint:
             "write a folder with ddsp_zoo.zoo.save_checkpoint."
         )
     return {"class_path": class_path, "init_args": settings.pop("init_args", settings)}, weights
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:200]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,37 +18,41 @@ if TYPE_CHECKING:
     from ddsp_zoo.learning.learner import Learner
     from ddsp_zoo.models.separator import Separator
 
-ROOMS = ("ddsp_zoo.models", "ddsp_zoo.pitch")  # what a checkpoint may have imported
-
 
 def load(
-    name: str, *, checkpoint: str | Path | None = None, kind: type[Learner] | None = None
+    name: str,
+    *,
+    checkpoint: str | Path | None = None,
+    kind: type[Learner] | Collection[type[Learner]] | None = None,
 ) -> Separator | Any:
     """Returns model `name` with its trained weights, in eval mode, on the CPU, in float32.
 
-    A checkpoint of a class of one's own loads once the module that defines it is imported; a file alone imports
-    nothing but this package.
+    A checkpoint says which model it is of, and can only choose among those of this package, or of ``kind``: it never
+    has anything else imported or built.
 
     Args:
         name: one of `list_models`.
         checkpoint: a folder or a `.ckpt` file of one's own instead; then `name` is not looked up.
-        kind: the class that the model must be of; by default any that this package trains.
+        kind: the class that the checkpoint must be of, such as one of your own, or several that it may be of; by
+            default any of `ddsp_zoo.models.MODELS`.
 
     Raises:
         DdspZooError: where the checkpoint cannot be found, verified, read or built.
     """
+    from ddsp_zoo import models
     from ddsp_zoo.learning.learner import Learner
 
     path = find(name) if checkpoint is None else Path(checkpoint).expanduser()
     config, weights = read_checkpoint(path)
     if not isinstance(config, dict) or "class_path" not in config:
         raise DdspZooError(f"The config in {path} describes no model: it needs class_path and init_args.")
+    known = (kind,) if isinstance(kind, type) else kind or models.MODELS
     # `pretrained` says where training started; all weights are in the file.
-    model = build(config, kind or Learner, ROOMS, without=("pretrained",))
+    model = build(config, Learner, known, without=("pretrained",))
     try:
         model.load_state_dict(weights, strict=True)  # copies into the model's own float32
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip()[:200]
+    except (RuntimeError, TypeError, AttributeError) as error:
+        first = str(error).splitlines()[:2][-1].strip()[:200]
         raise DdspZooError(
             f"The weights in {path} do not fit {config['class_path']} as configured ({first}): "
             "take weights and config from the same training, and the version of ddsp_zoo that wrote them."

@@ -1,6 +1,7 @@
 """Files of controls: all that is needed to play them, and every fault named before anything is played."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,8 +145,8 @@ def without_seed(about: dict, arrays: dict) -> None:
         (of_another_source, "flute/amplitude is no control"),
         (of_another_model, "harmonic_amplitude is not what the synthesiser SourceFilter takes"),
         (with_other_settings, "frequency_hz is not what"),
-        (of_a_stranger, "antigravity"),
-        (that_is_no_synth, "no Synth"),
+        (of_a_stranger, "'antigravity.Synth' is not built"),
+        (that_is_no_synth, "Control' is not built, because a file may name BandedSinusoids"),
         (without_seed, "seed"),
     ],
 )
@@ -183,7 +184,7 @@ def test_an_edit_out_of_range_is_refused_before_it_is_played(song: Separation) -
         edited.render("flute")
 
 
-def test_a_synthesiser_of_ones_own_is_built_once_its_module_is_imported(
+def test_a_synthesiser_of_ones_own_is_built_where_the_user_names_it(
     saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "my_synth.py").write_text(
@@ -195,10 +196,12 @@ def test_a_synthesiser_of_ones_own_is_built_once_its_module_is_imported(
         about["synth"]["class_path"] = "my_synth.Mine"
 
     edit(saved, mine)
-    with pytest.raises(DdspZooError, match="import my_synth"):
-        ddsp_zoo.open(saved)
-    import my_synth
+    for imported in (False, True):
+        assert ("my_synth" in sys.modules) is imported
+        with pytest.raises(DdspZooError, match="'my_synth.Mine' is not built"):
+            ddsp_zoo.open(saved)
+        import my_synth
 
-    opened = ddsp_zoo.open(saved)
+    opened = ddsp_zoo.open(saved, kind=my_synth.Mine)
     assert isinstance(opened.maker.synth, my_synth.Mine) and issubclass(my_synth.Mine, Synth)
     np.testing.assert_allclose(opened.render("bass"), opened.synthesised["bass"], rtol=0, atol=1e-4)

@@ -132,5 +132,5 @@ def test_errors_end_in_a_sentence(capsys: pytest.CaptureFixture):
 def test_a_checkpoint_that_is_no_onset_head(tmp_path: Path):
     with pytest.raises(DdspZooError, match="nowhere.ckpt is no checkpoint"):
         learned_detector("nowhere.ckpt")
-    with pytest.raises(DdspZooError, match="AstDdsp.* is no OnsetHead"):
+    with pytest.raises(DdspZooError, match="AstDdsp. is not built, because a file may name OnsetHead"):
         learned_detector(save_tiny_ast(tmp_path))

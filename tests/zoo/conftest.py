@@ -11,6 +11,7 @@ import pytest
 from torch import nn
 
 from checkpoints import FILES, NOTHING, REVISION, HubServer, Inner, Patch, Tiny, forbidden, write_checkpoint
+from ddsp_zoo import models
 from ddsp_zoo.zoo import manifest as manifest_module
 from ddsp_zoo.zoo import refresh_manifest
 
@@ -23,6 +24,7 @@ def zoo(tmp_path: Path, monkeypatch: Patch) -> Path:
     for kind in (Tiny, Inner):
         monkeypatch.setattr(kind, "__module__", module.__name__)
     monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(models, "MODELS", (*models.MODELS, Tiny))
     for variable in ("DDSP_ZOO_CHECKPOINTS", "DDSP_ZOO_HUB", "DDSP_ZOO_OFFLINE", "HF_HUB_OFFLINE"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("DDSP_ZOO_CACHE", str(tmp_path / "cache"))
