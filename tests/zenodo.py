@@ -18,6 +18,7 @@ class Zenodo(ThreadingHTTPServer):
         )
         self.sums = {name: hashlib.md5(content).hexdigest() for name, content in files.items()}
         self.asked: list[tuple[str, str]] = []  # file and range
+        self.says: bytes | None = None  # in place of the record
         self.cuts: list[int] = []  # for the next answers: bytes after which the line breaks
 
     @property
@@ -39,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
         server, parts = self.server, self.path.split("/")
         if self.path == server.path:
             files = [server.entry(name) for name in server.files]
-            return self.answer(200, json.dumps({"files": files}).encode())
+            return self.answer(200, server.says or json.dumps({"files": files}).encode())
         if parts[-1] != "content" or parts[-2] not in server.files:
             return self.send_error(404)
         server.asked.append((parts[-2], self.headers["Range"]))

@@ -1,19 +1,32 @@
 """Downloads corpora from Zenodo, goes on where a download stopped, verifies and unpacks them."""
 
 import hashlib
+import json
 import shutil
 import tarfile
 import zipfile
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.atomic import folder_when_done
-from ddsp_zoo.files.download import TIMEOUT_SECONDS, forbidden_by, receive
+from ddsp_zoo.files.download import Ended, forbidden_by, read, receive
+from ddsp_zoo.settings.arguments import call
 
 ZENODO = "https://zenodo.org"
 _CONTENT = ".content"  # what a tar.gz file holds, while it is being unpacked
+LONGEST_RECORD = 1 << 22  # bytes of what Zenodo says of one
+MOST_TIMES = 20  # as large as an archive of audio is what comes out of it, at most
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Holds what Zenodo says of a file: its size in bytes, its MD5 sum, and where it lies."""
+
+    size: int
+    md5: str
+    url: str
 
 
 def fetch_archive(record: str, name: str, folder: Path) -> None:
@@ -35,24 +48,23 @@ def fetch_archive(record: str, name: str, folder: Path) -> None:
             return
         part = folder.with_name(f"{folder.name}.{'zip' if name.endswith('.zip') else 'tar.gz'}.part")
         entry = _entry(record, name)
-        _check_space(part, name, entry["size"])
-        _bring(entry["links"]["self"], part, entry["size"], entry["checksum"].removeprefix("md5:"))
+        _check_space(part, name, entry.size)
+        _bring(entry.url, part, entry.size, entry.md5.removeprefix("md5:"))
         _unpack(part, folder)
         part.unlink()
 
 
-def _entry(record: str, name: str) -> dict[str, Any]:
-    """Asks Zenodo about a file: size in bytes, checksum, links."""
-    import requests
-
+def _entry(record: str, name: str) -> Entry:
+    """Asks Zenodo about a file."""
     address = f"{ZENODO}/api/records/{record}"
     try:
-        answer = requests.get(address, timeout=TIMEOUT_SECONDS)
-        answer.raise_for_status()
-        return next(entry for entry in answer.json()["files"] if entry["key"] == name)
-    except (requests.RequestException, ValueError, KeyError, StopIteration) as error:
+        files = json.loads(read(address, LONGEST_RECORD))["files"]
+        entry = next(entry for entry in files if entry["key"] == name)
+        return call(Entry, {"size": entry["size"], "md5": entry["checksum"], "url": entry["links"]["self"]})
+    except (Ended, DdspZooError, ValueError, LookupError, TypeError, StopIteration, RecursionError) as error:
+        told = str(error) if isinstance(error, Ended) else type(error).__name__
         raise DdspZooError(
-            f"{address} does not tell where {name} is ({type(error).__name__}): try again, or download it from "
+            f"{address} does not tell where {name} is ({told}): try again, or download it from "
             f"{ZENODO}/records/{record} and unpack it."
         ) from error
 
@@ -99,6 +111,7 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 def _unzip(archive: Path, folder: Path) -> None:
     with zipfile.ZipFile(archive) as content:
+        _check_expanded(archive, sum(member.file_size for member in content.infolist()))
         content.extractall(folder, [n for n in content.namelist() if not n.startswith("__MACOSX")])
 
 
@@ -106,12 +119,22 @@ def _untar(archive: Path, folder: Path) -> None:
     from tqdm import tqdm
 
     folder.mkdir()
+    expanded = 0
     with tarfile.open(archive, "r:gz") as content:
         # Members that would land elsewhere are refused, where Python knows how (3.10.12 and later).
         content.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
         for member in tqdm(content, desc="unpacking", unit="file", disable=None):
+            _check_expanded(archive, expanded := expanded + member.size)
             if not Path(member.name).name.startswith("._"):  # what macOS adds to every file
                 content.extract(member, folder)
+
+
+def _check_expanded(archive: Path, size: int) -> None:
+    """Raises `DdspZooError` for an archive that would fill the disk with far more than it can be said to hold."""
+    if size > MOST_TIMES * archive.stat().st_size + LONGEST_RECORD:
+        raise DdspZooError(
+            f"{archive} would unpack to {size / 1e9:.1f} GB or more, which no archive of audio does: remove it."
+        )
 
 
 def _lift(draft: Path) -> None:

@@ -14,10 +14,11 @@ from ddsp_zoo.export.plots import plot_separation
 from ddsp_zoo.files import owned
 from ddsp_zoo.files.owned import own_files_when_done
 from ddsp_zoo.separation.result import Maker, Separated
+from ddsp_zoo.sources import RESIDUAL
 
 SUBTYPES = {"wav": "FLOAT", "flac": "PCM_24"}
 PLOT_SECONDS = 60.0
-CONTROLS, OVERVIEW, SYNTHESISED, RESIDUAL = "controls.npz", "overview.png", "synthesised", "residual"
+CONTROLS, OVERVIEW, SYNTHESISED = "controls.npz", "overview.png", "synthesised"
 IDENTITY = {  # what must be the same for a result to be replaced, and what to say where it is not
     "model": "what {model} has made",
     "weights_sha256": "what other weights of {model} have made",

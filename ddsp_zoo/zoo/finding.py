@@ -31,6 +31,7 @@ def find(name: str) -> Path:
 
     Raises `DdspZooError` for an unknown name, damaged files, a failed or impossible download.
     """
+    manifest.check_name(name)
     own = _own_root()
     if own and (own / name).is_dir():
         return own / name

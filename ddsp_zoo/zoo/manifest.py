@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def read_manifest() -> dict[str, Any]:
 
 def row(name: str) -> dict[str, Any]:
     """Returns the manifest's row of a model; raises `DdspZooError` with a guess for an unknown name."""
+    check_name(name)
     models = read_manifest()["models"]
     if name in models:
         return models[name]
@@ -44,6 +46,15 @@ def row(name: str) -> dict[str, Any]:
     near = [repr(folded[match]) for match in difflib.get_close_matches(name.lower(), folded, cutoff=0.5)]
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     raise DdspZooError(f"There is no model '{name}': {hint}ddsp_zoo.list_models() lists all names.")
+
+
+def check_name(name: str) -> None:
+    """Raises `DdspZooError` for what is no name of a model but would lead to another folder."""
+    if not isinstance(name, str) or not re.fullmatch(r"[^\W_][\w.-]*", name):
+        raise DdspZooError(
+            f"{str(name)[:100]!r} cannot be the name of a model: ddsp_zoo.list_models() lists all names, and a folder "
+            "or file of your own is given as `checkpoint=`."
+        )
 
 
 def refresh_manifest(checkpoints_dir: str | Path) -> None:

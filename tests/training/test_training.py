@@ -2,8 +2,13 @@
 
 import csv
 import json
+import os
+import pickle
 import subprocess
 import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -399,3 +404,28 @@ def test_missing_stems_and_splits_are_named(recipe: Path, tmp_path: Path) -> Non
         fit(recipe, "--data.root", str(tmp_path / "elsewhere"))
     with pytest.raises(DdspZooError, match="flute.wav"):
         fit(recipe, "--model.sources", "[flute,rest]")
+
+
+class Foreign:
+    def __reduce__(self) -> tuple:
+        return os.system, (f"touch {self.path}",)
+
+
+def test_a_checkpoint_on_a_server_is_not_unpickled(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    foreign = Foreign()
+    foreign.path = tmp_path / "touched"
+    torch.save({"state_dict": {}, "more": foreign}, tmp_path / "a.pt")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        url = f"http://127.0.0.1:{server.server_port}/a.pt"
+        with pytest.raises(pickle.UnpicklingError):
+            run_trainer(["validate", "--config", str(recipe), "--ckpt_path", url])
+        server.shutdown()
+    assert not (tmp_path / "touched").exists()
+    torch.load(tmp_path / "a.pt", weights_only=False)
+    assert (tmp_path / "touched").exists()  # it would have been

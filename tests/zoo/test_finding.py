@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import torch
 
 from checkpoints import FILES, REVISION, HubServer, Patch, files_under, flip_a_byte, refused, write_checkpoint
 from ddsp_zoo.files import download
-from ddsp_zoo.zoo import find, info, list_models, load
+from ddsp_zoo.zoo import find, finding, info, list_models, load
 from ddsp_zoo.zoo.manifest import WEIGHTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,6 +50,20 @@ def test_order_of_places(zoo: Path, server: HubServer, monkeypatch: Patch) -> No
 def test_unknown_and_unpublished_names(zoo: Path, name: str, message: str) -> None:
     with refused(message):
         load(name)
+
+
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "tiny/../tiny", "..", ".hidden", "", "a b", None])
+def test_names_that_would_lead_to_another_folder(
+    zoo: Path, server: HubServer, monkeypatch: Patch, name: str
+) -> None:
+    monkeypatch.setenv("DDSP_ZOO_CHECKPOINTS", str(zoo / "mine/deep"))
+    (zoo / "mine/deep").mkdir(parents=True)
+    write_checkpoint(zoo / "x")  # which ../../x would find
+    before = sorted(zoo.rglob("*"))
+    for look in (load, find, info):
+        with refused("cannot be the name of a model.*`checkpoint=`"):
+            look(name)
+    assert sorted(zoo.rglob("*")) == before and not server.asked
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -136,7 +151,8 @@ def test_wrong_content_never_enters_the_cache(
 def test_server_that_is_down_or_silent_is_given_up(zoo: Path, server: HubServer, monkeypatch: Patch) -> None:
     released, started = threading.Event(), time.monotonic()
     server.gate = lambda: released.wait(10)
-    monkeypatch.setattr(download, "TIMEOUT_SECONDS", (0.3, 0.3))
+    hasty = partial(download.receive, patience=download.Patience(0.3, 0.3, 0.01))
+    monkeypatch.setattr(finding, "receive", hasty)
     with refused("stopped at 0 of"):
         load("tiny")
     released.set()
