@@ -327,7 +327,7 @@ def test_a_wrong_checksum(zenodo: Zenodo, tmp_path: Path) -> None:
     ("record", "name", "offline", "message"),
     [
         ("2649950", "ChoralSingingDataset.zip", "1", "DDSP_ZOO_OFFLINE forbids downloads"),
-        ("1", "ChoralSingingDataset.zip", "", r"does not tell where .* \(HTTPError\)"),
+        ("1", "ChoralSingingDataset.zip", "", r"does not tell where .* \(status 404\)"),
         ("2649950", "Another.zip", "", r"does not tell where Another.zip is \(StopIteration\)"),
     ],
 )
