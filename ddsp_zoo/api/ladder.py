@@ -13,7 +13,7 @@ from ddsp_zoo.api.result import Separation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.export.folder import made_by, save_pieces
 from ddsp_zoo.files import owned
-from ddsp_zoo.files.audio import MAX_CHANNELS, check_finite, open_audio, read_blocks
+from ddsp_zoo.files.audio import MAX_CHANNELS, check_finite, check_rate, open_audio, read_blocks
 from ddsp_zoo.files.digest import sha256_of
 from ddsp_zoo.pitch.given import CREPE, digest_of_pitch, find_pitch
 from ddsp_zoo.separation.result import Separated
@@ -203,9 +203,9 @@ def _pieces(
         blocks, digest = read_blocks(audio), sha256_of(audio)
     else:
         array = _as_channels(audio)
-        if not sample_rate or sample_rate < 0:
+        if not sample_rate:
             raise DdspZooError("An array needs its sample rate in Hz: separate(audio, sample_rate).")
-        sample_rate, frames = round(sample_rate), array.shape[1]
+        sample_rate, frames = check_rate(sample_rate), array.shape[1]
         blocks = (array[:, start : start + BLOCK] for start in range(0, frames, BLOCK))
         digest = hashlib.sha256(array.tobytes()).hexdigest()
     if pitch is not None and not model.needs_pitch:

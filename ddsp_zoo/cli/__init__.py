@@ -6,11 +6,11 @@ parses and calls; everything it does can be done from Python too.
 
 import contextlib
 import os
-import re
 import sys
 from collections.abc import Iterator
 from importlib import import_module
 
+from ddsp_zoo.cli.ending import tell, warnings_in_a_line
 from ddsp_zoo.cli.signals import ended_in_order
 from ddsp_zoo.errors import DdspZooError
 
@@ -32,26 +32,21 @@ USAGE = """usage: ddsp-zoo COMMAND ...
   fit | validate | test   train and run recipes (`ddsp-zoo fit --help`)
 
 `ddsp-zoo COMMAND --help` says more. Every command takes --import MODULE, for models, corpora and whatever else is
-defined in a file of your own. `lightning` is another name of this program."""
+defined in a file of your own. With DDSP_ZOO_TRACEBACK=1 in the environment an error shows where it comes from.
+`lightning` is another name of this program."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the program; returns the exit status. Errors that a user can mend end in one sentence."""
+    """Runs the program; returns the exit status. Every error ends in one sentence, see `ddsp_zoo.cli.ending`."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        with _working_folder_known(), ended_in_order():
-            return _run(arguments)
-    except DdspZooError as error:
-        print(f"ddsp-zoo: {_as_options(str(error))}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("ddsp-zoo: stopped", file=sys.stderr)
-        return 130
-
-
-def _as_options(message: str) -> str:
-    """Turns arguments of Python, `name=` in a sentence, into options of the command line."""
-    return re.sub(r"`(\w+)=`", lambda match: "--" + match[1].replace("_", "-"), message)
+        with _working_folder_known(), ended_in_order(), warnings_in_a_line():
+            status = _run(arguments)
+            if sys.stdout is not None:
+                sys.stdout.flush()  # while it can still be told that this fails
+            return status
+    except (Exception, KeyboardInterrupt) as error:
+        return tell(error)
 
 
 def _run(arguments: list[str]) -> int:

@@ -1,6 +1,6 @@
 """`ddsp-zoo evaluate`."""
 
-from ddsp_zoo.cli.parser import Parser, add_checkpoint, add_data, device, load, read_data
+from ddsp_zoo.cli.parser import Parser, add_checkpoint, add_data, count, device, load, read_data
 
 
 def evaluate(arguments: list[str]) -> int:
@@ -17,8 +17,8 @@ def evaluate(arguments: list[str]) -> int:
         default="given",
         help="that of the data, or what the model itself finds in the mixture (%(default)s)",
     )
-    parser.add_argument("--tracks", type=int, help="stop after so many tracks")
-    parser.add_argument("--seeds", type=int, default=5, help="noise seeds averaged over (%(default)s)")
+    parser.add_argument("--tracks", type=count, help="stop after so many tracks")
+    parser.add_argument("--seeds", type=count, default=5, help="noise seeds averaged over (%(default)s)")
     parser.add_argument("--device", default="cpu", help="where the model runs (%(default)s)")
     parser.add_argument(
         "--overwrite", action="store_true", help="replace the evaluation of something else in --out"

@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.settings.build import classes_in, import_named
 
+MOST = 1 << 31
+
 
 class Parser(argparse.ArgumentParser):
     """Parses arguments and raises the package's errors: one sentence, without the usage around it.
@@ -71,12 +73,19 @@ def load_all(options: argparse.Namespace, checkpoints: Mapping[str, Any]) -> dic
     return {name: load(options, name, path) for name, path in checkpoints.items()}
 
 
+def count(text: str) -> int:
+    """Returns a whole number of 1 or more; argparse says the rest."""
+    if not text.isdecimal() or not 0 < int(text[:10]) < MOST:
+        raise argparse.ArgumentTypeError(f"{text:.30} is no whole number of 1 or more")
+    return int(text)
+
+
 def device(name: str) -> str:
     """Returns the name of a device that is there; raises `DdspZooError` for any other."""
     import torch
 
     try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
+        float(torch.ones(1, device=name).sum())  # which those cannot that hold no values
+    except (RuntimeError, AssertionError, ImportError, ValueError) as error:
         raise DdspZooError(f"The device {name!r} cannot be used here: try --device cpu.") from error
     return name

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable
 
-from ddsp_zoo.cli.parser import Parser, add_data, device, load_all, read_data
+from ddsp_zoo.cli.parser import Parser, add_data, count, device, load_all, read_data
 
 
 def report(arguments: list[str]) -> int:
@@ -106,7 +106,7 @@ def report_onsets(arguments: list[str]) -> int:
     parser.add_argument("--checkpoint", help="of an OnsetHead: a .ckpt file or a folder")
     parser.add_argument("--split", default="test", choices=("train", "validation", "test"))
     parser.add_argument("--pitch", nargs="+", default=onsets.PITCHES, choices=onsets.PITCHES, help="(both)")
-    parser.add_argument("--tracks", type=int, help="stop after so many tracks")
+    parser.add_argument("--tracks", type=count, help="stop after so many tracks")
     parser.add_argument("--markdown", action="store_true", help="as a table for documents")
     options = parser.parse_args(arguments)
 
@@ -138,8 +138,8 @@ def _add_measuring(parser: Parser, data_required: bool) -> None:
     """Adds what every protocol of `ddsp-zoo report` asks for."""
     add_data(parser, data_required)
     parser.add_argument("--out", default="report", help="folder for tables and plots (%(default)s)")
-    parser.add_argument("--tracks", type=int, help="stop after so many tracks of a data set")
-    parser.add_argument("--seeds", type=int, default=1, help="noise seeds averaged over (%(default)s)")
+    parser.add_argument("--tracks", type=count, help="stop after so many tracks of a data set")
+    parser.add_argument("--seeds", type=count, default=1, help="noise seeds averaged over (%(default)s)")
     parser.add_argument("--device", default="cpu", help="where the models run (%(default)s)")
 
 

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile as sf
 import soxr
 
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.files.cut import missing_share
 
 MAX_CHANNELS = 2
 LOUDEST = 1e6  # samples of floating-point files that hold 16-bit numbers pass
+LOWEST_RATE, HIGHEST_RATE = 1000, 1_000_000  # Hz
+SLACK_SECONDS = 0.1  # by which a length may be an estimate
 
 
 def open_audio(path: str | Path) -> sf.SoundFile:
@@ -18,12 +22,18 @@ def open_audio(path: str | Path) -> sf.SoundFile:
     path = Path(path)
     if path.is_dir():
         raise DdspZooError(f"{path} is a folder: pass the audio files in it.")
+    if str(path) == "-" or (
+        path.exists() and not path.is_file()
+    ):  # libsndfile reads - from the standard input
+        raise DdspZooError(
+            f"{path} is a pipe or a device, and audio is read more than once: write it to a file and pass that."
+        )
     if not path.exists():
         raise DdspZooError(f"There is no file {path}.")
     if path.stat().st_size == 0:
         raise DdspZooError(f"{path} is empty (0 bytes).")
     try:
-        file = sf.SoundFile(path)
+        file, missing = sf.SoundFile(path), missing_share(path)
     except (sf.LibsndfileError, OSError) as error:
         raise DdspZooError(
             f"{path} is not audio that can be read (WAV, FLAC, OGG, MP3, AIFF): {error}"
@@ -33,10 +43,29 @@ def open_audio(path: str | Path) -> sf.SoundFile:
         problem = f"{path} has {file.channels} channels: pass mono or stereo."
     elif file.frames == 0:
         problem = f"{path} holds no samples."
+    elif (seconds := missing * file.frames / file.samplerate) > SLACK_SECONDS:
+        problem = f"{path} breaks off {seconds:.1f} s before its end: copy or save it again."
+    elif not LOWEST_RATE <= file.samplerate <= HIGHEST_RATE:
+        problem = _wrong_rate(path, file.samplerate)
     if problem:
         file.close()
         raise DdspZooError(problem)
     return file
+
+
+def check_rate(rate: float) -> int:
+    """Returns the rate of samples in Hz as a whole number; raises `DdspZooError` where it cannot be that of audio."""
+    try:
+        fits = LOWEST_RATE <= rate <= HIGHEST_RATE
+    except TypeError:
+        fits = False
+    if not fits:
+        raise DdspZooError(_wrong_rate("The audio", rate))
+    return round(rate)
+
+
+def _wrong_rate(name: str | Path, rate: Any) -> str:
+    return f"{name} has a sample rate of {rate!s:.30} Hz, and audio one from {LOWEST_RATE} to {HIGHEST_RATE}: mend it."
 
 
 def check_finite(audio: np.ndarray, name: str | Path) -> None:
@@ -57,7 +86,7 @@ def read_blocks(path: str | Path, block_frames: int = 1 << 18) -> Iterator[np.nd
         while left > 0:
             block = _read(file, block_frames, path)
             if not len(block):
-                if left > 0.1 * file.samplerate:
+                if left > SLACK_SECONDS * file.samplerate:
                     raise DdspZooError(f"{path} breaks off {left / file.samplerate:.1f} s before its end.")
                 block = np.zeros((left, file.channels), np.float32)  # the length of an MP3 can be an estimate
             left -= len(block)

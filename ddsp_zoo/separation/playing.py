@@ -10,6 +10,8 @@ from ddsp_zoo.separation.result import LOUDEST
 from ddsp_zoo.synths.base import RenderState, Sound, Synth
 from ddsp_zoo.synths.control import Controls
 
+LARGEST_SEED = 1 << 63
+
 
 class Player:
     """Plays a stream of controls piece by piece.
@@ -46,5 +48,7 @@ class Player:
 
 def _generator(seed: int, place: int) -> torch.Generator:
     """A source of noise that has nothing in common with those of other seeds and places."""
+    if not (isinstance(seed, (int, np.integer)) and 0 <= seed < LARGEST_SEED):
+        raise DdspZooError(f"The seed is a whole number from 0 to 2**63, not {seed!s:.30}: give another one.")
     mixed = np.random.SeedSequence([seed, place]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(mixed >> np.uint64(1)))

@@ -195,11 +195,36 @@ def test_audio_that_cannot_be_used(checkpoint: Path, tmp_path: Path, capsys: Cap
         "text.wav": "is not audio",
         "folder": "is a folder",
         "missing.wav": "There is no file",
+        "slow.wav": "has a sample rate of 1 Hz",
+        "half.wav": "breaks off",
+        "pipe.wav": "is a pipe or a device",
+        "-": "is a pipe or a device",
     }
+    sf.write(tmp_path / "slow.wav", np.zeros(99), 1)
+    (tmp_path / "half.wav").write_bytes(write(tmp_path / "whole.wav", music(9000)).read_bytes()[:9000])
+    os.mkfifo(tmp_path / "pipe.wav")
     for name, words in expected.items():
         line = refusal(capsys, "separate", name, "--checkpoint", checkpoint, "--out", "out")
         assert name in line and words in line
         assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--device", "meta"], "The device 'meta' cannot be used here"),
+        (["--device", "abacus"], "The device 'abacus' cannot be used here"),
+        (["--seed", "12345678901234567890123"], "The seed is a whole number from 0 to 2**63"),
+        (["--seed", "-1"], "The seed is a whole number from 0 to 2**63"),
+        (["--model", "../../x"], "cannot be the name of a model"),
+    ],
+)
+def test_options_that_mean_nothing(
+    checkpoint: Path, song: Path, capsys: Capture, options: list[str], words: str
+) -> None:
+    own = [] if "--model" in options else ["--checkpoint", checkpoint]
+    assert words in refusal(capsys, "separate", song, *own, *options)
+    assert not Path("out").exists()
 
 
 def test_a_batch_goes_on_and_ends_with_what_is_wrong(
@@ -281,6 +306,11 @@ def test_damaged_checkpoints(checkpoint: Path, song: Path, tmp_path: Path, capsy
         (["separate"], "required: IN"),
         (["separate", "a.wav", "--format", "mp3"], "'mp3'"),
         (["separate", "a.wav", "--seed", "x"], "--seed"),
+        (["evaluate", "--model", "exB4", "--data", "x", "--seeds", "0"], "0 is no whole number of 1 or more"),
+        (
+            ["evaluate", "--model", "exB4", "--data", "x", "--tracks", "9" * 23],
+            "is no whole number of 1 or more",
+        ),
         (["separate", "a.wav", "--loud"], "--loud"),
         (["list", "all"], "all"),
         (["info"], "NAME"),

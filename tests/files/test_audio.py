@@ -1,11 +1,15 @@
 """Reading audio files, and what is said of those that cannot be read."""
 
+import os
+from io import BytesIO
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile as sf
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.files.audio import duration_seconds, open_audio, read_blocks, read_mono
+from ddsp_zoo.files.audio import check_rate, duration_seconds, open_audio, read_blocks, read_mono
 
 
 @pytest.fixture
@@ -73,8 +77,14 @@ def wav(samples: np.ndarray):
         (lambda path: path.write_text("la la la"), r"a.wav is not audio that can be read \(WAV, FLAC"),
         (wav(np.zeros(0)), "a.wav holds no samples"),
         (wav(np.zeros((10, 7))), "a.wav has 7 channels: pass mono or stereo"),
+        (lambda path: os.mkfifo(path), "a.wav is a pipe or a device, .* write it to a file and pass that"),
+        (
+            lambda path: sf.write(path, np.zeros(10), 1),
+            "a.wav has a sample rate of 1 Hz, .* 1000 to 1000000: mend",
+        ),
+        (lambda path: sf.write(path, np.zeros(10), 1 << 30), "a.wav has a sample rate of 1073741824 Hz"),
     ],
-    ids=["missing", "folder", "empty", "text", "no samples", "seven channels"],
+    ids=["missing", "folder", "empty", "text", "no samples", "seven channels", "pipe", "1 Hz", "1 GHz"],
 )
 def test_files_that_cannot_be_opened(tmp_path, make, message):
     make(tmp_path / "a.wav")
@@ -108,3 +118,54 @@ def test_a_file_that_breaks_off_is_not_taken_for_whole(tmp_path):
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(DdspZooError, match="a.flac (breaks off|is damaged)"):
         list(read_blocks(path))
+
+
+def cut(path: Path, kept: float, **form: str) -> None:
+    """A file of two seconds of which a share is there."""
+    whole = BytesIO()
+    sf.write(whole, np.random.default_rng(0).uniform(-0.5, 0.5, (16000, 2)), 8000, **form)
+    content = whole.getvalue()
+    path.write_bytes(content[: round(kept * len(content))])
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
+@pytest.mark.parametrize("kind", ["WAV", "WAVEX", "RF64", "AIFF"])
+def test_half_a_file_is_told_before_anything_is_read(tmp_path: Path, kind: str, subtype: str) -> None:
+    path = tmp_path / "a.wav"
+    for kept in (0.5, 0.9):
+        cut(path, kept, format=kind, subtype=subtype)
+        with pytest.raises(
+            DdspZooError, match=rf"a.wav breaks off {2 - 2 * kept:.1f} s before its end: copy"
+        ):
+            open_audio(path)
+    for kept in (0.999, 1):  # the end of a length that was an estimate, and all
+        cut(path, kept, format=kind, subtype=subtype)
+        with open_audio(path) as file:
+            assert file.frames == pytest.approx(16000 * kept, abs=20)
+
+
+@pytest.mark.parametrize("unknown", [0xFFFFFFFF, 0x7FFFF000])
+def test_a_length_that_its_writer_did_not_know_is_what_there_is(tmp_path: Path, unknown: int) -> None:
+    cut(tmp_path / "a.wav", 1, format="WAV", subtype="PCM_16")
+    content = (tmp_path / "a.wav").read_bytes()
+    place = content.index(b"data") + 4
+    (tmp_path / "a.wav").write_bytes(content[:place] + unknown.to_bytes(4, "little") + content[place + 4 :])
+    assert duration_seconds(tmp_path / "a.wav") == 2
+
+
+def test_the_standard_input_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for there in (False, True):
+        assert Path("-").exists() is there
+        with pytest.raises(DdspZooError, match="- is a pipe .* write it to a file and pass that"):
+            open_audio("-")
+        sf.write(tmp_path / "-", np.zeros(100), 8000, format="WAV")
+
+
+@pytest.mark.parametrize("rate", [0.5, 999, 1 << 31, 1e30, float("nan"), float("inf"), -8000, "8000", [8000]])
+def test_rates_that_no_audio_has(rate: object) -> None:
+    with pytest.raises(
+        DdspZooError, match="The audio has a sample rate of .* Hz, and audio one from 1000 to 1000000"
+    ):
+        check_rate(rate)
+    assert (check_rate(1000), check_rate(44099.7), check_rate(1_000_000)) == (1000, 44100, 1_000_000)
