@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -9,7 +10,7 @@ from ddsp_zoo.dsp.string import LoopFilter
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.losses import MultiScaleSpectralLoss
 from ddsp_zoo.learning.optimiser import Optimiser
-from ddsp_zoo.models.separator import QUIETEST_PEAK, Separator
+from ddsp_zoo.models.separator import QUIETEST_PEAK, Rendered, Separator
 from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.networks.mixture_encoder import MixtureEncoder, SourceDecoder
 from ddsp_zoo.networks.string_listener import StringListener, pool_notes
@@ -121,6 +122,11 @@ class KarplusStrongStrings(Separator):
             self.encoder(self._chunks(audio).flatten(0, 1)), pitch.transpose(1, 2).flatten(0, 1)
         )
         return raw.unflatten(0, (len(audio), -1)).transpose(1, 2).flatten(2, 3)[:, :, :frames]
+
+    def _rendered(self, mixture: Tensor, batch: dict[str, Tensor], generator: torch.Generator) -> Rendered:
+        """Renders for the losses, which read no masks."""
+        controls = self.predict_controls(mixture, batch.get("f0_hz"), batch.get("onset"))
+        return self._play(controls, generator, probed=False)
 
     def configure_optimizers(self) -> Any:
         """Returns Adam. Raises `DdspZooError` where nothing is predicted (experiment B0)."""

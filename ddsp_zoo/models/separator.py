@@ -69,6 +69,7 @@ class Separator(Learner):
             )
         self.supervised = supervised
         self.mask_power, self.mask_fft = masks.power, masks.fft or 8 * hop_samples
+        self.expected_masks = masks.expected
         self.tracker: MultiPitch | None = None  # finds the pitches in the mixture where none are given
 
     @abstractmethod
@@ -89,11 +90,15 @@ class Separator(Learner):
         controls included. Raises `DdspZooError` where pitch is needed and missing, or of another length, and where the
         result is not finite.
         """
-        controls = self.predict_controls(audio, f0_hz, onset)
-        with torch.autocast(audio.device.type, enabled=False):
+        return self._play(self.predict_controls(audio, f0_hz, onset), generator, self.expected_masks)
+
+    def _play(self, controls: Controls, generator: torch.Generator | None, probed: bool) -> Rendered:
+        """Synthesises controls, and once more for the masks where the synthesiser asks for that."""
+        with torch.autocast(self.device.type, enabled=False):
             sound = self.synth.render(controls, generator)
             self.check_finite(sound.audio)
-            return Rendered(sound.audio, controls, sound.tonal)
+            probe = self.synth.probe(controls, generator) if probed else None
+            return Rendered(sound.audio, controls, (probe or sound).tonal)
 
     def predict_controls(
         self, audio: Tensor, f0_hz: Tensor | None = None, onset: Tensor | None = None

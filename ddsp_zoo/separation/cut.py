@@ -27,7 +27,7 @@ class Cutter:
         self.seed = seed
         self._play: Player | None = None
         self._notes: Any = None
-        self._known: dict[str, Tensor] = {}  # mixture, audio and tonal (rows, T)
+        self._known: dict[str, Tensor] = {}  # mixture, audio and tonal (rows, [K,] T)
         self._controls: Controls = {}
         self._done = 0  # frames of these that were given out already and serve as context
 
@@ -50,17 +50,20 @@ class Cutter:
     def _take(self, mixture: Tensor, controls: Controls, last: bool) -> None:
         new = {"mixture": mixture}
         if self.model.synth:
-            self._play = self._play or Player(self.model.synth, self.seed, range(_rows(controls)))
+            places, probed = range(_rows(controls)), self.model.expected_masks
+            self._play = self._play or Player(self.model.synth, self.seed, places, probed)
             sound = self._play(controls, last)
             new |= {"audio": sound.audio, "tonal": sound.tonal}
             controls, self._notes = self.model.synth.timed(controls, self._notes)
-        self._known = {name: _after(self._known.get(name), value) for name, value in new.items()}
-        self._controls = {name: _after(self._controls.get(name), value) for name, value in controls.items()}
+        self._known = {name: _after(self._known.get(name), value, -1) for name, value in new.items()}
+        self._controls = {
+            name: _after(self._controls.get(name), value, 1) for name, value in controls.items()
+        }
 
     def _cut(self, known: int, stop: int) -> Piece:
         """Cuts what is not done yet up to frame ``stop``, by all that is known."""
         model, rows = self.model, self.model.rows
-        batch = {name: value[None, :, : known * self.hop] for name, value in self._known.items()}
+        batch = {name: value[None, ..., : known * self.hop] for name, value in self._known.items()}
         controls = {name: value[None, :, :known] for name, value in self._controls.items()}
         mixture = batch["mixture"]
         if not self.model.synth:
@@ -75,7 +78,7 @@ class Cutter:
     def _forget(self, stop: int) -> None:
         """Keeps what is not done, and what is needed before it."""
         start = max(stop - self.context, 0)
-        self._known = {name: value[:, start * self.hop :] for name, value in self._known.items()}
+        self._known = {name: value[..., start * self.hop :] for name, value in self._known.items()}
         self._controls = {name: value[:, start:] for name, value in self._controls.items()}
         self._done = stop - start
 
@@ -84,5 +87,5 @@ def _rows(controls: Controls) -> int:
     return len(next(iter(controls.values())))
 
 
-def _after(before: Tensor | None, new: Tensor) -> Tensor:
-    return new if before is None else torch.cat([before, new], dim=1)
+def _after(before: Tensor | None, new: Tensor, axis: int) -> Tensor:
+    return new if before is None else torch.cat([before, new], dim=axis)

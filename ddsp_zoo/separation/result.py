@@ -20,7 +20,7 @@ class Rendered(NamedTuple):
 
     sources: synthesised audio (B, S, T).
     controls: what they are synthesised from, {name: (B, S, N, k)}.
-    tonal: the sources without their filtered noise (B, S, T).
+    tonal: the sources without their filtered noise (B, S, T), or what `Synth.probe` gave (B, S, K, T).
     """
 
     sources: Tensor

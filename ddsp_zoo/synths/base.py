@@ -21,7 +21,10 @@ class RenderState(NamedTuple):
 
 
 class Sound(NamedTuple):
-    """Holds audio (B, S, T), the part of it without filtered noise (B, S, T), and what the next piece needs."""
+    """Holds audio (B, S, T), the part of it without filtered noise (B, S, T), and what the next piece needs.
+
+    A probe holds several renderings of that part, (B, S, K, T); see `Synth.probe`.
+    """
 
     audio: Tensor
     tonal: Tensor
@@ -101,6 +104,16 @@ class Synth(ABC):
         state = None if last else RenderState(window.waiting(self.before), notes, sound)
         return Sound(audio.unflatten(0, shape[:2]), tonal.unflatten(0, shape[:2]), state)
 
+    def probe(
+        self, controls: Controls, generator: Generators | None = None, state: Any = None, last: bool = True
+    ) -> Sound | None:
+        """Renders what the expected spectra are taken from, where the tonal part is itself made of noise; else None.
+
+        It takes what `render` takes. The sound has K renderings of each source, (B, S, K, T), whose power adds up to
+        the expected one, but for a factor that all sources share.
+        """
+        return None
+
     def timed(self, controls: Controls, before: Any = None) -> tuple[Controls, Any]:
         """Adds what a frame of (..., N, k) cannot tell alone, so that a piece of a stream means the same as the whole.
 
@@ -128,8 +141,10 @@ class Synth(ABC):
         """Returns the expected |STFT|^2 of the sources, hop as the controls': -> (B, S, F, N + 1).
 
         Expected: where a synthesiser plays filtered noise, its filter counts and not one draw of the noise,
-        whose spectrum has random holes that would all go into a mask. On a piece of a stream all but the first and
+        whose spectrum has random holes that would all go into a mask. ``tonal`` (B, S, T) is what `render` gave, or
+        (B, S, K, T) from `probe`. On a piece of a stream all but the first and
         the last n_fft / (2 * hop) + 1 frames are exact, unless the subclass says otherwise.
         """
         spectrum = stft(tonal, n_fft, self.hop)
-        return spectrum.real.square() + spectrum.imag.square()
+        power = spectrum.real.square() + spectrum.imag.square()
+        return power.sum(2) if tonal.ndim == 4 else power

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ddsp_zoo._compat import import_torchaudio
 from ddsp_zoo.dsp.frames import hold, upsample_linear
@@ -14,7 +15,7 @@ from ddsp_zoo.dsp.noise import Generators, noise_frames
 from ddsp_zoo.dsp.one_pole import dc_block, high_pass_pole, one_pole
 from ddsp_zoo.dsp.string import LoopFilter, StringState, magnitude, string_loop, tuned_delay
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.synths.base import Synth
+from ddsp_zoo.synths.base import Sound, Synth
 from ddsp_zoo.synths.control import LOWEST_F0_HZ, Control, Controls, ControlSet, Role, given_notes
 from ddsp_zoo.synths.streaming import Frames, Window
 
@@ -27,6 +28,7 @@ LOOP_DC_HZ = {
 
 RESAMPLED_OVER = 8  # periods of the lower rate to either side that a resampled sample is made of, at most
 Excitation = Literal["burst", "noise"]
+TURN = "turn"  # where a pluck is a single sample and not a burst: whether it is the string's turn
 QUIRKS = {
     "range": "every control ends at 2 instead of in its own range, so that loops and filters diverge",
     "tuning": "the delay's fraction is read the wrong way round, a sample is not accounted for, and no filter's delay",
@@ -185,10 +187,37 @@ class KarplusStrong(Synth):
         fixed = {name: raw.new_full((*raw.shape[:-1], 1), value) for name, value in self.fixed.items()}
         return fixed | super().constrain(raw)
 
+    def probe(
+        self, controls: Controls, generator: Generators | None = None, state: Any = None, last: bool = True
+    ) -> Sound:
+        """Renders what the expected spectra are taken from, see `Synth.probe`: two strings for each source.
+
+        A burst of noise has random holes in its spectrum; on the average it is flat, as that of a single sample is.
+        So plucks are single samples here. They take turns on the two strings: a new pluck and what rings of the one
+        before are equally likely to help and to hinder one another, and on two strings they do neither. Noise that
+        never ends is drawn twice.
+        """
+        played, state = state or (controls["onset"][:, :, :1] * 0, state)
+        plucks = played + (controls["onset"] > 0).cumsum(2)
+        turn = plucks.remainder(2)
+        twice = {name: torch.cat([value, value], dim=1) for name, value in controls.items()}
+        twice[TURN] = torch.cat([turn, 1 - turn], dim=1)
+        sound = self.render(twice, generator, state, last)
+        tonal = sound.tonal.unflatten(1, (2, -1)).transpose(1, 2)
+        played = torch.cat([played, plucks], dim=2)[:, :, -1:]
+        return Sound(tonal, tonal, None if last else (played, sound.state))
+
     def prepare(self, controls: Controls, generator: Generators | None, notes: None) -> tuple[Frames, None]:
-        f0_hz = controls["f0_hz"]
-        size = self.loop_hop if self.excitation == "noise" else self.burst_samples
-        noise = noise_frames(f0_hz, f0_hz.shape[1], size, generator, row_by_row=True)
+        f0_hz, size = controls["f0_hz"], self.burst_samples
+        if self.excitation == "noise":
+            noise = noise_frames(f0_hz, f0_hz.shape[1], self.loop_hop, generator, row_by_row=True)
+        elif TURN in controls:  # one sample with the mean power of a burst
+            # Where it stands decides what is left of it below 200 Hz without the mean: that of a burst, if it is as far
+            # from the middle as the samples of a burst are in the quadratic mean.
+            place = round(size * (1 / 2 - 1 / math.sqrt(12)))
+            noise = pad(controls[TURN] * math.sqrt(size / 3), (place, size - place - 1))
+        else:
+            noise = noise_frames(f0_hz, f0_hz.shape[1], size, generator, row_by_row=True)
         names = {"f0_hz", "onset", *self.fixed, *self.known} & set(controls)
         return {name: controls[name] for name in names} | {"noise": noise}, None
 
@@ -297,7 +326,7 @@ class KarplusStrong(Synth):
         """
         mean = noise.mean(-1, keepdim=True)
         noise = (noise - mean) / (1 + mean.abs()) * (onset > 0)[..., None]
-        return torch.nn.functional.pad(noise, (0, self.loop_hop - noise.shape[-1])).flatten(-2)
+        return pad(noise, (0, self.loop_hop - noise.shape[-1])).flatten(-2)
 
     def _smoothing(self, controls: Controls) -> Tensor:
         """Coefficient of the loop filter in every frame: -> (R, N)."""

@@ -386,3 +386,14 @@ def test_hyper_parameters_build_the_model_again(model: Separator, tmp_path: Path
     model.load_state_dict({name: value.half().float() for name, value in model.state_dict().items()})
     batch = make_batch(model)
     assert torch.equal(rendered(loaded, batch)[0], rendered(model.eval(), batch)[0])
+
+
+@pytest.mark.parametrize("expected", [True, False])
+def test_only_masks_as_published_depend_on_a_draw_of_the_bursts(expected: bool) -> None:
+    model = tiny_strings(masks=Masks(expected=expected)).eval()
+    batch = make_batch(model)
+    inputs = batch["mixture"], batch["f0_hz"], batch["onset"]
+    one, other = (model(*inputs, torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    assert one.tonal.ndim == (4 if expected else 3)
+    masked = [model.masked(batch["mixture"], rendered) for rendered in (one, other)]
+    assert torch.equal(*masked) == expected

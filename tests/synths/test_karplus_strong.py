@@ -325,3 +325,37 @@ def test_before_any_pluck_the_first_pitch_is_held():
     )
     assert torch.equal(first, second) and first[:, -HOP:].abs().max() > 0.01
     assert not first[:, : 3 * HOP].any()
+
+
+@pytest.mark.parametrize(
+    ("f0_hz", "options"), [(82.4, {}), (196.3, {"loop_filter": "one_pole"}), (330.0, {"hold_pitch": True})]
+)
+def test_the_probe_has_the_mean_spectrum_of_many_draws(f0_hz, options):
+    """Two plucks of different strength at one pitch, the second while the first rings."""
+    onset = torch.zeros(1, 40)
+    onset[:, [2, 20]] = 1
+    gain = torch.where(torch.arange(40) < 20, 1.0, 0.7)[None]
+    controls = played(torch.full((1, 40), f0_hz), 0.2, onset=onset, excitation_gain=gain)
+    controls["cutoff_hz"] = controls["f0_hz"] * 0 + 5000.0
+    synth = KarplusStrong(RATE, HOP, **options)
+    many = {name: value.expand(200, -1, -1, -1) for name, value in controls.items()}
+    draws = synth.render(many, torch.Generator().manual_seed(0)).tonal
+    mean = synth.power_spectra(many, draws, 2048).mean(0)[0].sum(-1)
+    probe, one = (
+        synth.power_spectra(controls, tonal, 2048)[0, 0].sum(-1)
+        for tonal in (synth.probe(controls).tonal, draws[:1])
+    )
+    heard = mean > 1e-4 * mean.max()
+    probe_db, one_db = (10 * (spectrum / mean)[heard].log10() for spectrum in (probe, one))
+    assert probe_db.mean().abs() < 0.5
+    assert probe_db.std() < 1 and one_db.std() > 3
+
+
+def test_a_probe_of_bursts_needs_no_noise_and_one_of_noise_follows_its_generator():
+    controls = played(torch.full((2, 30), 110.0), 0.2)
+    burst, noise = KarplusStrong(RATE, HOP), KarplusStrong(RATE, HOP, excitation="noise")
+    assert torch.equal(burst.probe(controls).tonal, burst.probe(controls).tonal)
+    controls |= {"excitation_gain": torch.ones(1, 2, 30, 64)}
+    first, same, other = (noise.probe(controls, torch.Generator().manual_seed(s)).tonal for s in (0, 0, 1))
+    assert torch.equal(first, same) and not torch.equal(first, other)
+    assert not torch.equal(first[:, :, 0], first[:, :, 1])

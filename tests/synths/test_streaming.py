@@ -104,13 +104,16 @@ def complete(synth: Synth, seed: int) -> Controls:
     return controls
 
 
-def in_pieces(synth: Synth, controls: Controls, sizes: list[int], generator: object) -> Sound:
+def in_pieces(
+    synth: Synth, controls: Controls, sizes: list[int], generator: object, probed: bool = False
+) -> Sound:
     """Renders pieces of these sizes, the rest as the last one."""
+    render = synth.probe if probed else synth.render
     audio, tonal, state, start = [], [], None, 0
     for size in [*sizes, FRAMES]:
         piece = {name: value[:, :, start : start + size] for name, value in controls.items()}
         start += size
-        sound = synth.render(piece, generator, state, last=size == FRAMES)
+        sound = render(piece, generator, state, last=size == FRAMES)
         state = sound.state
         audio.append(sound.audio)
         tonal.append(sound.tonal)
@@ -153,6 +156,17 @@ def test_frame_by_frame_it_is_still_the_same_sound(name: str) -> None:
     whole = synth.render(controls, seeded_each())
     assert whole.audio.abs().max() > 1e-3
     assert_same(in_pieces(synth, controls, [1] * FRAMES, seeded_each()), whole)  # the last piece is empty
+
+
+@pytest.mark.parametrize("name", [name for name in SYNTHS if name.startswith("loop")])
+@pytest.mark.parametrize("sizes", [[7, 1, 20], [1] * FRAMES])
+def test_a_probe_in_pieces_is_that_of_the_whole(name: str, sizes: list[int]) -> None:
+    synth = SYNTHS[name]()
+    controls = complete(synth, 5)
+    generators = [[seeded(row) for row in range(2 * SOURCES)] for _ in range(2)]
+    whole = synth.probe(controls, generators[0])
+    assert whole.tonal.shape == (1, SOURCES, 2, FRAMES * HOP)
+    assert_same(in_pieces(synth, controls, sizes, generators[1], probed=True), whole)
 
 
 @EACH
