@@ -96,6 +96,14 @@ class Partials(NamedTuple):
     multiple: Tensor
 
 
+class Products(NamedTuple):
+    """Holds inner products of partials under the window, and the two terms of their exponent that moments need."""
+
+    product: Tensor
+    turn: Tensor
+    width: Tensor
+
+
 class HarmonicFit:
     """Solves the least-squares problem of one mixture and one f0 for any prior; see `harmonic_least_squares`.
 
@@ -220,35 +228,39 @@ class HarmonicFit:
         return rows.view(batch, frames, sources, partials).transpose(1, 2)
 
     def _gram(self) -> None:
-        """Inner products of neighbours in frequency, (B * N, P, W + 1), and their first moments in time.
+        """Inner products of neighbours in frequency, (B * N, P, W + 1).
 
         Two partials of one source are f0 apart, so within the reach of a window each source has one: as many
         neighbours as sources are enough.
         """
-        frequency = self._sorted(self.frequency)
-        bend = self._sorted((self.partials.multiple * self.partials.bend[..., None]).to(self.frequency.dtype))
-        count = frequency.shape[-1]
-        own = torch.full_like(frequency, math.sqrt(2 * math.pi) * self.spread).to(self.heard.dtype)
-        columns, moments = [own], [torch.zeros_like(own)]
-        for d in range(1, self.f0_hz.shape[1] + 1):
-            both = self.active[:, d:] & self.active[:, : max(count - d, 0)]
-            turn = 2 * math.pi * (frequency[:, : max(count - d, 0)] - frequency[:, d:]) * self.spread
-            bent = 2 * math.pi * (bend[:, : max(count - d, 0)] - bend[:, d:]) * self.spread**2
-            width = torch.complex(torch.ones_like(bent), -bent)
-            product = math.sqrt(2 * math.pi) * self.spread * torch.exp(-0.5 * turn**2 / width) / width.sqrt()
-            product = torch.where(both, product, 0)
+        self._sorted_frequency = self._sorted(self.frequency)
+        bend = self.partials.multiple * self.partials.bend[..., None]
+        self._sorted_bend = self._sorted(bend.to(self.frequency.dtype))
+        own = torch.full_like(self._sorted_frequency, math.sqrt(2 * math.pi) * self.spread)
+        columns, count = [own.to(self.heard.dtype)], own.shape[-1]
+        for distance in range(1, self.f0_hz.shape[1] + 1):
+            product = self._products(distance).product
             columns.append(pad(product, (0, count - product.shape[1])))
-            moments.append(pad(1j * turn * self.spread / width * product, (0, count - product.shape[1])))
-        self.band, self.moments = torch.stack(columns, -1), torch.stack(moments, -1)
+        self.band = torch.stack(columns, -1)
+
+    def _products(self, distance: int) -> Products:
+        """Of each partial with the one so many places above it in frequency: (B * N, P - distance)."""
+        frequency, bend, active = self._sorted_frequency, self._sorted_bend, self.active
+        below, above = slice(0, max(frequency.shape[1] - distance, 0)), slice(distance, None)
+        turn = 2 * math.pi * (frequency[:, below] - frequency[:, above]) * self.spread
+        bent = 2 * math.pi * (bend[:, below] - bend[:, above]) * self.spread**2
+        width = torch.complex(torch.ones_like(bent), -bent)
+        product = math.sqrt(2 * math.pi) * self.spread * torch.exp(-0.5 * turn**2 / width) / width.sqrt()
+        return Products(torch.where(active[:, below] & active[:, above], product, 0), turn, width)
 
     def _moment_of(self, c: Tensor) -> Tensor:
-        """What sorted partials (R, P) put into each other's first moment."""
+        """What sorted partials (R, P) put into each other's first moment in time."""
         out = torch.zeros_like(c)
-        for d in range(1, self.moments.shape[-1]):
-            if d < c.shape[1]:
-                off = self.moments[:, :-d, d]
-                out[:, d:] += off * c[:, :-d]
-                out[:, :-d] += off.conj() * c[:, d:]
+        for distance in range(1, min(self.f0_hz.shape[1] + 1, c.shape[1])):
+            product, turn, width = self._products(distance)
+            off = 1j * turn * self.spread / width * product
+            out[:, distance:] += off * c[:, :-distance]
+            out[:, :-distance] += off.conj() * c[:, distance:]
         return out
 
     def _noise_at(self, noise: Tensor) -> Tensor:
