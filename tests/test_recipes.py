@@ -143,6 +143,16 @@ def test_published_recipes_train_two_voices_too(run: Callable[..., Path]) -> Non
     assert last["global_step"] == 2 and last["hyper_parameters"]["sources"] == ["high", "low"]
 
 
+@pytest.mark.parametrize(
+    "name", ["sv_s", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sv_f", "us_f", "us_s"))]
+)
+def test_a_recipe_that_stops_early_ends_before_its_first_validation_too(
+    name: str, run: Callable[..., Path]
+) -> None:
+    folder = run("fit", FOLDER / f"{name}.yaml", "--trainer.max_steps", "1")
+    assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 1
+
+
 def test_the_four_published_variants_differ_in_supervision_and_amount() -> None:
     names = ("us_f", "us_s", "sv_f", "sv_s")
     recipes = {name: yaml.safe_load((FOLDER / f"{name}.yaml").read_text()) for name in names}

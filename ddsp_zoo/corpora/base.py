@@ -4,7 +4,9 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -32,7 +34,7 @@ class Excerpts:
         batch_size: excerpts a batch.
         examples_per_epoch: random training excerpts an epoch; 0 takes all training audio in consecutive excerpts.
         workers: processes that render and read audio.
-        seed: of the random excerpts, and of how they are varied.
+        seed: of the random excerpts, and of how they are varied; None: that of the run (`seed_everything`).
         resampled: where stems have another rate than the model, read copies at the model's rate, made once, in this
             folder; true: in the package's cache folder; false: resample whenever an excerpt is read.
     """
@@ -40,7 +42,7 @@ class Excerpts:
     batch_size: int = 8
     examples_per_epoch: int = 0
     workers: int = 0
-    seed: int = 0
+    seed: int | None = None
     resampled: bool | str = False
 
 
@@ -91,12 +93,46 @@ class EpochSampler(DistributedSampler):
         parallel = dist.is_available() and dist.is_initialized()
         world, rank = (dist.get_world_size(), dist.get_rank()) if parallel else (1, 0)
         super().__init__(dataset, num_replicas=world, rank=rank, seed=seed, drop_last=False)
+        self._begun = (-1, 0)  # epoch, and how much of it has been taken
+
+    def go_on(self, epoch: int, taken: int) -> None:
+        """Leaves out what a run that goes on has taken of an epoch."""
+        self.set_epoch(epoch)
+        self._begun = (epoch, taken)
 
     def __iter__(self) -> Iterator[int]:
+        epoch, taken = self._begun
+        return islice(self._order(), taken if epoch == self.epoch else 0, None)
+
+    def _order(self) -> Iterator[int]:
         if not self.dataset.random_excerpts:
             return super().__iter__()
         first = self.epoch * self.total_size
         return iter(range(first + self.rank, first + self.total_size, self.num_replicas))
+
+
+class ExactLoader(DataLoader):
+    """Loads batches; that it has a state tells a trainer that it can go on inside an epoch.
+
+    The state is empty, because where to go on follows from the trainer's own progress, see `place_of`.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes nothing."""
+
+
+def place_of(trainer: L.Trainer) -> tuple[int, int]:
+    """Returns the epoch in which a trainer goes on, and how many of its batches have been trained on."""
+    epochs, batches = trainer.fit_loop.epoch_progress.current, trainer.fit_loop.epoch_loop.batch_progress
+    if epochs.started == epochs.processed:
+        return epochs.processed, 0
+    if batches.is_last_batch:
+        return epochs.processed + 1, 0
+    return epochs.processed, batches.current.processed
 
 
 class StemDataset(Dataset):
@@ -259,13 +295,26 @@ class StemDataModule(L.LightningDataModule):
             self._check(tracks, split)
             if how.resampled:
                 tracks = resample_tracks(tracks, self.spec.sample_rate, how.resampled, how.workers)
-            training = (how.examples_per_epoch, how.seed, self.variation) if split == "train" else ()
+            training = (how.examples_per_epoch, self._seed, self.variation) if split == "train" else ()
             self.datasets[split] = StemDataset(tracks, self.spec, *training)
             self.datasets[split].pitches = self.pitches
 
     def train_dataloader(self) -> DataLoader:
         """Loads random excerpts, or all in shuffled order (see `EpochSampler`)."""
-        return self._loader("train", EpochSampler(self.datasets["train"], self.excerpts.seed))
+        data = self.datasets["train"]
+        data.seed = self._seed  # a checkpoint that was loaded since may have brought it
+        sampler = EpochSampler(data, data.seed)
+        if self.trainer is not None:
+            epoch, batches = place_of(self.trainer)
+            sampler.go_on(epoch, batches * self.excerpts.batch_size)
+        return self._loader("train", sampler)
+
+    @property
+    def _seed(self) -> int:
+        """The seed of training excerpts."""
+        if self.excerpts.seed is not None:
+            return self.excerpts.seed
+        return getattr(self.trainer.lightning_module, "seed", 0) if self.trainer is not None else 0
 
     def val_dataloader(self) -> DataLoader:
         """Returns all excerpts of the validation split in order."""
@@ -276,7 +325,7 @@ class StemDataModule(L.LightningDataModule):
         return self._loader("test")
 
     def _loader(self, split: str, sampler: EpochSampler | None = None) -> DataLoader:
-        return DataLoader(
+        return ExactLoader(
             self.datasets[split],
             batch_size=self.excerpts.batch_size,
             sampler=sampler,

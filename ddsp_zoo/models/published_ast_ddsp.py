@@ -172,7 +172,7 @@ class PublishedAstDdsp(Separator):
         if "silence_dropped" in self.quirks and stage != "test":
             loud = is_loud(batch)
             if not loud.any():
-                return None
+                return self._nothing(stage)
             batch = {name: value[loud] for name, value in batch.items()}
         if "own_level" not in self.quirks:
             return super()._step(batch, stage, generator)
@@ -182,6 +182,17 @@ class PublishedAstDdsp(Separator):
         parts = {f"{stage}/{name}": loss for name in ("spectral", "loss")}
         self.log_dict(parts, prog_bar=True, batch_size=len(batch["mixture"]), sync_dist=stage != "train")
         return loss
+
+    def _nothing(self, stage: str) -> Tensor | None:
+        """What `_step` returns of a batch that is dropped; several processes need the same losses and gradients."""
+        if stage != "train":
+            parts = {f"{stage}/{name}": 0.0 for name in ("spectral", "loss")}
+            self.log_dict(parts, prog_bar=True, batch_size=0, sync_dist=True)
+            return None
+        alone = self._trainer is None or self.trainer.world_size == 1
+        return (
+            None if alone else sum(0 * weight.sum() for weight in self.parameters() if weight.requires_grad)
+        )
 
     def hear(self, stems: Tensor) -> Controls:
         """Returns f0_hz (B, 1, N, 1) of the stem: free sinusoids have no fundamental."""

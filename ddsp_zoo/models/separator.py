@@ -138,8 +138,7 @@ class Separator(Learner):
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Returns the loss of a batch; the noise follows from the step, so that a resumed run repeats it."""
-        seed = self.global_step * self.trainer.world_size + self.global_rank
-        return self._step(batch, "train", torch.Generator().manual_seed(seed))
+        return self._step(batch, "train", self.generator_of_step())
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Returns the loss of a batch; the noise of the synthesiser is the same at every validation."""

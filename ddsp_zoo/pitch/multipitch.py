@@ -97,7 +97,7 @@ class MultiPitch(Learner):
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Returns the loss of one batch: some of its voices, transposed by reading the spectrum at other places."""
-        generator = torch.Generator().manual_seed(self.global_step)
+        generator = self.generator_of_step()
         most = round(self.transposition * PER_OCTAVE / 1200)
         size = len(batch["mixture"])
         voices = int(torch.randint(2, len(self.sources) + 1, (), generator=generator))

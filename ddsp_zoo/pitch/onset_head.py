@@ -96,7 +96,7 @@ class OnsetHead(Learner):
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Returns the loss of one batch, with strings at other levels, some from other excerpts, and f0 with errors."""
-        generator = torch.Generator().manual_seed(self.global_step)
+        generator = self.generator_of_step()
         rows, size = len(self.sources), len(batch["mixture"])
         order = torch.arange(size)[:, None].expand(-1, rows)
         if torch.rand((), generator=generator) < self.apart:

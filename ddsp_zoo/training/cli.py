@@ -8,16 +8,18 @@ from typing import Any
 from zipfile import is_zipfile
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from ddsp_zoo import models, zoo
 from ddsp_zoo.corpora.base import StemDataModule
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.learner import Learner
-from ddsp_zoo.settings.build import find_class
+from ddsp_zoo.settings.build import find_class, plain
 from ddsp_zoo.settings.old import modern_command
+from ddsp_zoo.training.checkpoints import KeepEarlier, RunCheckpoint, WholeCheckpoints
 from ddsp_zoo.training.loggers import LogConfigCallback, make_loggers
 from ddsp_zoo.training.media import LogMedia
 from ddsp_zoo.zoo.checkpoint import read_checkpoint
@@ -41,12 +43,14 @@ class ZooCLI(LightningCLI):
         )
 
     def _parse_ckpt_path(self) -> None:
-        """Refuses a checkpoint of another class than the recipe's, before Lightning takes its settings over."""
+        """Refuses a checkpoint of another class than the recipe's; Lightning then takes over its model's settings."""
         config = self.config[self.config.subcommand]
         if config.ckpt_path is not None and (path := Path(config.ckpt_path)).is_file():
             held, _ = read_checkpoint(path)
             find_class(held["class_path"], Learner, (find_class(config.model.class_path, Learner),))
+        asked = plain(config.model.as_dict()).get("init_args", {})
         super()._parse_ckpt_path()
+        self._check_overruled(asked)
 
     def before_instantiate_classes(self) -> None:
         """Has checkpoints read as plain data: Lightning would unpickle those that lie on a server."""
@@ -55,14 +59,10 @@ class ZooCLI(LightningCLI):
             config.weights_only = True
 
     def before_fit(self) -> None:
-        """Takes over weights where some are named; --ckpt_path goes on with a run instead."""
+        """Takes over weights where some are named; --ckpt_path brings its own, whatever a recipe starts from."""
         config = self.config[self.subcommand]
-        if (start := config.start_from) is None:
+        if (start := config.start_from) is None or config.ckpt_path is not None:
             return
-        if config.ckpt_path is not None:
-            raise DdspZooError(
-                "start_from begins a new run and ckpt_path goes on with one: give one of them."
-            )
         path = Path(start)
         kind = (*models.MODELS, type(self.model))
         source = zoo.load(start, checkpoint=path if path.exists() else None, kind=kind)
@@ -72,12 +72,26 @@ class ZooCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: list[str]) -> None:
         """Parses, without the base class's warning that a program should not pass arguments on."""
+        self._options = args
         try:
             self.config = parser.parse_args(args)
         except ArgumentError as error:
             raise DdspZooError(
                 f"{_sentence(error.message)}: mend the recipe or the option (`ddsp-zoo {args[0]} --help` lists all)."
             ) from error
+
+    def _check_overruled(self, asked: dict[str, Any]) -> None:
+        """Raises `DdspZooError` where an option says something else of the model than the checkpoint, which decides."""
+        model = plain(self.config[self.config.subcommand].model.as_dict())
+        taken = model.get("init_args", {}) | (model.get("dict_kwargs") or {})
+        for option in self._options:
+            if match := re.match(r"--model\.(?:init_args\.)?([\w.]+)", option):
+                wanted, got = (_at(match[1], settings) for settings in (asked, taken))
+                if wanted != got:
+                    raise DdspZooError(
+                        f"The checkpoint brings the model's settings, and {match[1]} is {got} there, not {wanted}: "
+                        f"leave {option.partition('=')[0]} out, or begin with its weights by --start_from instead."
+                    )
 
     def instantiate_classes(self) -> None:
         """Makes model, data and trainer; what they say against their settings becomes one sentence."""
@@ -97,7 +111,15 @@ class ZooCLI(LightningCLI):
             given = self._get(self.config_init, "trainer").get("callbacks") or []
             given = given if isinstance(given, list) else [given]
             options.setdefault("callbacks", [*given, *self._callbacks(config)])
+        options.setdefault("plugins", self._plugins())
         return super().instantiate_trainer(**options)
+
+    def _plugins(self) -> list[Any]:
+        """Those of the recipe, and the package's way to write checkpoints where it names none."""
+        given = self._get(self.config_init, "trainer").get("plugins") or []
+        given = given if isinstance(given, list) else [given]
+        own = any(isinstance(plugin, CheckpointIO) for plugin in given)
+        return given if own else [*given, WholeCheckpoints()]
 
     @staticmethod
     def _callbacks(config: Any) -> list[Callback]:
@@ -108,10 +130,20 @@ class ZooCLI(LightningCLI):
         if config.trainer.get("enable_checkpointing") is not False:
             # Two, because save_last follows the best one and would leave a resumed run epochs behind.
             callbacks += [
-                ModelCheckpoint(folder, name, monitor=monitor, enable_version_counter=False)
-                for name, monitor in (("best", "validation/loss"), ("last", None))
+                KeepEarlier(folder),
+                *(
+                    RunCheckpoint(folder, name, monitor=monitor, enable_version_counter=False)
+                    for name, monitor in (("best", "validation/loss"), ("last", None))
+                ),
             ]
         return callbacks
+
+
+def _at(place: str, settings: Any) -> Any:
+    """Returns the value at a place such as `optimiser.learning_rate`; None where there is none."""
+    for name in place.split("."):
+        settings = settings.get(name) if isinstance(settings, dict) else None
+    return settings
 
 
 def run_trainer(arguments: list[str]) -> None:
@@ -140,8 +172,15 @@ def run_trainer(arguments: list[str]) -> None:
 
 
 def check_files(arguments: list[str]) -> None:
-    """Raises `DdspZooError` for a recipe or checkpoint that is missing or incomplete, before the parser reads it."""
+    """Raises `DdspZooError` for a recipe or checkpoint that is missing or incomplete, before the parser reads it.
+
+    Also where weights to begin with and a run to go on with are both asked for.
+    """
     words = [part for argument in arguments for part in argument.split("=", 1)]
+    if {"--start_from", "--ckpt_path"} <= set(words):
+        raise DdspZooError(
+            "--start_from begins a new run and --ckpt_path goes on with one: give one of them."
+        )
     for flag, value in zip(words, words[1:], strict=False):
         path = Path(value)
         if flag in ("--config", "-c") and path.suffix in (".yaml", ".yml") and not path.is_file():

@@ -1,6 +1,7 @@
 """The published AST-DDSP: its size to the weight, and what each of its quirks does."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -200,6 +201,19 @@ def test_dropped_silence_gives_no_loss_and_so_no_step() -> None:
             assert (loss_of(model, silent_stem, stage) is None) is dropped
         assert loss_of(model, silent_stem, "test") is not None
         assert torch.allclose(loss_of(model, mixed), loss_of(model, first), rtol=1e-3) is dropped
+
+
+def test_a_silent_batch_of_one_of_several_processes_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others wait for its gradients in training, and for its losses in validation."""
+    model, logged = tiny("silence_dropped"), []
+    model.log_dict = lambda values, **options: logged.append((values, options))
+    model.trainer = SimpleNamespace(world_size=2)
+    monkeypatch.setattr(PublishedAstDdsp, "trainer", model._trainer)
+    loss_of(model, batch_of(0.02)).backward()
+    assert all(not weight.grad.any() for weight in model.parameters() if weight.requires_grad)
+    assert loss_of(model, batch_of(0.02), "validation") is None and loss_of(model, batch_of(), "validation")
+    (nothing, options), (something, as_well) = logged
+    assert nothing.keys() == something.keys() and options == as_well | {"batch_size": 0}
 
 
 def test_positions_are_taken_over_when_training_starts(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ import csv
 import json
 import os
 import pickle
+import resource
 import subprocess
 import sys
 import threading
+import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -84,10 +86,10 @@ def write(path: Path, content: dict) -> Path:
     return path
 
 
-def fit(recipe: Path, *options: str) -> Path:
-    """Train; returns the folder of the run."""
+def fit(recipe: Path, *options: str, name: str = "runs") -> Path:
+    """Train; returns the folder of the run, among the others of this name."""
     run_trainer(["fit", "--config", str(recipe), *options])
-    return recipe.parent / "runs" / "tiny"
+    return recipe.parent / name / "tiny"
 
 
 def checkpoint(folder: Path, name: str = "last") -> dict:
@@ -221,6 +223,106 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
     )
 
 
+@pytest.mark.parametrize(
+    "examples, workers, stop",
+    [(6, 0, 5), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((0, 0, 5), (6, 1, 4), (6, 1, 3)))],
+)
+def test_a_run_that_was_stopped_inside_an_epoch_goes_on_there(
+    recipe: Path, tmp_path: Path, examples: int, workers: int, stop: int
+) -> None:
+    """Weights that are averaged, a learning rate that falls, and processes that read ahead go on too."""
+    options = ["--data.excerpts.examples_per_epoch", str(examples), "--data.excerpts.workers", str(workers)]
+    options += ["--model.optimiser.decay_every", "2", "--trainer.max_epochs", "3"]
+    average = {"class_path": "EMAWeightAveraging", "init_args": {"decay": 0.9}}
+    options += ["--config", str(write(tmp_path / "average.yaml", {"trainer": {"callbacks": [average]}}))]
+    straight = checkpoint(fit(recipe, *options, "--runs", str(tmp_path / "straight"), name="straight"))
+    folder = fit(recipe, *options, "--trainer.max_steps", str(stop))
+    assert checkpoint(folder)["global_step"] == stop and straight["global_step"] == 9
+    fit(recipe, *options, "--ckpt_path", str(folder / "checkpoints/last.ckpt"))
+    assert_same_state(straight, checkpoint(folder))
+    for name, weights in straight["current_model_state"].items():
+        assert torch.equal(weights, checkpoint(folder)["current_model_state"][name]), name
+
+
+KILLED = """
+import os, signal, sys, threading
+from ddsp_zoo.training.cli import run_trainer
+threading.Timer(float(sys.argv[1]), os.kill, (os.getpid(), signal.SIGKILL)).start()
+run_trainer(sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize("kills, epochs", [(1, 6), pytest.param(20, 60, marks=pytest.mark.slow)])
+def test_a_run_that_is_killed_at_any_moment_goes_on_as_if_it_had_not_been(
+    recipe: Path, tmp_path: Path, kills: int, epochs: int
+) -> None:
+    """Each start is killed at a random moment between its import and its end; the last one is left alone."""
+    random = np.random.default_rng(kills)
+    options = ["--trainer.max_epochs", str(epochs), "--data.excerpts.examples_per_epoch", "4"]
+    begin = time.monotonic()
+    straight = fit(recipe, *options, "--runs", str(tmp_path / "straight"), name="straight")
+    lasts, last = time.monotonic() - begin, tmp_path / "runs/tiny/checkpoints/last.ckpt"
+    arguments = ["fit", "--config", str(recipe), *options]
+    for _ in range(kills):
+        going_on = ["--ckpt_path", str(last)] if last.exists() else []
+        moment = str(random.uniform(0, 4 * lasts / (kills + 3)))
+        subprocess.run([sys.executable, "-c", KILLED, moment, *arguments, *going_on], capture_output=True)
+        if last.exists():
+            checkpoint(tmp_path / "runs/tiny")  # whole, whenever it was
+    fit(recipe, *options, *(["--ckpt_path", str(last)] if last.exists() else []))
+    for name in ("last", "best"):
+        assert_same_state(checkpoint(straight, name), checkpoint(tmp_path / "runs/tiny", name))
+    assert sorted(path.name for path in last.parent.iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(recipe: Path, tmp_path: Path) -> None:
+    folder = fit(recipe, "--trainer.max_epochs", "1")
+    before = {path: path.read_bytes() for path in (folder / "checkpoints").iterdir()}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))  # the system then refuses larger files
+    try:
+        with pytest.raises(DdspZooError, match="Cannot write to .*ckpt"):
+            fit(recipe, "--ckpt_path", str(folder / "checkpoints/last.ckpt"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {path: path.read_bytes() for path in (folder / "checkpoints").iterdir()} == before
+
+
+def test_another_run_of_the_same_name_keeps_the_checkpoints_of_the_first(recipe: Path) -> None:
+    still = ("--model.optimiser.learning_rate", "0", "--trainer.max_steps", "3")
+    folder = fit(recipe, "--trainer.max_epochs", "1")
+    before = (folder / "checkpoints/best.ckpt").read_bytes()
+    for number in (1, 2):
+        fit(recipe, *still)
+        assert (folder / "checkpoints_1/best.ckpt").read_bytes() == before
+        assert (folder / f"checkpoints_{number}/last.ckpt").exists()
+    fit(recipe, *still[:2], "--ckpt_path", str(folder / "checkpoints/last.ckpt"), "--trainer.max_epochs", "1")
+    assert not (folder / "checkpoints_3").exists()
+
+
+def test_settings_that_a_checkpoint_overrules_are_told(recipe: Path, trained: Path, tmp_path: Path) -> None:
+    ckpt = ["--ckpt_path", str(trained / "checkpoints/last.ckpt")]
+    for option in ("--model.optimiser.learning_rate", "--model.learning_rate"):
+        with pytest.raises(
+            DdspZooError, match="optimiser.learning_rate is 0.01 there, not 0.5: .*--start_from"
+        ):
+            fit(recipe, option, "0.5", *ckpt)
+    with pytest.raises(DdspZooError, match="masks.power is .* there, not 3.5: leave --model.masks.power out"):
+        run_trainer(["validate", "--config", str(recipe), "--model.masks.power=3.5", *ckpt])
+    assert not (tmp_path / "runs").exists()
+    same = ["--model.width", "24", "--model.optimiser.learning_rate=0.01", "--trainer.logger", "false"]
+    run_trainer(["test", "--config", str(recipe), *same, *ckpt])
+
+
+@pytest.mark.parametrize("command", ["fit", "validate", "test"])
+def test_a_checkpoint_goes_before_the_weights_that_a_recipe_starts_from(
+    recipe: Path, trained: Path, tmp_path: Path, command: str
+) -> None:
+    start = write(tmp_path / "start.yaml", {"start_from": "exB4"})  # which would not fit
+    files = ["--config", str(recipe), "--config", str(start), "--trainer.logger", "false"]
+    run_trainer([command, *files, "--ckpt_path", str(trained / "checkpoints/last.ckpt")])
+
+
 @pytest.mark.parametrize("content, words", [(None, "There is no checkpoint"), (b"PK\3\4 half", "not whole")])
 def test_a_checkpoint_that_is_missing_or_cut_is_named(
     recipe: Path, tmp_path: Path, content: bytes | None, words: str
@@ -316,6 +418,27 @@ def test_weights_that_cannot_be_started_from_are_told(
     assert "\n" not in str(caught.value) and not list((tmp_path / "runs").rglob("*.ckpt"))
 
 
+def test_the_seed_decides_over_data_and_noise_too(recipe: Path, trained: Path, tmp_path: Path) -> None:
+    """Both runs begin with the same weights."""
+    best = str(trained / "checkpoints/best.ckpt")
+    losses = []
+    for seed in ("0", "7"):
+        options = ["--start_from", best, "--trainer.max_steps", "2", "--seed_everything", seed]
+        folder = fit(
+            recipe,
+            *options,
+            "--data.excerpts.examples_per_epoch",
+            "6",
+            "--runs",
+            str(tmp_path / seed),
+            name=seed,
+        )
+        losses.append(curve(folder, "train/loss"))
+    assert losses[0][0] != losses[1][0]
+    last = checkpoint(folder)
+    assert last["seed"] == 7
+
+
 # Several processes
 
 
@@ -329,6 +452,36 @@ def test_two_processes_share_an_epoch(recipe: Path, strategy: str) -> None:
     last = checkpoint(folder)
     assert last["global_step"] == 6 and last["epoch"] == 1
     assert len(curve(folder, "train/loss")) == 6 and len(curve(folder, "validation/loss")) == 2
+
+
+@pytest.mark.slow
+def test_silence_in_one_of_two_processes(tmp_path: Path) -> None:
+    """Half of the clips are silent, which the published model leaves out."""
+    random = np.random.default_rng(0)
+    for folder in ("train/a", "train/b", "train/c", "train/d", "validation/e", "validation/f"):
+        (tmp_path / folder).mkdir(parents=True)
+        for name in ("bass", "drums"):
+            level = 0 if folder[-1] in "acf" else 0.2
+            sf.write(tmp_path / folder / f"{name}.wav", level * random.standard_normal(16000), 8000)
+    sizes = {"sinusoids": 3, "width": 32, "depth": 1, "heads": 2, "bins": 8, "noise_bands": 9}
+    content = {
+        "name": "tiny",
+        "runs": str(tmp_path / "runs"),
+        "model": {
+            "class_path": "ddsp_zoo.models.PublishedAstDdsp",
+            "init_args": sizes | {"sources": ["bass", "rest"], "quirks": ["silence_dropped"]},
+        },
+        "data": {
+            "class_path": "ddsp_zoo.corpora.StemFolder",
+            "init_args": {"root": str(tmp_path), "excerpts": {"batch_size": 1}},
+        },
+        "trainer": QUIET | {"max_epochs": 3, "strategy": "ddp", "devices": 2, "log_every_n_steps": 1},
+    }
+    recipe = write(tmp_path / "recipe.yaml", content)
+    command = [sys.executable, "-m", "ddsp_zoo.cli", "fit", "--config", str(recipe)]
+    subprocess.run(command, check=True, cwd=ROOT, timeout=300)
+    weights = checkpoint(tmp_path / "runs/tiny", "best")["state_dict"]
+    assert all(value.isfinite().all() for value in weights.values())
 
 
 # Other commands and options

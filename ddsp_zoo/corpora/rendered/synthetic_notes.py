@@ -96,16 +96,15 @@ class SyntheticNotes(StemDataModule):
         if self.spec.needs_pitch and settings.voices > 1:
             raise DdspZooError("The model needs one pitch a source: set voices to 1.")
         for number, split in enumerate(SPLITS):
-            self.datasets[split] = NoteDataset(
-                self.spec, settings, self.counts[split], (self.excerpts.seed, number)
-            )
+            seed = self.excerpts.seed or 0  # that of training may yet become another
+            self.datasets[split] = NoteDataset(self.spec, settings, self.counts[split], seed, number)
 
 
 class NoteDataset(Dataset):
-    """Draws excerpts of notes; any index is valid, and an excerpt follows from ``seed`` and index alone."""
+    """Draws excerpts of notes; any index is valid, and an excerpt follows from ``seed``, split and index alone."""
 
-    def __init__(self, spec: BatchSpec, settings: NoteSettings, count: int, seed: tuple[int, ...]) -> None:
-        self.spec, self.settings, self.seed = spec, settings, seed
+    def __init__(self, spec: BatchSpec, settings: NoteSettings, count: int, seed: int, split: int) -> None:
+        self.spec, self.settings, self.seed, self.split = spec, settings, seed, split
         self.random_excerpts = count  # an epoch; the training order numbers on from epoch to epoch
 
     def __len__(self) -> int:
@@ -116,7 +115,7 @@ class NoteDataset(Dataset):
         return f"notes_{index:05d}"
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        rng = np.random.default_rng((*self.seed, index))
+        rng = np.random.default_rng((self.seed, self.split, index))
         drawn = [draw_source(rng, self.spec, self.settings) for _ in self.spec.sources]
         item = {
             name: torch.from_numpy(np.stack([source[name] for source in drawn]).astype(np.float32))
