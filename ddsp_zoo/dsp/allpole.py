@@ -61,7 +61,7 @@ def framewise_allpole(excitation: Tensor, reflection: Tensor, hop: int = 256) ->
     memory is short.
     Source: UMSS (Schulze-Forster et al. 2022), the authors' implementation.
     """
-    if excitation.ndim != 2 or reflection.ndim != 3 or hop < 1:
+    if excitation.ndim != 2 or reflection.ndim != 3 or not reflection.shape[2] or hop < 1:
         raise DdspZooError(
             "A frame-wise all-pole filter takes excitation (R, T), reflection (R, N, P) and a positive hop; "
             f"got {tuple(excitation.shape)}, {tuple(reflection.shape)} and {hop}."

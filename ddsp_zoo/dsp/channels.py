@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from ddsp_zoo.dsp.checks import check, check_computing
 from ddsp_zoo.dsp.stft import istft, stft
 
 N_FFT, HOP = 2048, 512
@@ -15,7 +16,13 @@ def one_channel(audio: Tensor) -> Tensor:
     The mean of the channels would lose what is in them with opposite signs: a guitar that is turned upside down on one
     side, or everything where a cable was wired the wrong way round. So a channel is turned wherever it opposes the
     louder one, and their sum, which gives the phase, is brought to the mean power. Channels that agree give themselves.
+    What is not finite spreads over the frames that hear it. Raises `DdspZooError` for shapes or types that do not fit.
     """
+    check_computing("The sum of channels", audio)
+    check(
+        audio.ndim > 1 and 0 not in audio.shape[:-1],
+        f"Channels are audio (..., C, T) that is not empty; got {tuple(audio.shape)}.",
+    )
     first = audio[..., 0, :]
     if (
         audio.shape[-2] == 1

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from ddsp_zoo.dsp.checks import check, check_computing, check_floating, check_shape, check_values
 from ddsp_zoo.dsp.frames import overlap_add
 from ddsp_zoo.dsp.harmonic_basis import banded_solve, correlate, synthesise
 from ddsp_zoo.errors import DdspZooError
@@ -25,6 +26,9 @@ SMOOTH_HARMONICS, SMOOTH_FRAMES = 1, 6  # reach of the averages of an estimated 
 WIDEST_CENTS = 60.0  # what one refinement may move f0 by
 STEEPEST = 0.15  # a larger change of f0 from the frame before to the one after is a jump, not a glide
 FAINT = 1e-14  # variances are at least this: -140 dB
+LOUDEST = 1e9  # of audio: squares of what is fitted to it are still float32
+HIGHEST_HZ = 1e9
+LEAST_LOAD = 1e-14  # of a diagonal, as a share of it: float64 has no digits left for less
 
 
 def harmonic_least_squares(
@@ -46,11 +50,12 @@ def harmonic_least_squares(
     mixture, prior and noise.
 
     Args:
-        mixture: audio.
+        mixture: audio, float32 or float64, at most 1e9 in size; the batch may be empty.
         f0_hz: pitch of each source, frame n at sample n * hop, 0 = unvoiced (the source is silent there).
         sample_rate: in Hz.
         hop: distance of frames in samples; N = ceil(T / hop).
-        prior: variance of each partial's amplitude (B, S, N, K), absolute with ``noise``, else relative. Without it,
+        prior: variance of each partial's amplitude (B, S, N, K), absolute with ``noise``, else relative; like that of
+            ``noise``, it counts as zero where it is negative, and is at most 1e18. Without it,
             6 dB per octave above 200 Hz to begin with, then the squares of what was fitted, smoothed.
         noise: variance per sample of what is not harmonic, as a spectrum (B, N, F) from 0 Hz to the Nyquist
             frequency: white noise of variance v has v at every point. Without it, ``ridge`` decides.
@@ -62,10 +67,14 @@ def harmonic_least_squares(
         refinements: how many times f0 is moved to where the fitted partials really are; 0 takes it as given.
 
     Raises:
-        DdspZooError: shapes that do not fit each other, f0 that is negative or not finite, no window.
+        DdspZooError: shapes or types that do not fit each other, numbers that are not finite or beyond their limits,
+            f0 or inharmonicity that is negative, no window.
     """
-    if not windows:
-        raise DdspZooError("Harmonic least squares: the window must span some samples, got none.")
+    check(bool(windows), "Harmonic least squares: the window must span some samples, got none.")
+    check(
+        prior is None or prior.ndim == 4,
+        "Harmonic least squares: the prior must have four axes (B, S, N, K), or be left out.",
+    )
     harmonics = harmonics if prior is None else prior.shape[-1]
 
     def fit(window: int) -> HarmonicFit:
@@ -123,6 +132,11 @@ class HarmonicFit:
         ridge: float = 0.15,
     ) -> None:
         _check(mixture, f0_hz, hop, window, inharmonicity)
+        check(
+            0 < sample_rate < math.inf and 0 <= ridge < math.inf and (harmonics is None or harmonics >= 1),
+            "Harmonic least squares: the sample rate must be positive, the ridge not negative, and a source must "
+            f"have a harmonic; got {sample_rate}, {ridge} and {harmonics}.",
+        )
         self.sample_rate, self.hop, self.ridge, self.samples = sample_rate, hop, ridge, mixture.shape[-1]
         self.f0_hz = f0_hz.to(mixture.dtype)
         self.partials = _partials(self.f0_hz, sample_rate, hop, harmonics, inharmonicity)
@@ -139,10 +153,9 @@ class HarmonicFit:
 
     def amplitudes(self, prior: Tensor, noise: Tensor | None = None) -> Tensor:
         """Returns the complex amplitudes (B, S, N, K) that are most probable under a prior variance (B, S, N, K)."""
-        if prior.shape != self.sounding.shape:
-            raise DdspZooError(
-                f"prior must have shape {tuple(self.sounding.shape)}, got {tuple(prior.shape)}."
-            )
+        check_floating("Harmonic least squares", prior)
+        check_shape("Harmonic least squares: the prior", prior, self.sounding.shape)
+        check_values("Harmonic least squares: the prior", prior, -math.inf, LOUDEST**2)
         prior = self._sorted(prior.double().clamp(min=0))
         level = self.band[..., 0].real.double()
         if noise is None:
@@ -151,7 +164,7 @@ class HarmonicFit:
             load = self.ridge * level * mean / (prior + 1e-9 * mean)
         else:
             load = 4 * (self._noise_at(noise).clamp(min=0) + FAINT) / (prior + FAINT)
-        load = torch.where(self.active, load, 1.0)
+        load = torch.where(self.active, torch.maximum(load, LEAST_LOAD * level), 1.0)
         return self._unsorted(banded_solve(self.band, load, 2 * self._sorted(self.heard)))
 
     def estimate(self) -> Tensor:
@@ -186,7 +199,7 @@ class HarmonicFit:
         c = self.estimate() if prior is None else self.amplitudes(prior, noise)
         moment = correlate(self.padded, *self.partials, self.weight * self.time, self.hop)
         left = 2 * torch.view_as_complex(moment) - self._unsorted(self._moment_of(self._sorted(c)))
-        drift = left / (self.spread**2 * self.band[0, 0, 0].real)
+        drift = left / (self.spread**2 * self.weight.new_tensor(math.sqrt(2 * math.pi) * self.spread))
         multiple = self.partials.multiple
         votes = (multiple * (drift * c.conj()).imag).sum(-1)
         power = (multiple.square() * c.abs().square()).sum(-1)
@@ -205,7 +218,8 @@ class HarmonicFit:
 
     def _sort(self) -> None:
         """Put the partials of all sources of a frame in order of frequency, those that do not sound last."""
-        number = torch.arange(self.sounding[0, :, 0].numel(), device=self.frequency.device)
+        _, sources, _, partials = self.sounding.shape
+        number = torch.arange(sources * partials, device=self.frequency.device)
         rows = self._rows(torch.where(self.sounding, self.frequency, torch.inf)).double()
         rows = torch.where(rows.isfinite(), rows, 1.0 + number)
         most = int(self.sounding.sum((1, 3)).max()) if self.sounding.numel() else 0
@@ -266,8 +280,12 @@ class HarmonicFit:
     def _noise_at(self, noise: Tensor) -> Tensor:
         """Spectrum (B, N, F) read linearly at the sorted partials' frequencies, (B * N, P)."""
         batch, _, frames, _ = self.sounding.shape
-        if noise.ndim != 3 or noise.shape[:2] != (batch, frames) or noise.shape[2] < 2:
-            raise DdspZooError(f"noise must have shape ({batch}, {frames}, bands), got {tuple(noise.shape)}.")
+        check(
+            noise.ndim == 3 and noise.shape[:2] == (batch, frames) and noise.shape[2] > 1,
+            f"Harmonic least squares: noise must have the shape ({batch}, {frames}, bands); got {tuple(noise.shape)}.",
+        )
+        check_floating("Harmonic least squares", noise)
+        check_values("Harmonic least squares: the noise", noise, -math.inf, LOUDEST**2)
         place = self._sorted(self.frequency).double().clamp(0, 0.5) * 2 * (noise.shape[2] - 1)
         left = place.floor().clamp(max=noise.shape[2] - 2)
         rows = noise.double().flatten(0, 1)
@@ -275,19 +293,23 @@ class HarmonicFit:
 
 
 def _check(mixture: Tensor, f0_hz: Tensor, hop: int, window: int, inharmonicity: Tensor | None) -> None:
-    frames = -(-mixture.shape[-1] // hop) if hop > 0 else 0
+    check_computing("Harmonic least squares", mixture)
+    check_floating("Harmonic least squares", f0_hz)
+    frames = -(-mixture.shape[-1] // hop) if hop > 0 and mixture.ndim else 0
     fits = mixture.ndim == 2 and f0_hz.ndim == 3 and len(f0_hz) == len(mixture) and frames > 0
     if not fits or f0_hz.shape[1] < 1 or f0_hz.shape[2] != frames:
         raise DdspZooError(
             f"Harmonic least squares: a mixture (batch, samples) of {tuple(mixture.shape)} needs f0_hz of shape "
             f"(batch, sources, {frames}), one frame every {hop} samples; got {tuple(f0_hz.shape)}."
         )
-    if window < 2:
-        raise DdspZooError(f"Harmonic least squares: the window must span some samples, got {window}.")
-    if not (f0_hz.isfinite() & (f0_hz >= 0)).all():
-        raise DdspZooError("Harmonic least squares: f0_hz must be finite; set unvoiced frames to 0 Hz.")
-    if inharmonicity is not None and inharmonicity.shape != f0_hz.shape:
-        raise DdspZooError("Harmonic least squares: inharmonicity must have the shape of f0_hz.")
+    check(window >= 2, f"Harmonic least squares: the window must span some samples, got {window}.")
+    unvoiced = "; set unvoiced frames to 0 Hz"
+    check_values("Harmonic least squares: f0_hz", f0_hz, 0, HIGHEST_HZ, unvoiced)
+    check_values("Harmonic least squares: the mixture", mixture, -LOUDEST, LOUDEST)
+    if inharmonicity is not None:
+        check_floating("Harmonic least squares", inharmonicity)
+        check_shape("Harmonic least squares: inharmonicity, like f0_hz,", inharmonicity, f0_hz.shape)
+        check_values("Harmonic least squares: inharmonicity", inharmonicity, 0, 1)
 
 
 def _partials(
@@ -301,7 +323,7 @@ def _partials(
     voiced = f0 > 0
     if harmonics is None:
         lowest = f0[voiced].min().item() if voiced.any() else sample_rate
-        harmonics = max(1, min(MOST_HARMONICS, int(sample_rate / 2 / lowest)))
+        harmonics = max(1, int(min(MOST_HARMONICS, sample_rate / 2 / lowest)))
     before, after = torch.cat([f0[..., :1], f0[..., :-1]], -1), torch.cat([f0[..., 1:], f0[..., -1:]], -1)
     steps = (before > 0).double() + (after > 0)
     glide = torch.where(after > 0, after, f0) - torch.where(before > 0, before, f0)

@@ -9,6 +9,7 @@ import math
 import torch
 from torch import Tensor
 
+from ddsp_zoo.dsp.checks import check, check_floating
 from ddsp_zoo.dsp.scale import exp_sigmoid
 from ddsp_zoo.errors import DdspZooError
 
@@ -19,9 +20,15 @@ def lsf_from_logits(logits: Tensor) -> Tensor:
     """Maps logits (..., P + 1) without bounds to ordered LSF (..., P) in radians within (0, pi).
 
     The P + 1 distances from 0 over all LSF to pi are positive and sum to pi. float32 cannot hold distances
-    below 2e-7: give float64 where logits may be extreme. Source: UMSS (Schulze-Forster et al. 2022), algorithm
-    1.
+    below 2e-7: give float64 where logits may be extreme. NaN stays in its own filter. Raises `DdspZooError` for fewer
+    than two logits.
+    Source: UMSS (Schulze-Forster et al. 2022), algorithm 1.
     """
+    check_floating("Line spectral frequencies", logits)
+    check(
+        logits.ndim > 0 and logits.shape[-1] > 1,
+        f"Line spectral frequencies are made of two logits or more (..., P + 1); got {tuple(logits.shape)}.",
+    )
     distance = exp_sigmoid(logits.double())
     distance = math.pi * distance / distance.sum(-1, keepdim=True)
     return distance.cumsum(-1)[..., :-1].to(logits.dtype)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp import compiled
+from ddsp_zoo.dsp.checks import check, check_computing
 from ddsp_zoo.dsp.frames import follow, ramps
 from ddsp_zoo.dsp.scan import FirstOrder
 from ddsp_zoo.errors import DdspZooError
@@ -21,21 +22,15 @@ def one_pole(
     It computes y[n] = (1 - r[n]) x[n] + r[n] y[n - 1], from y[-1] = ``state`` (R,) or silence; x is float32 or
     float64. The pole r (R, N) moves linearly from frame to frame, jumps where ``onset`` (R, N) is above zero,
     and with one frame more than T / hop moves towards the last. For r in [0, 1) the output never exceeds
-    max|x|. The adjoint is exact in everything. Raises `DdspZooError` for shapes or types that do not fit and
-    for poles that are not finite.
+    max|x|; beyond it may grow. The adjoint is exact in everything. NaN in a row stays in that row, from there
+    on. Raises `DdspZooError` for shapes or types that do not fit and for poles that are not finite.
     Source: Jaffe & Smith 1983; thesis eq. 5.13.
     """
-    if (
-        x.ndim != 2
-        or pole.ndim != 2
-        or len(pole) != len(x)
-        or pole.dtype != x.dtype
-        or not x.is_floating_point()
-    ):
-        raise DdspZooError(
-            f"A one-pole filter takes x (R, T) and poles (R, N) of one float type; got {tuple(x.shape)} {x.dtype} and "
-            f"{tuple(pole.shape)} {pole.dtype}."
-        )
+    check_computing("A one-pole filter", x, pole)
+    check(
+        x.ndim == 2 and pole.ndim == 2 and len(pole) == len(x),
+        f"A one-pole filter takes x (R, T) and poles (R, N); got {tuple(x.shape)} and {tuple(pole.shape)}.",
+    )
     start, goal = ramps(pole, hop, x.shape[1], onset)
     state = _state(x, state)
     if not x.numel():
@@ -57,11 +52,12 @@ def dc_block(
     It returns audio (R, T) and the state (R,) for the next chunk. The result is x minus its one-pole low-pass,
     with r = `high_pass_pole` of the cutoff frequency. Source: thesis eq. 5.5.
     """
-    if x.ndim != 2 or not _computes(x) or not 0 < cutoff_hz < sample_rate / 2:
-        raise DdspZooError(
-            f"A DC blocker takes audio (R, T) in float32 or float64 and a cutoff between 0 and {sample_rate / 2:g} Hz; "
-            f"got {tuple(x.shape)} {x.dtype} and {cutoff_hz:g} Hz."
-        )
+    check_computing("A DC blocker", x)
+    check(
+        x.ndim == 2 and 0 < cutoff_hz < sample_rate / 2 < math.inf,
+        f"A DC blocker takes audio (R, T) and a cutoff between 0 and {sample_rate / 2:g} Hz; got {tuple(x.shape)} and "
+        f"{cutoff_hz:g} Hz.",
+    )
     state = _state(x, state)
     if not x.numel():
         return x, state
@@ -71,10 +67,6 @@ def dc_block(
         return y, x[:, -1] - y[:, -1]
     low, state = one_pole(x, x.new_full((len(x), 1), pole), x.shape[1], state=state)
     return x - low, state
-
-
-def _computes(x: Tensor) -> bool:
-    return x.dtype in (torch.float32, torch.float64)
 
 
 def _check_finite(start: Tensor, goal: Tensor) -> None:
@@ -95,7 +87,14 @@ def _state(x: Tensor, state: Tensor | None) -> Tensor:
 
 
 def high_pass_pole(cutoff_hz: float, sample_rate: float) -> float:
-    """Returns the pole of the first-order high-pass with that cutoff frequency (thesis eq. 5.6)."""
+    """Returns the pole of the first-order high-pass with that cutoff frequency (thesis eq. 5.6).
+
+    Raises `DdspZooError` for a cutoff that is negative and for a sample rate that is not positive.
+    """
+    check(
+        0 <= cutoff_hz < math.inf and 0 < sample_rate < math.inf,
+        f"A high-pass needs a cutoff and a sample rate in Hz; got {cutoff_hz:g} and {sample_rate:g}.",
+    )
     return 1 / (1 + 2 * math.pi * cutoff_hz / sample_rate)
 
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from ddsp_zoo.dsp import compiled
-from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.dsp import checks, compiled
+
+MOST_TURNS = 1e4  # in a sample: beyond, sums of them keep no exact phase
 
 
 def sinusoidal_bank(
@@ -27,7 +28,8 @@ def sinusoidal_bank(
     returned phase is where it stands after the last one, so that the next chunk can go on from there. The last
     frame is held, or with ``lookahead`` it is only the goal of the frame before it, and N frames give (N - 1) *
     hop samples. Everything is differentiable, the phases included. Raises `DdspZooError` for frequencies that
-    are negative or not finite, for amplitudes that are not finite, and for shapes or types that do not fit.
+    are negative, not finite or 10 000 times the sample rate, for amplitudes and phases that are not finite, and
+    for shapes or types that do not fit.
     Source: AST-DDSP eq. 1-2; Engel et al. 2020b.
     """
     _check_inputs(frequency_hz, amplitude, sample_rate, hop)
@@ -59,6 +61,7 @@ def harmonic_bank(
     partials = cycles * number
     if inharmonicity is not None:
         _check(inharmonicity.shape == f0_hz.shape, "inharmonicity must have the shape (B, N) of f0_hz.")
+        checks.check_real("Inharmonicity", inharmonicity)
         stiffness = torch.where(inharmonicity >= 0, inharmonicity.double(), torch.nan)[..., None]
         cycles = partials = partials * torch.sqrt(1 + stiffness * number**2)
     amplitude = torch.where((partials < 0.5) & (partials > 0), amplitude, 0)
@@ -72,8 +75,7 @@ def harmonic_bank(
 
 
 def _check(right: bool, mend: str) -> None:
-    if not right:
-        raise DdspZooError(f"Oscillators: {mend}")
+    checks.check(right, f"Oscillators: {mend}")
 
 
 def _check_inputs(frequency_hz: Tensor, amplitude: Tensor, sample_rate: float, hop: int) -> None:
@@ -98,8 +100,9 @@ def _check_values(start: Tensor, cycles: Tensor, goal: Tensor, amplitude: Tensor
     if cycles.numel():
         (low, high), (low_goal, high_goal) = cycles.aminmax(), goal.aminmax()
         _check(
-            bool((low >= 0) & (low_goal >= 0) & (high < 1e100) & (high_goal < 1e100)),  # what sums can hold
-            "frequencies and inharmonicity must be finite and not negative; set unvoiced frames to 0 Hz.",
+            bool((low >= 0) & (low_goal >= 0) & (high < MOST_TURNS) & (high_goal < MOST_TURNS)),
+            "frequencies and inharmonicity must be finite and not negative, and make partials below "
+            f"{MOST_TURNS:g} times the sample rate; set unvoiced frames to 0 Hz.",
         )
         _check(bool(start.sum().isfinite()), "the phase must be finite.")
     if amplitude.numel():
@@ -123,6 +126,7 @@ def _bank(
         phase.shape == shape,
         f"the phase must have the shape of the one given back; got {tuple(phase.shape)}.",
     )
+    checks.check_real("The phase of oscillators", phase)
     if not lookahead:
         amplitude = torch.cat([amplitude, amplitude[:, -1:]], dim=1)
     advance = hop * cycles + (hop - 1) / 2 * (goal - cycles)

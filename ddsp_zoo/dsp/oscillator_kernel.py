@@ -51,6 +51,12 @@ def cosine(turns, sine):
 
 
 @kernel
+def half(hop):
+    """Returns the place of a block's anchor: the middle, since the bend of a short frame may be large."""
+    return min(BLOCK, hop) // 2
+
+
+@kernel
 def expand(start, cycles, goal, hop, middle, shift, constant, linear, square):
     """Writes the coefficients of the phase around sample ``middle`` of a frame, for K oscillators.
 
@@ -82,13 +88,13 @@ def sinusoids(start, cycles, goal, amplitude, window, sine, audio):
     rows, frames, count = start.shape
     hop = len(window)
     constant, linear, square = np.empty((3, count), amplitude.dtype)
-    ramp = (np.arange(BLOCK) - BLOCK // 2).astype(amplitude.dtype)
+    ramp = (np.arange(BLOCK) - half(hop)).astype(amplitude.dtype)
     for row in range(rows):
         for n in range(frames):
             for first in range(0, hop, BLOCK):
                 weight = window[first : first + BLOCK]
                 out = audio[row, n * hop + first : n * hop + first + len(weight)]
-                middle = first + BLOCK // 2
+                middle = first + half(hop)
                 expand(
                     start[row, n], cycles[row, n], goal[row, n], hop, middle, 0.25, constant, linear, square
                 )
@@ -121,13 +127,13 @@ def sinusoids_backward(
     rows, frames, count = start.shape
     hop = len(window)
     constant, linear, square = np.empty((3, count), amplitude.dtype)
-    ramp = (np.arange(BLOCK) - BLOCK // 2).astype(amplitude.dtype)
+    ramp = (np.arange(BLOCK) - half(hop)).astype(amplitude.dtype)
     zero, quarter = amplitude.dtype.type(0), amplitude.dtype.type(0.25)
     full = amplitude.dtype.type(2 * np.pi)
     for row in range(rows):
         for n in range(frames):
             for first in range(0, hop, BLOCK):
-                middle = first + BLOCK // 2
+                middle = first + half(hop)
                 weight = window[first : first + BLOCK]
                 grad = audio_grad[row, n * hop + first : n * hop + first + len(weight)]
                 expand(
@@ -160,7 +166,7 @@ def fundamental(start, cycles, goal, ramp, sine, sin1, cos1, sin2, cos2):
     constant, linear, square = np.empty((3, 1), sin1.dtype)
     quarter = sin1.dtype.type(0.25)
     for first in range(0, len(sin1), BLOCK):
-        expand(start, cycles, goal, len(sin1), first + BLOCK // 2, 0.0, constant, linear, square)
+        expand(start, cycles, goal, len(sin1), first + half(len(sin1)), 0.0, constant, linear, square)
         c0, c1, c2 = constant[0], linear[0], square[0]
         sin_out, cos_out = sin1[first : first + BLOCK], cos1[first : first + BLOCK]
         for i in range(len(sin_out)):
@@ -192,7 +198,7 @@ def harmonics(start, cycles, goal, amplitude, window, sine, audio):
     """Adds K harmonics of one oscillator, in pairs: (s, c) turns on by the fundamental, and by its double."""
     rows, frames, _ = start.shape
     count, hop = amplitude.shape[2], len(window)
-    ramp = (np.arange(BLOCK) - BLOCK // 2).astype(amplitude.dtype)
+    ramp = (np.arange(BLOCK) - half(hop)).astype(amplitude.dtype)
     sin1, cos1, sin2, cos2, s, c = np.empty((6, hop), amplitude.dtype)
     left, rise = np.empty((2, count + 1), amplitude.dtype)
     for row in range(rows):
@@ -229,7 +235,7 @@ def harmonics_backward(
     """Adds to the gradients: two weighted sums for an amplitude; all partials share one slope of the phase."""
     rows, frames, _ = start.shape
     count, hop = amplitude.shape[2], len(window)
-    ramp = (np.arange(BLOCK) - BLOCK // 2).astype(amplitude.dtype)
+    ramp = (np.arange(BLOCK) - half(hop)).astype(amplitude.dtype)
     sin1, cos1, sin2, cos2, s, c, slope = np.empty((7, hop), amplitude.dtype)
     left, rise, both, right = np.empty((4, count + 1), amplitude.dtype)
     number = np.arange(1, count + 2).astype(amplitude.dtype)
@@ -279,4 +285,5 @@ def phase_backward(grad, slope, ramp, start_grad, cycles_grad, goal_grad):
             m1 += tilt * ramp[i]
             m2 += tilt * (ramp[i] * ramp[i])
         constant[0], linear[0], square[0] = m0, m1, m2
-        collect(constant, linear, square, len(slope), first + BLOCK // 2, start_grad, cycles_grad, goal_grad)
+        middle = first + half(len(slope))
+        collect(constant, linear, square, len(slope), middle, start_grad, cycles_grad, goal_grad)

@@ -9,11 +9,15 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp import compiled
+from ddsp_zoo.dsp.checks import check, check_maps
 from ddsp_zoo.dsp.frames import ramps
 from ddsp_zoo.dsp.string_block import block_loop
 from ddsp_zoo.errors import DdspZooError
 
 LoopFilter = Literal["one_zero", "one_pole"]
+FAINTEST = (
+    1e-12  # power: a loop filter's gain is at least -120 dB, for its slope is infinite where it is zero
+)
 
 
 class StringState(NamedTuple):
@@ -29,24 +33,36 @@ class StringState(NamedTuple):
     @classmethod
     def silent(cls, rows: int, longest_delay: int, like: Tensor) -> "StringState":
         """Returns the state of strings at rest, able to continue with delays up to ``longest_delay`` samples."""
+        check(
+            rows >= 0 and longest_delay >= 1,
+            f"A string's state needs a number of rows and a delay of at least 1; got {rows} and {longest_delay}.",
+        )
         return cls(like.new_zeros(rows, longest_delay + 2), like.new_zeros(rows, 2))
 
 
 def phase_delay(smoothing: Tensor, omega: Tensor, loop_filter: LoopFilter = "one_zero") -> Tensor:
     """Returns the phase delay in samples of the loop filter at the angular frequency omega (radians per sample).
 
-    "one_zero" is (1 - s) + s z^-1, "one_pole" is (1 - s) / (1 - s z^-1).
+    "one_zero" is (1 - s) + s z^-1, "one_pole" is (1 - s) / (1 - s z^-1). s lies in [0, 1] and omega above 0, up
+    to pi. Raises `DdspZooError` for tensors without floating point or whose shapes do not fit.
     """
+    check_maps("The phase delay of a loop filter", smoothing, omega)
     if loop_filter == "one_zero":
         return torch.atan2(smoothing * torch.sin(omega), 1 - smoothing + smoothing * torch.cos(omega)) / omega
     return torch.atan2(smoothing * torch.sin(omega), 1 - smoothing * torch.cos(omega)) / omega
 
 
 def magnitude(smoothing: Tensor, omega: Tensor, loop_filter: LoopFilter = "one_zero") -> Tensor:
-    """Returns the gain of the loop filter at the angular frequency omega (radians per sample); see `phase_delay`."""
+    """Returns the gain of the loop filter at the angular frequency omega (radians per sample); see `phase_delay`.
+
+    It is at least 1e-6 for "one_zero", so that its gradient is finite.
+    """
+    check_maps("The gain of a loop filter", smoothing, omega)
     if loop_filter == "one_zero":
-        return (1 - 2 * smoothing * (1 - smoothing) * (1 - torch.cos(omega))).sqrt()
-    return (1 - smoothing) / (1 - 2 * smoothing * torch.cos(omega) + smoothing.square()).sqrt()
+        power = 1 - 2 * smoothing * (1 - smoothing) * (1 - torch.cos(omega))
+        return power.clamp(min=FAINTEST).sqrt()
+    power = 1 - 2 * smoothing * torch.cos(omega) + smoothing.square()
+    return (1 - smoothing) / power.clamp(min=FAINTEST).sqrt()
 
 
 def tuned_delay(
@@ -55,8 +71,10 @@ def tuned_delay(
     """Returns the delay in samples that makes the loop resonate at f0 > 0: one period minus the delay of its filter.
 
     The phase delay of the linear interpolator is taken to be its fraction, which is exact to 0.3 cents at 1 kHz
-    and 16 kHz and better below (thesis eq. 5.3, with the correction of the filter's delay).
+    and 16 kHz and better below (thesis eq. 5.3, with the correction of the filter's delay). Errors are as in
+    `phase_delay`.
     """
+    check_maps("The tuned delay of a string", smoothing, f0_hz)
     omega = 2 * torch.pi * f0_hz / sample_rate
     return sample_rate / f0_hz - phase_delay(smoothing, omega, loop_filter)
 
@@ -92,8 +110,8 @@ def string_loop(
         hop: samples a frame.
         loop_filter: the filter in the loop.
         onset: (R, N), above zero where a frame starts a new note: controls jump there instead of gliding.
-        dc_pole: pole p of the high-pass p (1 - z^-1) / (1 - p z^-1) inside the loop, as published by the thesis
-            (eq. 5.5); it voids the bound, so 0 leaves it out: `one_pole.dc_block` does the same outside the loop.
+        dc_pole: pole p, 0 <= p < 1, of the high-pass p (1 - z^-1) / (1 - p z^-1) inside the loop, as published by
+            the thesis (eq. 5.5); it voids the bound, so 0 leaves it out: `one_pole.dc_block` does the same outside.
         clip: limit y to [-1, 1] (hardtanh) inside the loop, as series B2.1; no gradient passes where it does.
         state: what a previous call returned; this call continues its audio.
 
@@ -105,6 +123,11 @@ def string_loop(
             longer than the state remembers.
     """
     frames = _check(excitation, delay, gain, smoothing, onset)
+    check(
+        loop_filter in ("one_zero", "one_pole") and 0 <= dc_pole < 1,
+        f'A string has the loop filter "one_zero" or "one_pole" and a DC pole of at least 0 and below 1; got '
+        f"{loop_filter!r} and {dc_pole:g}.",
+    )
     start, goal = ramps(frames, hop, excitation.shape[-1], onset)
     history, tail = state or StringState(excitation[:, :0], excitation.new_zeros(len(excitation), 2))
     _check_state(history, tail, excitation)
@@ -112,7 +135,7 @@ def string_loop(
     if excitation.device.type == "cpu" and compiled.AVAILABLE:
         audio, _, tail = _string_loop(excitation, start, goal, history, tail, *options)
     else:
-        start, goal, _ = _checked_values(start, goal, history, excitation.shape[1])
+        _checked_reach(start, goal, history, excitation.shape[1])
         audio, tail = block_loop(excitation, start, goal, history, tail, *options)
     if state:
         return audio, StringState(torch.cat([history, audio], dim=1)[:, -history.shape[1] :], tail)
@@ -152,10 +175,10 @@ def _check_state(history: Tensor, tail: Tensor, excitation: Tensor) -> None:
         )
 
 
-def _checked_values(start: Tensor, goal: Tensor, history: Tensor, count: int) -> tuple[Tensor, Tensor, int]:
-    """Ramps whose delays are safe to follow, and the samples that they reach back; or an error."""
+def _checked_reach(start: Tensor, goal: Tensor, history: Tensor, count: int) -> int:
+    """The samples before the audio that its delays read, all of them silent beyond the history; or an error."""
     if not start.numel():
-        return start, goal, 3
+        return 3
     low, high = torch.stack([start, goal]).detach().transpose(0, 1).flatten(1).aminmax(dim=1)
     if not bool(torch.isfinite(low).all() and torch.isfinite(high).all()):
         raise DdspZooError(
@@ -170,10 +193,7 @@ def _checked_values(start: Tensor, goal: Tensor, history: Tensor, count: int) ->
             f"A delay of {longest:.0f} samples reaches further back than the {history.shape[1]} samples that the "
             "state remembers: begin with StringState.silent(rows, longest_delay, like)."
         )
-    if longest > count + 1 and not history.shape[1]:
-        start, goal = (torch.cat([x[:1].clamp(max=count + 1.0), x[1:]]) for x in (start, goal))
-        longest = count + 1
-    return start, goal, int(longest) + 2
+    return int(longest if history.shape[1] else min(longest, count + 1)) + 2
 
 
 @torch.library.custom_op("ddsp_zoo::string_loop", mutates_args=(), device_types="cpu")
@@ -191,7 +211,7 @@ def _string_loop(
     """Audio (R, T), the loop filter's output from the sample before on (R, T + 1), and the new tail (R, 2)."""
     from ddsp_zoo.dsp import string_kernel
 
-    start, goal, reach = _checked_values(start, goal, history, excitation.shape[1])
+    reach = _checked_reach(start, goal, history, excitation.shape[1])
     rows, count = excitation.shape
     audio, end = torch.empty_like(excitation, memory_format=torch.contiguous_format), torch.empty_like(tail)
     filtered = excitation.new_empty(rows, count + 1 if one_pole or dc_pole else 0)
@@ -231,8 +251,8 @@ def _string_loop_backward(
     """Gradients of excitation, start, goal, history and tail."""
     from ddsp_zoo.dsp import string_kernel
 
-    clamped_start, clamped_goal, reach = _checked_values(start, goal, history, audio.shape[1])
-    given = (grad_audio, grad_end, audio, filtered, clamped_start, clamped_goal, history)
+    reach = _checked_reach(start, goal, history, audio.shape[1])
+    given = (grad_audio, grad_end, audio, filtered, start, goal, history)
     arrays = [x.detach().contiguous().numpy() for x in given]
     grads = [torch.zeros_like(x, memory_format=torch.contiguous_format) for x in (start, goal)]
     grads += [torch.empty_like(x, memory_format=torch.contiguous_format) for x in (audio, history, grad_end)]

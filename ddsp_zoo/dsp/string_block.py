@@ -105,6 +105,7 @@ def block_loop(
     delay, gain, smoothing = follow(start, goal, hop).transpose(1, 2)
     whole = delay.detach().floor()
     eta = delay - whole
+    whole = whole.clamp(1, len(excitation[0]) + history.shape[1] + 1)  # all is silence further back
     zero = torch.zeros_like(smoothing)
     pole, zero = (smoothing, zero) if one_pole else (zero, smoothing)
     near, far = (1 - zero) * gain * (1 - pole), zero * gain * (1 - pole)

@@ -19,19 +19,26 @@ U = np.uintp  # an unsigned index needs no test for wrap-around
 
 
 @kernel
-def cut(start, goal, hop, parallel, places, delays):
+def whole_delay(start, slope, place, longest):
+    """Returns the whole samples of a delay ``place`` samples after its start; from ``longest`` on, all is silence."""
+    return int(min(max(start + slope * place, 1.0), longest))
+
+
+@kernel
+def cut(start, goal, hop, longest, parallel, places, delays):
     """Cuts one hop into pieces of constant whole delay and returns their number.
 
-    It fills ``places`` with the start of each piece and then hop, and ``delays`` with the delay of each piece.
+    It fills ``places`` with the start of each piece and then hop, and ``delays`` with the delay of each piece. A
+    piece has one sample at least, whatever the rounding.
     """
     pieces, place, slope = 0, 0, (goal - start) / hop
     while place < hop:
-        whole = int(start + slope * place)
+        whole = whole_delay(start, slope, place, longest)
         stop = min(place + whole, hop) if parallel else hop
-        if int(start + slope * (stop - 1)) != whole:
+        if whole_delay(start, slope, stop - 1, longest) != whole:
             edge = whole + 1 if slope > 0 else whole
-            stop = min(stop, int((edge - start) / slope) + 1)
-            while int(start + slope * (stop - 1)) != whole:
+            stop = min(stop, max(int((edge - start) / slope), place) + 1)
+            while stop > place + 1 and whole_delay(start, slope, stop - 1, longest) != whole:
                 stop -= 1
         places[pieces], delays[pieces] = place, whole
         pieces, place = pieces + 1, stop
@@ -261,7 +268,8 @@ def forward(
         if not parallel:
             filtered[row, 0] = tail[row, 0]
         for frame in range(count // hop):
-            pieces = cut(start[DELAY, row, frame], goal[DELAY, row, frame], hop, parallel, places, delays)
+            delay = start[DELAY, row, frame], goal[DELAY, row, frame]
+            pieces = cut(*delay, hop, reach - 2, parallel, places, delays)
             for piece in range(pieces):
                 place, whole = places[piece], delays[piece]
                 at, size = reach + frame * hop + place, places[piece + 1] - place
@@ -317,7 +325,8 @@ def backward(
         fill(adjoint, reach, history[row, :0], grad_audio[row])
         carries = (number(0), grad_end[row, 0], grad_end[row, 1])
         for frame in range(count // hop - 1, -1, -1):
-            pieces = cut(start[DELAY, row, frame], goal[DELAY, row, frame], hop, parallel, places, delays)
+            delay = start[DELAY, row, frame], goal[DELAY, row, frame]
+            pieces = cut(*delay, hop, reach - 2, parallel, places, delays)
             for piece in range(pieces - 1, -1, -1):
                 place, whole = places[piece], delays[piece]
                 at, size = reach + frame * hop + place, places[piece + 1] - place

@@ -112,3 +112,18 @@ def test_held_values_and_counts_go_on_in_the_next_piece(cut):
     counts = frames_since(marked[:, cut:], first[1][:, -1])
     assert torch.equal(torch.cat([first[0], then], -1), hold(values, marked))
     assert torch.equal(torch.cat([first[1], counts], -1), frames_since(marked))
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (3, 0), (4,)])
+def test_nothing_to_overlap_is_refused(shape):
+    with pytest.raises(DdspZooError, match="need a frame, a sample"):
+        overlap_add(torch.zeros(shape), 2)
+
+
+def test_overlapping_frames_keep_their_precision():
+    assert overlap_add(torch.ones(3, 4).half(), 2).equal(overlap_add(torch.ones(3, 4), 2).half())
+
+
+def test_what_is_held_fits_its_marks():
+    with pytest.raises(DdspZooError, match=r"must have the shape \(4,\)"):
+        hold(torch.zeros(3), torch.zeros(4))

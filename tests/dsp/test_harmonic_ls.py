@@ -227,9 +227,26 @@ def test_gradients_of_mixture_prior_and_noise_are_exact(path) -> None:
         ({"mixture": torch.zeros(RATE)}, "needs f0_hz"),
         ({"f0_hz": torch.full((1, 2, 63), math.nan)}, "finite"),
         ({"f0_hz": torch.full((1, 2, 63), -1.0)}, "0 Hz"),
-        ({"prior": torch.ones(1, 2, 62, 4)}, "prior must have shape"),
-        ({"prior": torch.ones(1, 2, 63, 4), "noise": torch.ones(1, 62, 4)}, "noise must have shape"),
+        ({"prior": torch.ones(1, 2, 62, 4)}, "prior must have the shape"),
+        ({"prior": torch.ones(1, 2, 63, 4), "noise": torch.ones(1, 62, 4)}, "noise must have the shape"),
         ({"inharmonicity": torch.zeros(1, 2, 62)}, "inharmonicity"),
+        ({"inharmonicity": torch.full((1, 2, 63), math.nan)}, "inharmonicity must be finite"),
+        ({"inharmonicity": torch.full((1, 2, 63), -1.0)}, "inharmonicity must be finite and within 0"),
+        ({"mixture": torch.full((1, RATE), math.nan)}, "mixture must be finite"),
+        ({"mixture": torch.full((1, RATE), 1e30)}, "mixture must be finite and at most 1e.09"),
+        ({"mixture": torch.zeros(1, RATE).half()}, "float16"),
+        ({"mixture": torch.zeros(1, RATE).bfloat16()}, "bfloat16"),
+        ({"mixture": torch.zeros(1, RATE).long()}, "int64"),
+        ({"f0_hz": torch.full((1, 2, 63), 200)}, "int64"),
+        ({"prior": torch.full((1, 2, 63, 4), math.nan)}, "prior must be finite"),
+        (
+            {"prior": torch.ones(1, 2, 63, 4), "noise": torch.full((1, 63, 4), math.inf)},
+            "noise must be finite",
+        ),
+        ({"prior": torch.ones(1, 2, 63)}, "four axes"),
+        ({"harmonics": 0}, "a harmonic"),
+        ({"ridge": math.nan}, "ridge"),
+        ({"sample_rate": 0.0}, "sample rate"),
         ({"windows": (1,)}, "window"),
         ({"windows": ()}, "window"),
     ],
@@ -242,3 +259,24 @@ def test_misfits_end_in_a_sentence(change: dict, message: str) -> None:
     } | change
     with pytest.raises(DdspZooError, match=message):
         harmonic_least_squares(**given)
+
+
+def test_an_empty_batch_gives_an_empty_one(path) -> None:
+    found = harmonic_least_squares(torch.zeros(0, 48), torch.zeros(0, 2, 3), 8000, 16, windows=(48,))
+    assert found.shape == (0, 2, 48)
+
+
+@pytest.mark.parametrize("ridge", [0.0, 1e-30])
+def test_two_sources_in_unison_need_no_ridge(path, ridge: float) -> None:
+    """Their matrix is singular: nothing says which is which, but none is louder than what was heard."""
+    sources, f0_hz = two_voices(2048)
+    f0_hz = f0_hz[:, :1].expand(-1, 2, -1)
+    given = {"windows": (512,), "harmonics": 4, "refinements": 0}
+    found = harmonic_least_squares(sources[:, 0].contiguous(), f0_hz, RATE, HOP, ridge=ridge, **given)
+    assert found.isfinite().all() and found.abs().max() < 10
+
+
+def test_a_pitch_that_is_hardly_there_has_partials(path) -> None:
+    f0_hz = torch.full((1, 1, 3), 5e-324, dtype=torch.float64)
+    found = harmonic_least_squares(torch.ones(1, 48).double(), f0_hz, 8000, 16, windows=(48,), refinements=0)
+    assert found.isfinite().all()

@@ -99,6 +99,8 @@ def test_no_samples(path):
         (lambda x, p, s: (x, p[:1], HOP), r"poles \(R, N\)"),
         (lambda x, p, s: (x.float(), p, HOP), "float64"),
         (lambda x, p, s: (x.long(), p.long(), HOP), "int64"),
+        (lambda x, p, s: (x.half(), p.half(), HOP), "float16"),
+        (lambda x, p, s: (x.bfloat16(), p.bfloat16(), HOP), "bfloat16"),
         (lambda x, p, s: (x, p, HOP + 1), "samples"),
         (lambda x, p, s: (x, p, HOP, None, s[:1]), "state"),
         (lambda x, p, s: (x, p * math.nan, HOP), "finite"),

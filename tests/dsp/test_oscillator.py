@@ -358,3 +358,19 @@ def test_the_polynomial_is_a_cosine(dtype, error):
     turns = np.linspace(-1.5, 1.5, 1001).astype(dtype)
     values = [cosine(x, sine_polynomial(np.dtype(dtype))) for x in turns]
     assert np.abs(values - np.cos(2 * np.pi * turns.astype(np.float64))).max() < error
+
+
+@pytest.mark.parametrize("hop", [1, 2, 3, 16])
+def test_steep_pitches_in_short_frames_keep_their_phase(path, hop):
+    """A hundred partials hear each error of the fundamental's phase a hundredfold."""
+    f0 = torch.tensor([[0.0, 30.0, 1622.0, 2000.0, 60.0, 0.0, 9.0, 2000.0]])
+    amplitude = torch.ones(1, 8, 100)
+    audio, _ = harmonic_bank(f0, amplitude, 16000, hop)
+    exact, _ = harmonic_bank(f0.double(), amplitude.double(), 16000, hop)
+    torch.testing.assert_close(audio.double(), exact, atol=2e-4 * amplitude.sum(-1).max().item(), rtol=0)
+
+
+def test_frequencies_without_a_phase_are_refused(path):
+    f0 = torch.tensor([[100.0, 1e30]])
+    with pytest.raises(DdspZooError, match="times the sample rate"):
+        harmonic_bank(f0, torch.ones(1, 2, 3), RATE, 8)

@@ -256,6 +256,55 @@ def test_a_state_that_does_not_fit_is_refused(path, state):
         string_loop(*random_string(2, 32, 3, 9), HOP, state=state)
 
 
+@pytest.mark.parametrize("options", VARIANTS, ids=name)
+def test_a_silent_state_is_the_same_as_none(path, options):
+    """Also where a delay moves within a frame to far beyond the beginning, and back."""
+    excitation, delay, gain, smoothing = random_string(2, 32, 2, 20)
+    delay[0, 1], delay[1] = 1000.0, torch.tensor([60.0, 350.0, 1.0, 3.0])
+    alone, _ = string_loop(excitation, delay, gain, smoothing, HOP, **options)
+    state = StringState.silent(2, 1000, excitation)
+    stateful, _ = string_loop(excitation, delay, gain, smoothing, HOP, state=state, **options)
+    torch.testing.assert_close(alone, stateful, atol=1e-12, rtol=0)
+
+
+def test_delays_without_end_are_silence(path):
+    excitation, _, gain, smoothing = random_string(1, 32, 2, 9)
+    delay = torch.full_like(gain, 1e30).requires_grad_()
+    audio, _ = string_loop(excitation, delay, gain, smoothing, HOP)
+    audio.square().sum().backward()
+    assert audio.equal(excitation) and delay.grad.eq(0).all()
+
+
+@pytest.mark.parametrize(
+    ("start", "goal"), [(2.2, 1000.0), (1000.0, 1.0), (1.0000001, 1.0), (3.0, 2.9999998)]
+)
+@pytest.mark.parametrize("hop", [3, 7, 48, 100])
+def test_steep_delays_are_cut_in_pieces_of_one_sample_at_least(start, goal, hop):
+    """A piece without samples would never end; places and delays cover the frame."""
+    kernel = pytest.importorskip("ddsp_zoo.dsp.string_kernel")
+    places, delays = np.zeros(hop + 1, np.int64), np.zeros(hop, np.int64)
+    for low, high in ((np.float32(start), np.float32(goal)), (start, goal)):
+        for parallel in (True, False):
+            pieces = kernel.cut.py_func(low, high, hop, 300, parallel, places, delays)
+            steps = np.diff(places[: pieces + 1])
+            assert places[0] == 0 and places[pieces] == hop and steps.min() >= 1
+            assert delays[:pieces].min() >= 1 and delays[:pieces].max() <= 300
+
+
+@pytest.mark.parametrize("options", [{"loop_filter": "two_zero"}, {"dc_pole": 1.0}, {"dc_pole": math.nan}])
+def test_filters_that_there_are_not_are_refused(options):
+    with pytest.raises(DdspZooError, match="loop filter"):
+        string_loop(*random_string(2, 32, 3, 9), HOP, **options)
+
+
+def test_a_loop_filter_has_finite_slopes_where_its_gain_is_zero():
+    for loop_filter, smoothing, omega in (("one_zero", 0.5, math.pi), ("one_pole", 1.0, 1e-5)):
+        s, w = (torch.tensor([x], requires_grad=True) for x in (smoothing, omega))
+        gain = magnitude(s, w, loop_filter)
+        gain.sum().backward()
+        assert 0 <= gain < 2e-6 and s.grad.isfinite() and w.grad.isfinite()
+
+
 # ---- tuning and decay
 
 
