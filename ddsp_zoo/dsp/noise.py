@@ -161,10 +161,6 @@ def seen_by_stft(power: Tensor, hop: int, n_fft: int, every: int = 1) -> Tensor:
         f"What a spectrogram sees is power (..., N, F), of every frame or fewer; got {tuple(power.shape)}, {every}.",
     )
     _check_window(hop, n_fft)
-    """
-    check_computing("What a spectrogram sees", power)
-    check(power.ndim > 1, f"What a spectrogram sees is power (..., N, F); got {tuple(power.shape)}.")
-    _check_window(hop, n_fft)
     window = torch.hann_window(n_fft, device=power.device, dtype=power.dtype).square()
     energy = window.unflatten(0, (-1, hop)).sum(-1) / window.sum()
     frames, reach = power.shape[-2], len(energy) // 2
