@@ -24,7 +24,7 @@ from ddsp_zoo.errors import DdspZooError
 LIMIT_SECONDS = 60  # of the processor, for one case: a kernel may have to be compiled
 MEMORY = 16 << 30
 BAD_NUMBERS = {float: (0.0, -1.0, math.nan, math.inf, 1e30, -1e30), int: (0, -1, -(2**40))}
-OTHER_TYPES = (torch.float16, torch.bfloat16, torch.int64, torch.bool, torch.complex64)
+OTHER_TYPES = (torch.float16, torch.bfloat16, torch.int64, torch.bool, torch.complex128)
 Arguments = dict[str, Any]
 
 
@@ -121,7 +121,7 @@ def spoil(draw: Draw, given: Arguments) -> tuple[str, str]:
 
 def _spoilt(draw: Draw, value: Tensor, how: str) -> Tensor:
     if how == "type":
-        return value.to(draw.one_of(*OTHER_TYPES))
+        return (value.real if value.is_complex() else value).to(draw.one_of(*OTHER_TYPES))
     if how == "axis more":
         return value[None]
     if how == "axis less":
@@ -133,7 +133,8 @@ def _spoilt(draw: Draw, value: Tensor, how: str) -> Tensor:
         return value.narrow(axis, 0, 0) if how == "empty" else torch.cat([value, value], axis)
     spoilt = value.clone(memory_format=torch.contiguous_format)
     if spoilt.numel():
-        spoilt.view(-1)[draw.whole(0, spoilt.numel() - 1)] = float(how)
+        number = float(how) if spoilt.is_floating_point() or spoilt.is_complex() else -1
+        spoilt.view(-1)[draw.whole(0, spoilt.numel() - 1)] = number
     return spoilt
 
 

@@ -41,7 +41,7 @@ def synthesise(
     """
     if compiled.AVAILABLE and amplitudes.device.type == "cpu":
         return _synthesise(amplitudes, cycles, bend, multiple, weight, hop)
-    complex_ = torch.view_as_complex(amplitudes)
+    complex_ = torch.view_as_complex(amplitudes.contiguous())
     parts = [
         torch.einsum("bsnk,bsnlk->bsnl", complex_[:, :, span], basis).real
         for span, basis in _bases(cycles, bend, multiple, len(weight))
