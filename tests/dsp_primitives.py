@@ -26,7 +26,7 @@ from ddsp_zoo.dsp import (
 
 HOPS = (1, 2, 3, 7, 16, 64, 130)
 RATES = (8000.0, 16000.0, 44100.0)
-MOST_SAMPLES = 400
+MOST_SAMPLES = 140
 
 
 def sizes(draw: Draw, lookahead: bool) -> tuple[int, int, int, int]:
@@ -439,8 +439,10 @@ def white_frames(draw: Draw) -> dict[str, Any]:
 
 
 PRIMITIVES = {
-    "allpole": Primitive(allpole.allpole, allpole_, ("reflection",), stays_small),
-    "framewise_allpole": Primitive(allpole.framewise_allpole, framewise, ("reflection",), stays_small),
+    "allpole": Primitive(allpole.allpole, allpole_, ("reflection",), stays_small, share=1),
+    "framewise_allpole": Primitive(
+        allpole.framewise_allpole, framewise, ("reflection",), stays_small, share=1
+    ),
     "lsf_from_logits": Primitive(
         lsf.lsf_from_logits, lambda draw: {"logits": draw.tensor(2, draw.whole(2, 9), low=-30, high=30)}
     ),
@@ -487,7 +489,7 @@ PRIMITIVES = {
         least_squares,
         ("mixture", "f0_hz", "prior", "noise", "inharmonicity"),
         well_posed,
-        share=2,
+        share=1,
     ),
     "HarmonicFit": Primitive(
         fit, fit_, ("mixture", "f0_hz", "prior", "noise", "inharmonicity"), None, share=1

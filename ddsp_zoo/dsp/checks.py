@@ -17,51 +17,42 @@ def check(right: bool, mend: str) -> None:
 def check_computing(who: str, *given: Tensor | None) -> None:
     """Raises `DdspZooError` unless all tensors are float32 or all are float64; what is None was not given."""
     types = [x.dtype for x in given if x is not None]
-    check(
-        types[0] in COMPUTING and all(one == types[0] for one in types),
-        f"{who} computes in float32 or float64, the same for all that it is given; got "
-        f"{', '.join(str(one).removeprefix('torch.') for one in types)}.",
-    )
+    if types[0] not in COMPUTING or any(one != types[0] for one in types):
+        raise DdspZooError(
+            f"{who} computes in float32 or float64, the same for all that it is given; got {_named(types)}."
+        )
 
 
 def check_floating(who: str, *given: Tensor | None) -> None:
     """Raises `DdspZooError` unless all tensors hold floating-point numbers of one type, of any precision."""
     types = [x.dtype for x in given if x is not None]
-    check(
-        types[0].is_floating_point and all(one == types[0] for one in types),
-        f"{who} takes floating-point numbers, the same for all that it is given; got "
-        f"{', '.join(str(one).removeprefix('torch.') for one in types)}.",
-    )
-
-
-def check_maps(who: str, *given: Tensor) -> None:
-    """Raises `DdspZooError` unless all tensors hold floating-point numbers, in shapes that broadcast."""
-    for one in given:
-        check_floating(who, one)
-    lengths = [set(sizes) - {1} for sizes in zip(*(_from_the_end(one.shape, given) for one in given))]
-    check(
-        all(len(different) < 2 for different in lengths),
-        f"{who} takes tensors whose shapes fit each other; got {', '.join(str(tuple(x.shape)) for x in given)}.",
-    )
+    if not types[0].is_floating_point or any(one != types[0] for one in types):
+        raise DdspZooError(
+            f"{who} takes floating-point numbers, the same for all that it is given; got {_named(types)}."
+        )
 
 
 def check_real(who: str, value: Tensor) -> None:
     """Raises `DdspZooError` unless a tensor holds real numbers, whole ones or not."""
-    check(
-        not value.is_complex() and value.dtype != torch.bool, f"{who} takes real numbers; got {value.dtype}."
-    )
+    if value.is_complex() or value.dtype == torch.bool:
+        raise DdspZooError(f"{who} takes real numbers; got {_named([value.dtype])}.")
 
 
-def _from_the_end(shape: torch.Size, given: tuple[Tensor, ...]) -> list[int]:
-    return [1] * (max(one.ndim for one in given) - len(shape)) + list(shape)
+def check_maps(who: str, one: Tensor, other: Tensor) -> None:
+    """Raises `DdspZooError` unless two tensors hold floating-point numbers, in shapes that broadcast."""
+    check_floating(who, one)
+    check_floating(who, other)
+    for size, beside in zip(reversed(one.shape), reversed(other.shape)):
+        if size != beside and size != 1 and beside != 1:
+            raise DdspZooError(
+                f"{who} takes tensors whose shapes fit each other; got {tuple(one.shape)} and {tuple(other.shape)}."
+            )
 
 
 def check_shape(who: str, value: Tensor | None, shape: tuple[int, ...]) -> None:
     """Raises `DdspZooError` where a tensor is given that has another shape."""
-    check(
-        value is None or value.shape == shape,
-        f"{who} must have the shape {tuple(shape)}; got {None if value is None else tuple(value.shape)}.",
-    )
+    if value is not None and value.shape != shape:
+        raise DdspZooError(f"{who} must have the shape {tuple(shape)}; got {tuple(value.shape)}.")
 
 
 def check_values(
@@ -74,14 +65,11 @@ def check_values(
     if value is None or torch.compiler.is_compiling() or not value.numel():
         return
     least, most = value.detach().aminmax()
-    bounds = (
-        ""
-        if high == torch.inf
-        else f" and at most {high:g}"
-        if low == -torch.inf
-        else f" and within {low:g} and {high:g}"
-    )
-    check(
-        bool((least >= low) & (most <= high) & least.isfinite() & most.isfinite()),
-        f"{who} must be finite{bounds}{mend}.",
-    )
+    if not bool((least >= low) & (most <= high) & least.isfinite() & most.isfinite()):
+        lowest = "" if low == -torch.inf else f", at least {low:g}"
+        highest = "" if high == torch.inf else f", at most {high:g}"
+        raise DdspZooError(f"{who} must be finite{lowest}{highest}{mend}.")
+
+
+def _named(types: list[torch.dtype]) -> str:
+    return ", ".join(str(one).removeprefix("torch.") for one in types)

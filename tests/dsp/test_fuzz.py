@@ -12,7 +12,7 @@ from fuzzing import Case, Draw, judge, report, run, spread
 import ddsp_zoo.dsp
 
 INTERNAL = {"compiled", "checks"}  # and kernels: serial loops behind the functions of the room
-FOUND = [Case(*line.split()) for line in ()]
+FOUND = [Case("synthesise", 116), Case("synthesise", 117)]
 
 
 def public_functions() -> set[str]:
@@ -36,7 +36,7 @@ def test_no_function_is_left_out() -> None:
 
 
 def test_what_was_found_once_and_some_more() -> None:
-    findings = list(run("dsp_primitives", [*FOUND, *spread(PRIMITIVES, 430, first=10**6)]))
+    findings = list(run("dsp_primitives", [*FOUND, *spread(PRIMITIVES, 300, first=10**6)]))
     assert not findings, report(findings)
 
 

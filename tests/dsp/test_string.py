@@ -276,9 +276,9 @@ def test_delays_without_end_are_silence(path):
 
 
 @pytest.mark.parametrize(
-    ("start", "goal"), [(2.2, 1000.0), (1000.0, 1.0), (1.0000001, 1.0), (3.0, 2.9999998)]
+    ("start", "goal"), [(2.2, 1000.0), (1000.0, 1.0), (1.0000001, 1.0), (357.0, 72.0), (260.0, 204.0)]
 )
-@pytest.mark.parametrize("hop", [3, 7, 48, 100])
+@pytest.mark.parametrize("hop", [3, 7, 48, 130])
 def test_steep_delays_are_cut_in_pieces_of_one_sample_at_least(start, goal, hop):
     """A piece without samples would never end; places and delays cover the frame."""
     kernel = pytest.importorskip("ddsp_zoo.dsp.string_kernel")
