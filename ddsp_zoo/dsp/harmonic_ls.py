@@ -89,7 +89,11 @@ def harmonic_least_squares(
 
 
 def fit_windows(sample_rate: float) -> tuple[int, int]:
-    """Returns windows of 64 and 128 ms in samples, which together serve voices and plucked strings."""
+    """Returns windows of 64 and 128 ms in samples, which together serve voices and plucked strings.
+
+    Raises `DdspZooError` for a sample rate that is not positive.
+    """
+    check(0 < sample_rate < math.inf, f"Windows need a sample rate in Hz; got {sample_rate:g}.")
     return 2 * round(0.032 * sample_rate), 2 * round(0.064 * sample_rate)
 
 

@@ -368,9 +368,3 @@ def test_steep_pitches_in_short_frames_keep_their_phase(path, hop):
     audio, _ = harmonic_bank(f0, amplitude, 16000, hop)
     exact, _ = harmonic_bank(f0.double(), amplitude.double(), 16000, hop)
     torch.testing.assert_close(audio.double(), exact, atol=2e-4 * amplitude.sum(-1).max().item(), rtol=0)
-
-
-def test_frequencies_without_a_phase_are_refused(path):
-    f0 = torch.tensor([[100.0, 1e30]])
-    with pytest.raises(DdspZooError, match="times the sample rate"):
-        harmonic_bank(f0, torch.ones(1, 2, 3), RATE, 8)
