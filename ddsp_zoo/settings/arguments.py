@@ -57,6 +57,28 @@ def call(kind: type[T], arguments: Mapping[str, Any]) -> T:
         ) from error
 
 
+def refuse_classes(settings: Any) -> None:
+    """Raises `DdspZooError` where settings name a class anywhere inside, for whoever reads them further."""
+    seen: set[int] = set()
+    left = [settings]
+    while left:
+        value = left.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, Mapping) and "class_path" in value:
+            raise DdspZooError(
+                f"Settings in a file are plain values: the class {shown(value['class_path'])} is not built."
+            )
+        left += (
+            value.values()
+            if isinstance(value, Mapping)
+            else value
+            if isinstance(value, (list, tuple))
+            else ()
+        )
+
+
 def shown(value: Any) -> str:
     """Returns a value from a file in a few words, however large or nested it is."""
     text = reprlib.repr(value)

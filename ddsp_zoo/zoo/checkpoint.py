@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.atomic import replaced_when_done
+from ddsp_zoo.settings.arguments import refuse_classes
 from ddsp_zoo.settings.build import class_path_of, plain
 from ddsp_zoo.zoo.manifest import CONFIG, WEIGHTS
 
@@ -57,11 +58,12 @@ def config_of(model: nn.Module) -> dict[str, Any]:
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Returns config and state dict of a checkpoint folder or a `.ckpt` file; `DdspZooError` where it is neither."""
-    if path.is_dir():
-        return _read_folder(path)
-    if path.is_file() and path.suffix == ".ckpt":
-        return _read_lightning(path)
-    raise DdspZooError(f"{path} is no checkpoint: give a folder with {WEIGHTS}, or a .ckpt file.")
+    if not path.is_dir() and not (path.is_file() and path.suffix == ".ckpt"):
+        raise DdspZooError(f"{path} is no checkpoint: give a folder with {WEIGHTS}, or a .ckpt file.")
+    config, weights = _read_folder(path) if path.is_dir() else _read_lightning(path)
+    if isinstance(config, dict):
+        refuse_classes(config.get("init_args"))
+    return config, weights
 
 
 def _compact(tensor: Tensor) -> Tensor:

@@ -114,9 +114,18 @@ def test_a_class_that_happens_to_be_imported_is_not_named_by_the_user(place: Pat
     (place / "touched").unlink()
 
 
-@pytest.mark.parametrize("command", ["fit", "validate"])
-def test_training_takes_no_class_from_the_file_that_it_goes_on_with(command: str) -> None:
-    settings = {"_class_path": "evil.Model", **SMALL}
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        ("fit", {"_class_path": "evil.Model"}),
+        ("validate", {"_class_path": "evil.Model"}),
+        ("fit", {"class_path": "evil.Model", "init_args": SMALL}),
+        ("fit", {"_class_path": MODEL, "optimiser": {"class_path": "evil.Model"}}),
+        ("fit", {"_class_path": MODEL, "sources": [{"class_path": "evil.Model"}]}),
+    ],
+)
+def test_training_takes_no_class_from_the_file_that_it_goes_on_with(command: str, named: dict) -> None:
+    settings = SMALL | named
     torch.save({"state_dict": tiny_ast().state_dict(), "hyper_parameters": settings}, "file.ckpt")
     recipe = {
         "model": {"class_path": MODEL, "init_args": SMALL},
