@@ -22,7 +22,7 @@ def made_from(folder: str | Path) -> dict[str, Any]:
     folder = Path(folder)
     try:
         content = json.loads((folder / LIST).read_text(encoding="utf-8"))
-        names = [name for name in content[FILES] if _is_inside(name) and (folder / name).is_file()]
+        names = [name for name in content[FILES] if _is_inside(folder, name) and (folder / name).is_file()]
     except (OSError, ValueError, TypeError, KeyError):
         return {}
     return content | {FILES: names}
@@ -112,7 +112,9 @@ def _write(content: dict[str, Any], path: Path) -> None:
         draft.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _is_inside(name: Any) -> bool:
-    """Whether a name cannot lead out of its folder, whoever wrote it."""
+def _is_inside(folder: Path, name: Any) -> bool:
+    """Whether a name cannot lead out of its folder, whoever wrote it, nor a link to a folder on the way."""
     path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts and "\\" not in name
+    if path.is_absolute() or ".." in path.parts or "\\" in name:
+        return False
+    return (folder / name).parent.resolve() == folder.resolve() / path.parent

@@ -107,13 +107,13 @@ class AstDdsp(Separator):
         )
         self.synth = BandedSinusoids(sample_rate, hop_samples, bands, frequency_gradient=0.0)
         self.heard = (heard_pitch(sample_rate),)
-        n_fft = n_fft or 8 * hop_samples
-        if exact_below_hz and n_fft != self.mask_fft:
+        window = n_fft or 8 * hop_samples
+        if exact_below_hz and window != self.mask_fft:
             raise DdspZooError(
-                f"exact_below_hz needs one window for masks and mel bands: set masks.fft to {n_fft}, or n_fft to "
+                f"exact_below_hz needs one window for masks and mel bands: set masks.fft to {window}, or n_fft to "
                 f"{self.mask_fft}."
             )
-        self.pictures = BandPictures(sample_rate, n_fft, hop_samples, bands, tuple(windows))
+        self.pictures = BandPictures(sample_rate, window, hop_samples, bands, tuple(windows))
         channels = self.pictures.channels, len(sources) * self.synth.controls.channels // bands
         if network == "ast":
             frames = self.segment_samples // hop_samples

@@ -1,5 +1,6 @@
 """Separating files into folders."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -250,3 +251,18 @@ def test_audio_of_ones_own_beside_a_result_is_not_taken_for_it(
         write(place / "bass.wav", music(3000))
     np.testing.assert_array_equal(ddsp_zoo.open(folder).stems["bass"], expected)
     assert ddsp_zoo.open(folder).synthesised["bass"].shape[1] == expected.shape[1]
+
+
+def test_a_list_that_leads_out_of_its_folder_by_a_link_removes_nothing(
+    model: AstDdsp, song: Path, tmp_path: Path
+) -> None:
+    precious = tmp_path / "home" / "precious.txt"
+    precious.parent.mkdir()
+    precious.write_text("mine")
+    folder = separate_file(model, song, tmp_path / "out")
+    (folder / "link").symlink_to(precious.parent)
+    listed = json.loads((folder / "ddsp_zoo.json").read_text())
+    listed["files"] += ["link/precious.txt", "../home/precious.txt", str(precious)]
+    (folder / "ddsp_zoo.json").write_text(json.dumps(listed))
+    separate_file(model, song, folder)
+    assert precious.read_text() == "mine"

@@ -105,7 +105,7 @@ def test_recipes_and_options_of_earlier_versions_train(
     model, data = printed["model"]["init_args"], printed["data"]["init_args"]
     assert printed["data"]["class_path"] == "ddsp_zoo.corpora.RenderedChoir"
     optimiser = {"learning_rate": 3e-4, "weight_decay": 0.5, "decay_every": 5, "betas": [0.9, 0.999]}
-    assert model["optimiser"] == optimiser and model["masks"] == {"power": 2.0, "fft": None}
+    assert model["optimiser"] == optimiser and model["masks"] == {"power": 2.0, "fft": None, "expected": True}
     assert (data["excerpts"]["batch_size"], data["excerpts"]["seed"]) == (2, 7)
     assert data["excerpts"]["examples_per_epoch"] == 9
     assert (data["variation"]["gain_db"], data["variation"]["apart"], data["train_tracks"]) == (6.0, 0.25, 3)
