@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ddsp_zoo.dsp.checks import check, check_computing, check_floating, check_shape, check_values
+from ddsp_zoo.dsp.checks import check, check_computing, check_floating, check_real, check_shape, check_values
 from ddsp_zoo.dsp.frames import overlap_add
 from ddsp_zoo.dsp.harmonic_basis import banded_solve, correlate, synthesise
 from ddsp_zoo.errors import DdspZooError
@@ -298,7 +298,7 @@ class HarmonicFit:
 
 def _check(mixture: Tensor, f0_hz: Tensor, hop: int, window: int, inharmonicity: Tensor | None) -> None:
     check_computing("Harmonic least squares", mixture)
-    check_floating("Harmonic least squares", f0_hz)
+    check_real("Harmonic least squares", f0_hz)
     frames = -(-mixture.shape[-1] // hop) if hop > 0 and mixture.ndim else 0
     fits = mixture.ndim == 2 and f0_hz.ndim == 3 and len(f0_hz) == len(mixture) and frames > 0
     if not fits or f0_hz.shape[1] < 1 or f0_hz.shape[2] != frames:

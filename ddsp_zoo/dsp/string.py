@@ -15,9 +15,7 @@ from ddsp_zoo.dsp.string_block import block_loop
 from ddsp_zoo.errors import DdspZooError
 
 LoopFilter = Literal["one_zero", "one_pole"]
-FAINTEST = (
-    1e-12  # power: a loop filter's gain is at least -120 dB, for its slope is infinite where it is zero
-)
+FAINTEST = 1e-16  # power below which the gain of a loop filter has no slope
 
 
 class StringState(NamedTuple):
@@ -55,7 +53,7 @@ def phase_delay(smoothing: Tensor, omega: Tensor, loop_filter: LoopFilter = "one
 def magnitude(smoothing: Tensor, omega: Tensor, loop_filter: LoopFilter = "one_zero") -> Tensor:
     """Returns the gain of the loop filter at the angular frequency omega (radians per sample); see `phase_delay`.
 
-    It is at least 1e-6 for "one_zero", so that its gradient is finite.
+    It is at least 1e-8 for "one_zero", so that its gradient is finite.
     """
     check_maps("The gain of a loop filter", smoothing, omega)
     if loop_filter == "one_zero":

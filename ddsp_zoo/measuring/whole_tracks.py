@@ -88,7 +88,7 @@ class BothMasks:
         self.model, self.synth = model, model.synth
         self.sample_rate, self.hop_samples = model.sample_rate, model.hop_samples
         self.segment_samples, self.device = model.segment_samples, model.device
-        self.sources = model.sources
+        self.sources, self.expected_masks = model.sources, model.expected_masks
         self.targets = tuple((name, mask) for mask in MASKS for name in model.targets)
         self.rows = model.rows * len(MASKS)
 

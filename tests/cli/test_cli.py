@@ -371,7 +371,7 @@ def process(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 STOPPED = """
-import sys, time
+import signal, sys, time
 import ddsp_zoo.cli.models
 from ddsp_zoo.files.atomic import folder_when_done
 
@@ -381,6 +381,7 @@ def work(arguments):
         print("ready", flush=True)
         time.sleep(60)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what runs beside it ignore that
 ddsp_zoo.cli.models.list_models = work
 sys.exit(ddsp_zoo.cli.main(["list"]))
 """

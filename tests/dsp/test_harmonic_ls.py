@@ -237,7 +237,6 @@ def test_gradients_of_mixture_prior_and_noise_are_exact(path) -> None:
         ({"mixture": torch.zeros(1, RATE).half()}, "float16"),
         ({"mixture": torch.zeros(1, RATE).bfloat16()}, "bfloat16"),
         ({"mixture": torch.zeros(1, RATE).long()}, "int64"),
-        ({"f0_hz": torch.full((1, 2, 63), 200)}, "int64"),
         ({"prior": torch.full((1, 2, 63, 4), math.nan)}, "prior must be finite"),
         (
             {"prior": torch.ones(1, 2, 63, 4), "noise": torch.full((1, 63, 4), math.inf)},

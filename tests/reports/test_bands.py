@@ -72,6 +72,7 @@ class Bands(torch.nn.Module):
     def __init__(self, sources: tuple[str, ...] = ("bass", "rest"), sample_rate: int = RATE) -> None:
         super().__init__()
         self.sources, self.sample_rate, self.segment_samples = sources, sample_rate, sample_rate
+        self.expected_masks = True
         self.targets = tuple(name for name in sources if name != "rest")
         self.synth = Waves(sample_rate, self.hop_samples)
         self.declared = {control.name: control for control in self.synth.controls}
