@@ -446,7 +446,7 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captur
         bands, "report", lambda *arguments: given.extend(arguments) or [Path("report.md"), Path("a.png")]
     )
     monkeypatch.setattr(bands, "find_checkpoints", lambda names, paths: dict.fromkeys(names or ["all"]))
-    monkeypatch.setattr(zoo, "load", lambda name, checkpoint: name)
+    monkeypatch.setattr(zoo, "load", lambda name, checkpoint, kind: name)
     arguments = ["--data", "StemFolder", "--root", str(tmp_path), "--songs", "songs", "--out", "there"]
     assert (
         main(["report", "bands", "--models", "m", "--estimates", "x=folder", *arguments, "--tracks", "2"])
