@@ -27,6 +27,7 @@ WIDEST_CENTS = 60.0  # what one refinement may move f0 by
 STEEPEST = 0.15  # a larger change of f0 from the frame before to the one after is a jump, not a glide
 FAINT = 1e-14  # variances are at least this: -140 dB
 LOUDEST = 1e9  # of audio: squares of what is fitted to it are still float32
+HIGHEST_RATE = 1e9  # Hz, of audio
 HIGHEST_HZ = 1e9
 LEAST_LOAD = 1e-14  # of a diagonal, as a share of it: float64 has no digits left for less
 
@@ -93,7 +94,9 @@ def fit_windows(sample_rate: float) -> tuple[int, int]:
 
     Raises `DdspZooError` for a sample rate that is not positive.
     """
-    check(0 < sample_rate < math.inf, f"Windows need a sample rate in Hz; got {sample_rate:g}.")
+    check(
+        0 < sample_rate <= HIGHEST_RATE, f"Windows need a sample rate from 0 to 1e9 Hz; got {sample_rate:g}."
+    )
     return 2 * round(0.032 * sample_rate), 2 * round(0.064 * sample_rate)
 
 

@@ -55,6 +55,10 @@ def harmonic_bank(
     errors are as in `sinusoidal_bank`. Source: Engel et al. 2020; Fletcher 1964 for stiff strings.
     """
     _check_inputs(f0_hz[..., None].expand(*f0_hz.shape, amplitude.shape[-1]), amplitude, sample_rate, hop)
+    # Where partials are left out below, nobody would see what is wrong with them.
+    mend = " and not negative; set unvoiced frames to 0 Hz"
+    checks.check_values("Oscillators: f0_hz", f0_hz, mend=mend)
+    checks.check_values("Oscillators: amplitudes", amplitude)
     number = torch.arange(1, amplitude.shape[-1] + 1, device=f0_hz.device, dtype=torch.float64)
     cycles = f0_hz.double()[..., None] / sample_rate
     partials = cycles * number

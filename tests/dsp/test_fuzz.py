@@ -12,7 +12,12 @@ from fuzzing import Case, Draw, judge, report, run, spread
 import ddsp_zoo.dsp
 
 INTERNAL = {"compiled", "checks"}  # and kernels: serial loops behind the functions of the room
-FOUND = [Case("synthesise", 116), Case("fit_windows", 1000124)]
+FOUND = [
+    Case("synthesise", 116),
+    Case("fit_windows", 1000124),
+    Case("fit_windows", 2003924),
+    *(Case("harmonic_bank", seed) for seed in (2001762, 2002393, 2003024)),
+]
 
 
 def public_functions() -> set[str]:
