@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp import compiled
-from ddsp_zoo.dsp.checks import check, check_maps
+from ddsp_zoo.dsp.checks import check, check_maps, check_values
 from ddsp_zoo.dsp.frames import ramps
 from ddsp_zoo.dsp.string_block import block_loop
 from ddsp_zoo.errors import DdspZooError
@@ -126,6 +126,10 @@ def string_loop(
         f'A string has the loop filter "one_zero" or "one_pole" and a DC pole of at least 0 and below 1; got '
         f"{loop_filter!r} and {dc_pole:g}.",
     )
+    rests = (
+        "; an unvoiced frame has no delay (f0 = 0 makes it infinite): hold the last pitch, with a gain of 0"
+    )
+    check_values("A string's delay, gain and smoothing", frames, mend=rests)
     start, goal = ramps(frames, hop, excitation.shape[-1], onset)
     history, tail = state or StringState(excitation[:, :0], excitation.new_zeros(len(excitation), 2))
     _check_state(history, tail, excitation)

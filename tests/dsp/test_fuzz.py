@@ -16,6 +16,7 @@ FOUND = [
     Case("synthesise", 116),
     Case("fit_windows", 1000124),
     Case("fit_windows", 2003924),
+    *(Case("string_loop", seed) for seed in (2006012, 2008111)),
     *(Case("harmonic_bank", seed) for seed in (2001762, 2002393, 2003024)),
 ]
 
