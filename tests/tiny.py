@@ -53,6 +53,7 @@ class Mirror:
     sample_rate, hop_samples, segment_samples = RATE, HOP, 32 * HOP
     device = torch.device("cpu")
     tracker = synth = None
+    heard = ()
 
     def __init__(self, sources: tuple[str, ...] = ("all",), needs_pitch: bool = False) -> None:
         self.sources, self.needs_pitch = sources, needs_pitch
@@ -82,6 +83,3 @@ class Mirror:
 
     def stems(self, mixture: Tensor, rendered: Rendered) -> Tensor:
         return mixture[:, None].expand(-1, len(self.targets), *mixture.shape[1:])
-
-    def hear(self, stems: Tensor) -> Controls:
-        return {}

@@ -65,10 +65,8 @@ def separate_file(
     """
     with open_audio(path) as file:
         frames = file.frames
-    pieces, about = (
-        _pieces(model, path, None, pitch, seed, progress),
-        _about(model, path, pitch, seed, audio_format),
-    )
+    about = _about(model, path, pitch, seed, audio_format)
+    pieces = _pieces(model, path, None, pitch, seed, progress, about["recording_sha256"])
     options = {"made_from": about, "overwrite": overwrite}
     output = save_pieces(pieces, folder, model.targets, audio_format, frames, **options)
     if audio_format == "flac" and output.peak > 1:
@@ -181,9 +179,11 @@ def _is_there(
 ) -> bool:
     """Whether a folder holds all that `separate_file` would write with these arguments."""
     open_audio(path).close()
+    if not owned.is_complete(folder):
+        return False
     wanted, there = _about(model, path, pitch, seed, audio_format), owned.made_from(folder)
     asked = [key for key in wanted if key not in ("recording", "version")]
-    return owned.is_complete(folder) and all(there.get(key) == wanted[key] for key in asked)
+    return all(there.get(key) == wanted[key] for key in asked)
 
 
 def _about(model: Any, path: str | Path, pitch: Any, seed: int, audio_format: str) -> dict[str, Any]:
@@ -194,13 +194,19 @@ def _about(model: Any, path: str | Path, pitch: Any, seed: int, audio_format: st
 
 
 def _pieces(
-    model: Any, audio: Any, sample_rate: int | None, pitch: Any, seed: int, progress: bool
+    model: Any,
+    audio: Any,
+    sample_rate: int | None,
+    pitch: Any,
+    seed: int,
+    progress: bool,
+    digest: str = "",
 ) -> Iterator[Separation]:
-    """The pieces of an array or a file, as they are finished."""
+    """The pieces of an array or a file, as they are finished; ``digest`` is the recording's, where it is known."""
     if isinstance(audio, (str, Path)):
         with open_audio(audio) as file:
             sample_rate, frames = file.samplerate, file.frames
-        blocks, digest = read_blocks(audio), sha256_of(audio)
+        blocks, digest = read_blocks(audio), digest or sha256_of(audio)
     else:
         array = _as_channels(audio)
         if not sample_rate:

@@ -22,9 +22,8 @@ def open_audio(path: str | Path) -> sf.SoundFile:
     path = Path(path)
     if path.is_dir():
         raise DdspZooError(f"{path} is a folder: pass the audio files in it.")
-    if str(path) == "-" or (
-        path.exists() and not path.is_file()
-    ):  # libsndfile reads - from the standard input
+    # libsndfile reads - from the standard input
+    if str(path) == "-" or (path.exists() and not path.is_file()):
         raise DdspZooError(
             f"{path} is a pipe or a device, and audio is read more than once: write it to a file and pass that."
         )

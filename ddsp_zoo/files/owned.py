@@ -94,9 +94,8 @@ def _part(folder: Path, there: bool) -> contextlib.AbstractContextManager[Path]:
 def _merge(part: Path, folder: Path, written: list[str], about: dict[str, Any]) -> None:
     """Moves files to a folder, where those of the list go that are not written again."""
     before = made_from(folder).get(FILES, [])
-    _write(
-        {FILES: sorted({*before, *written})}, folder / LIST
-    )  # should this be cut short, all are known as ours
+    # Should this be cut short, all are known as ours.
+    _write({FILES: sorted({*before, *written})}, folder / LIST)
     for name in written:
         (folder / name).parent.mkdir(exist_ok=True)
         os.replace(part / name, folder / name)

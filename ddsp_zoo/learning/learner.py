@@ -7,8 +7,8 @@ import lightning as L
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
 
-from ddsp_zoo.learning.going_on import reopen_epoch
 from ddsp_zoo.learning.optimiser import Optimiser
+from ddsp_zoo.learning.resuming import reopen_epoch
 from ddsp_zoo.settings.build import class_path_of, plain
 
 SEED = "seed"  # of a run, in its checkpoints

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.networks.dense_ast import ConvBlock
+from ddsp_zoo.networks.conv_blocks import Down, Up
 
 STRIDES = ((2, 2), (2, 2), (1, 2))  # in frames and bands, of the three steps down
 BANDS_STRIDE, FRAMES_STRIDE = 8, 4
@@ -50,12 +50,12 @@ class AxialUNet(nn.Module):
         self.stem = nn.Conv2d(channels_in, widths[0], 3, padding=1)
         self.place = nn.Parameter(torch.randn(widths[0], 1, bands) * 0.02)
         steps = list(zip(widths, widths[1:], STRIDES, strict=False))
-        self.down = nn.ModuleList(_Down(*step) for step in steps)
+        self.down = nn.ModuleList(Down(*step) for step in steps)
         self.enter = nn.Conv2d(widths[-1], width, 1)
         self.cell_place = nn.Parameter(torch.randn(width, 1, bands // BANDS_STRIDE) * 0.02)
         self.layers = nn.ModuleList(_Layer(width, heads, along) for along in ("time", "bands") * (depth // 2))
         self.leave = nn.Conv2d(width, widths[-1], 1)
-        self.up = nn.ModuleList(_Up(*step) for step in reversed(steps))
+        self.up = nn.ModuleList(Up(*step) for step in reversed(steps))
         self.head = nn.Conv2d(widths[0], channels_out, 1)
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
@@ -115,27 +115,3 @@ def rotated(vectors: Tensor) -> Tensor:
     sine, cosine = angle.sin().to(vectors.dtype), angle.cos().to(vectors.dtype)
     first, second = vectors.chunk(2, dim=-1)
     return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
-
-
-class _Down(nn.Module):
-    """Goes to a coarser grid."""
-
-    def __init__(self, fine: int, coarse: int, stride: tuple[int, int]) -> None:
-        super().__init__()
-        self.halve = nn.Conv2d(fine, coarse, stride, stride=stride)
-        self.block = ConvBlock(coarse)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return self.block(self.halve(maps))
-
-
-class _Up(nn.Module):
-    """Goes back to a finer grid and adds the maps that it had on the way down."""
-
-    def __init__(self, fine: int, coarse: int, stride: tuple[int, int]) -> None:
-        super().__init__()
-        self.enlarge = nn.ConvTranspose2d(coarse, fine, stride, stride=stride)
-        self.block = ConvBlock(fine)
-
-    def forward(self, maps: Tensor, skip: Tensor) -> Tensor:
-        return self.block(self.enlarge(maps) + skip)

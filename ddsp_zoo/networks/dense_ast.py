@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.networks.conv_blocks import ConvBlock, Down, Up
 from ddsp_zoo.networks.pretrained_ast import PATCH, HoldsTransformer, load_pretrained, make_transformer
 
 STRIDE = 8  # of patches, and of the coarsest convolutions: a token stands for one cell of theirs
@@ -49,10 +50,10 @@ class DenseAST(HoldsTransformer):
             bands + 2 * MARGIN, self.columns * STRIDE + 2 * MARGIN, width, depth, heads, STRIDE, STRIDE
         )
         self.stem = nn.Conv2d(channels_in, widths[0], 3, padding=1)
-        self.down = nn.ModuleList(_Down(*pair) for pair in zip(widths, widths[1:]))
+        self.down = nn.ModuleList(Down(*pair) for pair in zip(widths, widths[1:]))
         self.join = nn.Conv2d(widths[-1] + width, widths[-1], 1)
         self.bottom = ConvBlock(widths[-1])
-        self.up = nn.ModuleList(_Up(*pair) for pair in reversed(list(zip(widths, widths[1:]))))
+        self.up = nn.ModuleList(Up(*pair) for pair in reversed(list(zip(widths, widths[1:]))))
         self.head = nn.Conv2d(widths[0], channels_out, 1)
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
@@ -95,43 +96,3 @@ class DenseAST(HoldsTransformer):
         patches = nn.functional.pad(picture, (MARGIN, MARGIN, MARGIN, MARGIN))
         tokens = self.transformer(patches).last_hidden_state[:, 2:]  # without the two special tokens
         return tokens.transpose(1, 2).unflatten(2, (self.rows, self.columns)).transpose(2, 3)
-
-
-class ConvBlock(nn.Module):
-    """Adds the output of two convolutions to the signal."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.inner = nn.Sequential(
-            nn.GroupNorm(1, width),
-            nn.GELU(),
-            nn.Conv2d(width, width, 3, padding=1),
-            nn.GroupNorm(1, width),
-            nn.GELU(),
-            nn.Conv2d(width, width, 3, padding=1),
-        )
-        nn.init.zeros_(self.inner[-1].weight)
-        nn.init.zeros_(self.inner[-1].bias)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return maps + self.inner(maps)
-
-
-class _Down(nn.Module):
-    def __init__(self, fine: int, coarse: int) -> None:
-        super().__init__()
-        self.halve = nn.Conv2d(fine, coarse, 2, stride=2)
-        self.block = ConvBlock(coarse)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return self.block(self.halve(maps))
-
-
-class _Up(nn.Module):
-    def __init__(self, fine: int, coarse: int) -> None:
-        super().__init__()
-        self.enlarge = nn.ConvTranspose2d(coarse, fine, 2, stride=2)
-        self.block = ConvBlock(fine)
-
-    def forward(self, maps: Tensor, skip: Tensor) -> Tensor:
-        return self.block(self.enlarge(maps) + skip)

@@ -69,7 +69,7 @@ class Cutter:
         if not self.model.synth:
             batch["audio"] = batch["tonal"] = model.cut_out(one_channel(mixture), controls)
         stems = model.stems(mixture, Rendered(batch["audio"], controls, batch["tonal"]))
-        heard = model.hear(one_channel(stems))
+        heard = model.hear(one_channel(stems)) if model.heard else {}
         inside, frames = slice(self._done * self.hop, stop * self.hop), slice(self._done, stop)
         own = {name: value[0, rows, frames] for name, value in controls.items()}
         own |= {name: value[0, :, frames] for name, value in heard.items()}
