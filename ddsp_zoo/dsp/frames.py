@@ -21,6 +21,10 @@ def ramps(frames: Tensor, hop: int, samples: int, onset: Tensor | None = None) -
     check(frames.ndim > 0, "Ramps between frames need frames (..., N).")
     if onset is not None:
         check_shape("The onsets of frames", onset, frames.shape[-onset.ndim :])
+        check(
+            not onset.is_complex(),
+            "The onsets of frames are real numbers, or true and false; got complex ones.",
+        )
     count = frames.shape[-1]
     check(
         hop >= 1 and samples >= 0 and samples in (count * hop, (count - 1) * hop),

@@ -11,6 +11,9 @@ from torch.autograd.function import FunctionCtx
 
 from ddsp_zoo.dsp import checks, compiled
 
+PITCH = "Oscillators: frequencies and inharmonicity"
+NOT_NEGATIVE = " and not negative; set unvoiced frames to 0 Hz"
+
 
 def sinusoidal_bank(
     frequency_hz: Tensor,
@@ -32,6 +35,7 @@ def sinusoidal_bank(
     Source: AST-DDSP eq. 1-2; Engel et al. 2020b.
     """
     _check_inputs(frequency_hz, amplitude, sample_rate, hop)
+    _check_data(frequency_hz, amplitude, phase)
     cycles = frequency_hz.double() / sample_rate
     amplitude = torch.where(cycles < 0.5, amplitude, 0)
     return _bank(*_glides(cycles, lookahead), amplitude, hop, phase, lookahead)
@@ -55,16 +59,14 @@ def harmonic_bank(
     errors are as in `sinusoidal_bank`. Source: Engel et al. 2020; Fletcher 1964 for stiff strings.
     """
     _check_inputs(f0_hz[..., None].expand(*f0_hz.shape, amplitude.shape[-1]), amplitude, sample_rate, hop)
-    # Where partials are left out below, nobody would see what is wrong with them.
-    mend = " and not negative; set unvoiced frames to 0 Hz"
-    checks.check_values("Oscillators: f0_hz", f0_hz, mend=mend)
-    checks.check_values("Oscillators: amplitudes", amplitude)
+    _check_data(f0_hz, amplitude, phase)
     number = torch.arange(1, amplitude.shape[-1] + 1, device=f0_hz.device, dtype=torch.float64)
     cycles = f0_hz.double()[..., None] / sample_rate
     partials = cycles * number
     if inharmonicity is not None:
         _check(inharmonicity.shape == f0_hz.shape, "inharmonicity must have the shape (B, N) of f0_hz.")
         checks.check_real("Inharmonicity", inharmonicity)
+        checks.check_values(PITCH, inharmonicity, mend=NOT_NEGATIVE)
         stiffness = torch.where(inharmonicity >= 0, inharmonicity.double(), torch.nan)[..., None]
         cycles = partials = partials * torch.sqrt(1 + stiffness * number**2)
     amplitude = torch.where((partials < 0.5) & (partials > 0), amplitude, 0)
@@ -98,13 +100,20 @@ def _check_inputs(frequency_hz: Tensor, amplitude: Tensor, sample_rate: float, h
     )
 
 
+def _check_data(frequency_hz: Tensor, amplitude: Tensor, phase: Tensor | None) -> None:
+    """Also of what is given and left out later on, of which `_check_values` sees nothing."""
+    checks.check_values(PITCH, frequency_hz, mend=NOT_NEGATIVE)
+    checks.check_values("Oscillators: amplitudes", amplitude)
+    checks.check_values("Oscillators: the phase", phase)
+
+
 def _check_values(start: Tensor, cycles: Tensor, goal: Tensor, amplitude: Tensor) -> None:
     """Reads the data, so it belongs where a graph is already running, not where it is traced."""
     if cycles.numel():
         (low, high), (low_goal, high_goal) = cycles.aminmax(), goal.aminmax()
         _check(
             bool((low >= 0) & (low_goal >= 0) & (high < 1e100) & (high_goal < 1e100)),  # what sums can hold
-            "frequencies and inharmonicity must be finite and not negative; set unvoiced frames to 0 Hz.",
+            f"frequencies and inharmonicity must be finite{NOT_NEGATIVE}.",
         )
         _check(bool(start.sum().isfinite()), "the phase must be finite.")
     if amplitude.numel():

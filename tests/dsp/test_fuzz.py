@@ -13,6 +13,11 @@ import ddsp_zoo.dsp
 
 INTERNAL = {"compiled", "checks"}  # and kernels: serial loops behind the functions of the room
 FOUND = [
+    Case("ramps", 540),
+    Case("upsample_linear", 48217),
+    Case("harmonic_bank", 5293),
+    Case("harmonic_bank", 47083),
+    *(Case("sinusoidal_bank", seed) for seed in (9280, 9700, 26290)),
     Case("synthesise", 116),
     Case("fit_windows", 1000124),
     Case("fit_windows", 2003924),
