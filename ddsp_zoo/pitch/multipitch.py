@@ -92,7 +92,7 @@ class MultiPitch(Learner):
             n_fft = 2 * round(seconds * self.sample_rate / 2)
             power = stft(audio, n_fft, self.stride)[..., :count].abs().square()
             level = torch.log10(power / power.mean((1, 2), keepdim=True).clamp(min=1e-20) + FLOOR)
-            planes.append(_read(level, _grid_hz(shift) * (n_fft / self.sample_rate)))
+            planes.append(read_levels(level, _grid_hz(shift) * (n_fft / self.sample_rate)))
         return torch.cat(planes, 1) / 2 + 1  # about -2 to 2
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
@@ -232,8 +232,8 @@ def _grid_hz(shift: Tensor) -> Tensor:
     )
 
 
-def _read(level: Tensor, place: Tensor) -> Tensor:
-    """Reads spectra (B, F, N) at fractional bins (B, H, P) linearly; the last bin is held: (B, H, N, P)."""
+def read_levels(level: Tensor, place: Tensor) -> Tensor:
+    """Reads spectra (B, F, N) at fractional bins (B, H, P), linearly: (B, H, N, P). The last bin is held."""
     place = place.clamp(max=level.shape[1] - 1.001)
     left = place.floor()
     rows = torch.arange(len(level), device=level.device)[:, None, None]

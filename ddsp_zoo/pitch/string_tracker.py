@@ -1,0 +1,274 @@
+"""What each string of a guitar plays, from the recording alone: fret, pitch and onsets, 16 ms by 16 ms.
+
+The recording is seen on a logarithmic frequency axis on which each candidate pitch stands beside its harmonics
+(`multipitch`). The axis is that of the guitar: 5 steps a semitone from below the lowest string on, wherever its tuning
+lies. Convolutions see what may sound; each string reads that at the pitches of its own frets. Which of several strings
+plays a pitch follows from how it sounds there and from what the hand does before and after: a recurrent layer hears
+all strings at once and decides for each of them between its frets and rest.
+Sources: harmonic stacking after Bittner et al. 2017 (Deep Salience); a decision between the frets of each string after
+Wiggins and Kim 2019 (TabCNN).
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    max_pool1d,
+    relu,
+    smooth_l1_loss,
+)
+
+from ddsp_zoo.dsp.stft import stft
+from ddsp_zoo.learning.learner import Learner
+from ddsp_zoo.learning.optimiser import Optimiser
+from ddsp_zoo.pitch.multipitch import read_levels
+from ddsp_zoo.pitch.onset_corruption import muddied
+from ddsp_zoo.sources import GUITAR_STRINGS_HZ
+
+FRETS = 25  # of a string, the open one among them
+REST = FRETS  # the state after the frets
+STEPS = 5  # of the axis in a semitone
+BELOW, SEMITONES = (
+    6,
+    60,
+)  # of the axis: where it begins below the lowest string in standard tuning, and how long it is
+STANDARD = (40, 45, 50, 55, 59, 64)  # MIDI pitches of the open strings, low to high
+HARMONICS = (0.5, 1, 2, 3, 4, 5, 6, 7)
+WINDOWS_SECONDS = (0.032, 0.064, 0.128, 0.256)
+FLOOR = 1e-6  # of a bin's power beside the mean over the excerpt
+RARE = 4.0  # weight of onsets, which are few, in the loss
+
+
+class Heard(NamedTuple):
+    """Holds what `StringTracker` finds, as logits but for the offsets.
+
+    state: of each string at each fret and, last, at rest (B, S, N, 26).
+    onset: that a string is plucked in a frame (B, S, N).
+    offset: how far the pitch lies above each fret, in semitones (B, S, N, 25).
+    sounding: that any string sounds a pitch, by semitones of the axis (B, N, 60).
+    """
+
+    state: Tensor
+    onset: Tensor
+    offset: Tensor
+    sounding: Tensor
+
+
+class StringTracker(Learner):
+    """Finds fret, pitch and onsets of each string; it has about 0.6 million parameters.
+
+    It is trained on stems: strings at random levels, some from other excerpts, in rooms and with noise, the whole guitar
+    tuned up or down by semitones, which it is told, and by less, which it is not.
+
+    Args:
+        sources: names of the strings, low to high.
+        sample_rate: of the audio in Hz.
+        hop_samples: distance of frames in samples.
+        segment_seconds: length of the excerpts.
+        width: channels of the convolutions.
+        context: size of the recurrent layer, in each direction.
+        apart: share of training batches in which the strings of an excerpt come from different excerpts.
+        gain_db: largest change of a training string's level, up or down.
+        transposition: largest change of a training guitar's tuning, up or down, in semitones, at most 4.
+        detuning: the same for what it is not told, in semitones.
+        optimiser: how it learns.
+    """
+
+    needs_pitch = True  # to learn from
+
+    def __init__(
+        self,
+        sources: tuple[str, ...] = tuple(GUITAR_STRINGS_HZ),
+        sample_rate: int = 16000,
+        hop_samples: int = 256,
+        segment_seconds: float = 4.096,
+        width: int = 24,
+        context: int = 128,
+        apart: float = 0.2,
+        gain_db: float = 6.0,
+        transposition: int = 4,
+        detuning: float = 0.4,
+        optimiser: Optimiser = Optimiser(learning_rate=2e-3),
+    ) -> None:
+        super().__init__(optimiser)
+        self.sources, self.sample_rate, self.hop_samples = tuple(sources), sample_rate, hop_samples
+        self.segment_samples = round(segment_seconds * sample_rate) // hop_samples * hop_samples
+        self.apart, self.gain_db = apart, gain_db
+        self.transposition, self.detuning = transposition, detuning
+        self.network = FretNetwork(len(WINDOWS_SECONDS) * len(HARMONICS), len(self.sources), width, context)
+        self.save_hyperparameters()
+
+    def forward(
+        self, audio: Tensor, shift: Tensor | None = None, tuning: tuple[int, ...] = STANDARD
+    ) -> Heard:
+        """Listens to audio (B, T), N = T / hop.
+
+        ``shift`` (B,): by how many semitones the guitar is tuned above concert pitch; ``tuning``: MIDI pitches of its
+        open strings, as it would be tuned at concert pitch.
+        """
+        return self.network(self.levels(audio, shift), _first_semitones(tuning, audio.device))
+
+    def levels(self, audio: Tensor, shift: Tensor | None = None) -> Tensor:
+        """Returns levels at the harmonics of every pitch, (B, windows * harmonics, N, 300), from audio (B, T).
+
+        They do not depend on how loud the audio is.
+        """
+        shift = audio.new_zeros(len(audio)) if shift is None else shift
+        count = -(-audio.shape[-1] // self.hop_samples)
+        planes = []
+        for seconds in WINDOWS_SECONDS:
+            n_fft = 2 * round(seconds * self.sample_rate / 2)
+            power = stft(audio, n_fft, self.hop_samples)[..., :count].abs().square()
+            level = torch.log10(power / power.mean((1, 2), keepdim=True).clamp(min=1e-20) + FLOOR)
+            planes.append(read_levels(level, _axis_hz(shift) * (n_fft / self.sample_rate)))
+        return torch.cat(planes, 1) / 2 + 1  # about -2 to 2
+
+    def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+        """Returns the loss of one batch as it is heard in training, see the class."""
+        generator = torch.Generator().manual_seed(self.global_step)
+        rows, size = len(self.sources), len(batch["mixture"])
+        order = torch.arange(size)[:, None].expand(-1, rows)
+        if torch.rand((), generator=generator) < self.apart:
+            order = torch.rand(size, rows, generator=generator).argsort(0)
+        picked = order.to(self.device), torch.arange(rows, device=self.device)
+        gain = 10 ** (self.gain_db / 20 * (2 * torch.rand(size, rows, 1, generator=generator) - 1))
+        mixture = (batch["sources"][picked] * gain.to(self.device)).sum(1)
+        mixture = muddied(mixture, self.sample_rate, generator)
+        strings = {name: batch[name][picked] for name in ("f0_hz", "onset")}
+        most = self.transposition
+        semitones = int(torch.randint(-most, most + 1, (), generator=generator))
+        detuned = self.detuning * (2 * torch.rand(size, generator=generator) - 1)
+        return self._step(mixture, strings, semitones, detuned.to(self.device), "train")
+
+    def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+        """Returns the loss of one batch as it is."""
+        mixture = batch["mixture"]
+        return self._step(mixture, batch, 0, mixture.new_zeros(len(mixture)), "validation")
+
+    def test_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+        """Returns the loss of one batch as it is."""
+        return self.validation_step(batch, batch_index)
+
+    def _step(
+        self, mixture: Tensor, strings: dict[str, Tensor], semitones: int, detuned: Tensor, stage: str
+    ) -> Tensor:
+        """The loss where a guitar in standard tuning is heard as one that is tuned higher.
+
+        That is an axis that is read lower.
+        """
+        higher, tuning = detuned + semitones, tuple(pitch + semitones for pitch in STANDARD)
+        heard = Heard(*(part.float() for part in self(mixture, -higher, tuning)))
+        truth = fret_targets(strings["f0_hz"] * 2 ** (higher / 12)[:, None, None], tuning)
+        likely = onset_targets(strings["onset"])
+        weight = 1 + (RARE - 1) * (likely > 0).to(likely.dtype)
+        plays = truth.state < REST
+        offset = heard.offset.gather(-1, truth.state.clamp(max=FRETS - 1)[..., None])[..., 0]
+        parts = {
+            "state": cross_entropy(heard.state.flatten(0, 2), truth.state.flatten()),
+            "onset": binary_cross_entropy_with_logits(heard.onset, likely, weight),
+            "offset": smooth_l1_loss(offset[plays], truth.offset[plays], reduction="sum", beta=0.2)
+            / plays.sum().clamp(min=1),
+            "sounding": 5 * binary_cross_entropy_with_logits(heard.sounding, truth.sounding),
+        }
+        loss = torch.stack(list(parts.values())).sum()
+        named = {f"{stage}/{name}": value for name, value in (parts | {"loss": loss}).items()}
+        if stage != "train":
+            right = heard.state.argmax(-1) == truth.state
+            named |= {
+                f"{stage}/right": right.float().mean(),
+                f"{stage}/right_fret": right[plays].float().mean(),
+            }
+        self.log_dict(named, prog_bar=True, batch_size=len(mixture), sync_dist=stage != "train")
+        return loss
+
+
+class FretNetwork(nn.Module):
+    """Maps harmonic levels (B, C, N, 300) and where the strings begin on the axis (S,) to what is `Heard`."""
+
+    def __init__(self, channels: int, strings: int, width: int, context: int) -> None:
+        super().__init__()
+        shapes = ((channels, (3, 5)), (width, (3, 5)), (width, (5, 3)), (width, (3, 9)))
+        self.layers = nn.ModuleList(nn.Conv2d(c, width, k, padding="same") for c, k in shapes)
+        self.norms = nn.ModuleList(nn.GroupNorm(4, width) for _ in shapes)
+        self.semitone = nn.Linear(STEPS * width, 2 * width)
+        self.maps = nn.Linear(2 * width, 3)  # of any string: sounding, plucked, offset
+        self.string = nn.Parameter(torch.randn(strings, 1, 2 * width) * 0.1)
+        self.fret = nn.Parameter(torch.randn(1, FRETS, 2 * width) * 0.1)
+        self.bias = nn.Parameter(torch.zeros(strings, FRETS))
+        self.inward = nn.Linear(strings * FRETS + SEMITONES, context)
+        self.recurrent = nn.GRU(context, context, batch_first=True, bidirectional=True)
+        self.outward = nn.Linear(2 * context, strings * (FRETS + 2))
+
+    def forward(self, levels: Tensor, first: Tensor) -> Heard:
+        """Listens for strings whose open pitches are the semitones ``first`` (S,) of the axis."""
+        hidden = levels
+        for index, (layer, norm) in enumerate(zip(self.layers, self.norms)):
+            new = relu(norm(layer(hidden)))
+            hidden = hidden + new if index else new
+        tones = hidden.permute(0, 2, 3, 1).unflatten(2, (SEMITONES, STEPS)).flatten(-2)
+        tones = relu(self.semitone(tones))  # (B, N, semitones, features)
+        sounding, plucked, offset = self.maps(tones).unbind(-1)
+        at = first[:, None] + torch.arange(FRETS, device=first.device)  # (S, frets)
+        # The product of a semitone's features with what a string and a fret look for, without a copy of them a string.
+        by_string = torch.einsum("bnkd,sd->bnsk", tones, self.string[:, 0])
+        local = (
+            _at_frets(by_string, at)
+            + torch.einsum("bnsfd,fd->bnsf", tones[:, :, at], self.fret[0])
+            + self.bias
+        )
+        seen = self.inward(torch.cat([local.flatten(2).sigmoid(), sounding.sigmoid()], -1))
+        context, _ = self.recurrent(relu(seen))
+        expected = self.outward(context).unflatten(-1, (len(first), FRETS + 2))
+        state = torch.cat([expected[..., :FRETS] + local, expected[..., FRETS : FRETS + 1]], -1)
+        share = state.softmax(-1)[..., :FRETS]
+        onset = expected[..., -1] + (share * plucked[:, :, at]).sum(-1)
+        offset = 0.6 * torch.tanh(offset)[:, :, at]
+        return Heard(state.transpose(1, 2), onset.transpose(1, 2), offset.transpose(1, 2), sounding)
+
+
+class FretTargets(NamedTuple):
+    """Holds the true state (B, S, N), offset in semitones (B, S, N), and which semitones sound (B, N, 60)."""
+
+    state: Tensor
+    offset: Tensor
+    sounding: Tensor
+
+
+def fret_targets(f0_hz: Tensor, tuning: tuple[int, ...] = STANDARD) -> FretTargets:
+    """Returns the targets of f0_hz (B, S, N), 0 where a string rests. A pitch off the fretboard counts as its end."""
+    midi = 69 + 12 * torch.log2(f0_hz.clamp(min=1.0) / 440)
+    opened = torch.tensor(tuning, device=f0_hz.device)[:, None]
+    voiced = f0_hz > 0
+    fret = (midi - opened).round().clamp(0, FRETS - 1)
+    offset = (midi - opened - fret).clamp(-0.6, 0.6) * voiced
+    place = (fret + _first_semitones(tuning, f0_hz.device)[:, None]).long()
+    sounding = torch.zeros(*f0_hz.shape[::2], SEMITONES, device=f0_hz.device)
+    sounding = sounding.scatter_reduce(-1, place.transpose(1, 2), voiced.float().transpose(1, 2), "amax")
+    return FretTargets(torch.where(voiced, fret.long(), REST), offset, sounding)
+
+
+def onset_targets(onset: Tensor) -> Tensor:
+    """Returns how likely a pluck shall be in each frame (B, S, N): 1 where it is, a half beside it."""
+    hit = (onset > 0).float()
+    return torch.maximum(hit, 0.5 * max_pool1d(hit, 3, stride=1, padding=1))
+
+
+def _first_semitones(tuning: tuple[int, ...], device: torch.device) -> Tensor:
+    """Returns the semitone of the axis on which each open string lies (S,)."""
+    return torch.tensor(tuning, device=device) - (STANDARD[0] - BELOW)
+
+
+def _axis_hz(shift: Tensor) -> Tensor:
+    """Returns the frequencies (B, harmonics, 300) where the harmonics of each pitch of the axis lie."""
+    steps = torch.arange(SEMITONES * STEPS, device=shift.device) / STEPS - (STEPS - 1) / (2 * STEPS)
+    midi = STANDARD[0] - BELOW + steps + shift[:, None]
+    hz = 440 * 2 ** ((midi - 69) / 12)
+    return hz[:, None] * torch.tensor(HARMONICS, device=shift.device)[:, None]
+
+
+def _at_frets(by_string: Tensor, at: Tensor) -> Tensor:
+    """Reads values (B, N, S, semitones) of each string at its own frets (S, F): -> (B, N, S, F)."""
+    return by_string.gather(-1, at.expand(*by_string.shape[:2], -1, -1))
