@@ -25,6 +25,7 @@ ONE_OF_A_KIND = {  # of model, and of what it may begin with; the others are run
     "exE7.yaml",
     "prelim.yaml",
     "string_onsets.yaml",
+    "string_tracker.yaml",
     "umss_4v.yaml",
     "unet_4v.yaml",
     "as_published/ast_ddsp_bass.yaml",
@@ -45,6 +46,7 @@ SMALL_OPTIONS = {  # by class of model: what makes two steps a matter of a secon
     "OnsetHead": HALF_A_SECOND | SHORT_TRACKS | {"model.width": 8},
     "PublishedAstDdsp": {},  # small in its overlay; in shorter clips the guitar may rest
     "StringResynthesis": {},  # its notes last one second
+    "StringTracker": HALF_A_SECOND | SHORT_TRACKS | {"model.width": 8, "model.context": 16},
     "UNetChoir": HALF_A_SECOND | SHORT_TRACKS,
     "Umss": HALF_A_SECOND | SHORT_TRACKS,
 }

@@ -11,6 +11,7 @@ WRONG_RATE, WRONG_FRAMES = 0.006, 6  # how often it takes another octave
 GHOST_RATE, GHOST_FRAMES = 0.004, 10  # how often it hears a note in a rest
 DETUNE_CENTS = 8.0
 CLEAN = 0.3  # share of mixtures that stay as they are
+DRIVEN = 0.2  # share of mixtures that an amplifier distorts
 ROOM_SECONDS, TAP_SECONDS = 0.5, 0.1  # lengths of the longest echo and of the longest knock
 TAPS_PER_SECOND = 1.5
 
@@ -64,6 +65,27 @@ def muddied(mixture: Tensor, sample_rate: int, generator: torch.Generator) -> Te
     hiss = torch.randn(size, count, generator=generator).to(mixture.device)
     muddy = convolve(mixture, room) + convolve(taps, knock) + hiss * rms * 10 ** (uniform(-80, -35) / 20)
     return torch.where(uniform(0, 1) < CLEAN, mixture, muddy)
+
+
+def amplified(mixture: Tensor, generator: torch.Generator) -> Tensor:
+    """Returns a mixture (B, T) as pickups and amplifiers give it: with another tone, and some overdriven.
+
+    A share of examples stays as it is.
+    """
+    size = len(mixture)
+
+    def uniform(low: float, high: float) -> Tensor:
+        return (low + (high - low) * torch.rand(size, 1, generator=generator)).to(mixture.device)
+
+    spectrum = torch.fft.rfft(mixture)
+    octave = torch.linspace(0, 1, spectrum.shape[-1], device=mixture.device).clamp(min=1e-3).log2() + 5
+    gain_db = uniform(-4, 4) * octave.clamp(min=-3) - uniform(0, 20) * (octave - 3).clamp(min=0) ** 2 / 4
+    toned = torch.fft.irfft(spectrum * 10 ** (gain_db / 20), mixture.shape[-1])
+    hot = toned / toned.square().mean(-1, keepdim=True).sqrt().clamp(min=1e-8) * 10 ** uniform(-1, 1)
+    bias = uniform(0, 0.5)
+    driven = (torch.tanh(hot + bias) - torch.tanh(bias)) * mixture.square().mean(-1, keepdim=True).sqrt()
+    kind = uniform(0, 1)
+    return torch.where(kind < DRIVEN, driven, torch.where(kind < DRIVEN + CLEAN, mixture, toned))
 
 
 def convolve(audio: Tensor, response: Tensor) -> Tensor:

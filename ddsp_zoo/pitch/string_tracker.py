@@ -1,14 +1,15 @@
-"""What each string of a guitar plays, from the recording alone: fret, pitch and onsets, 16 ms by 16 ms.
+"""Finds what each string of a guitar plays in the recording alone: fret, pitch and onsets, 16 ms by 16 ms.
 
-The recording is seen on a logarithmic frequency axis on which each candidate pitch stands beside its harmonics
-(`multipitch`). The axis is that of the guitar: 5 steps a semitone from below the lowest string on, wherever its tuning
-lies. Convolutions see what may sound; each string reads that at the pitches of its own frets. Which of several strings
-plays a pitch follows from how it sounds there and from what the hand does before and after: a recurrent layer hears
-all strings at once and decides for each of them between its frets and rest.
+The recording is seen on a logarithmic frequency axis on which each candidate pitch stands beside its harmonics. The
+axis is that of the guitar: 3 steps a semitone from below the lowest string on, wherever its tuning lies. Convolutions,
+the first of which joins the steps of each semitone, see what may sound; each string reads that at the pitches of its
+own frets. Which of several strings plays a pitch follows from how it sounds there and from what the hand does before
+and after: a recurrent layer hears all strings at once and decides for each of them between its frets and rest.
 Sources: harmonic stacking after Bittner et al. 2017 (Deep Salience); a decision between the frets of each string after
 Wiggins and Kim 2019 (TabCNN).
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -25,16 +26,14 @@ from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.learning.learner import Learner
 from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.pitch.multipitch import read_levels
-from ddsp_zoo.pitch.onset_corruption import muddied
+from ddsp_zoo.pitch.onset_corruption import amplified, muddied
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 
 FRETS = 25  # of a string, the open one among them
 REST = FRETS  # the state after the frets
-STEPS = 5  # of the axis in a semitone
-BELOW, SEMITONES = (
-    6,
-    60,
-)  # of the axis: where it begins below the lowest string in standard tuning, and how long it is
+STEPS = 3  # of the axis in a semitone
+BELOW = 6  # semitones from where the axis begins to the lowest string in standard tuning
+SEMITONES = 60  # of the axis
 STANDARD = (40, 45, 50, 55, 59, 64)  # MIDI pitches of the open strings, low to high
 HARMONICS = (0.5, 1, 2, 3, 4, 5, 6, 7)
 WINDOWS_SECONDS = (0.032, 0.064, 0.128, 0.256)
@@ -58,10 +57,10 @@ class Heard(NamedTuple):
 
 
 class StringTracker(Learner):
-    """Finds fret, pitch and onsets of each string; it has about 0.6 million parameters.
+    """Finds fret, pitch and onsets of each string; it has 0.4 million parameters.
 
-    It is trained on stems: strings at random levels, some from other excerpts, in rooms and with noise, the whole guitar
-    tuned up or down by semitones, which it is told, and by less, which it is not.
+    It is trained on stems: strings at random levels, some from other excerpts, through amplifiers, in rooms and with
+    noise, the whole guitar tuned up or down by semitones, which it is told, and by less, which it is not.
 
     Args:
         sources: names of the strings, low to high.
@@ -85,7 +84,7 @@ class StringTracker(Learner):
         sample_rate: int = 16000,
         hop_samples: int = 256,
         segment_seconds: float = 4.096,
-        width: int = 24,
+        width: int = 48,
         context: int = 128,
         apart: float = 0.2,
         gain_db: float = 6.0,
@@ -112,7 +111,7 @@ class StringTracker(Learner):
         return self.network(self.levels(audio, shift), _first_semitones(tuning, audio.device))
 
     def levels(self, audio: Tensor, shift: Tensor | None = None) -> Tensor:
-        """Returns levels at the harmonics of every pitch, (B, windows * harmonics, N, 300), from audio (B, T).
+        """Returns levels at the harmonics of every pitch, (B, harmonics * windows, N, 180), from audio (B, T).
 
         They do not depend on how loud the audio is.
         """
@@ -124,11 +123,12 @@ class StringTracker(Learner):
             power = stft(audio, n_fft, self.hop_samples)[..., :count].abs().square()
             level = torch.log10(power / power.mean((1, 2), keepdim=True).clamp(min=1e-20) + FLOOR)
             planes.append(read_levels(level, _axis_hz(shift) * (n_fft / self.sample_rate)))
-        return torch.cat(planes, 1) / 2 + 1  # about -2 to 2
+        spectrum = torch.cat(planes, 1) / 2 + 1  # about -2 to 2
+        return torch.cat([spectrum[..., at : at + SEMITONES * STEPS] for at in _harmonic_steps()], 1)
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Returns the loss of one batch as it is heard in training, see the class."""
-        generator = torch.Generator().manual_seed(self.global_step)
+        generator = self.generator_of_step()
         rows, size = len(self.sources), len(batch["mixture"])
         order = torch.arange(size)[:, None].expand(-1, rows)
         if torch.rand((), generator=generator) < self.apart:
@@ -136,7 +136,7 @@ class StringTracker(Learner):
         picked = order.to(self.device), torch.arange(rows, device=self.device)
         gain = 10 ** (self.gain_db / 20 * (2 * torch.rand(size, rows, 1, generator=generator) - 1))
         mixture = (batch["sources"][picked] * gain.to(self.device)).sum(1)
-        mixture = muddied(mixture, self.sample_rate, generator)
+        mixture = muddied(amplified(mixture, generator), self.sample_rate, generator)
         strings = {name: batch[name][picked] for name in ("f0_hz", "onset")}
         most = self.transposition
         semitones = int(torch.randint(-most, most + 1, (), generator=generator))
@@ -186,17 +186,19 @@ class StringTracker(Learner):
 
 
 class FretNetwork(nn.Module):
-    """Maps harmonic levels (B, C, N, 300) and where the strings begin on the axis (S,) to what is `Heard`."""
+    """Maps harmonic levels (B, C, N, 180) and where the strings begin on the axis (S,) to what is `Heard`."""
 
     def __init__(self, channels: int, strings: int, width: int, context: int) -> None:
         super().__init__()
-        shapes = ((channels, (3, 5)), (width, (3, 5)), (width, (5, 3)), (width, (3, 9)))
-        self.layers = nn.ModuleList(nn.Conv2d(c, width, k, padding="same") for c, k in shapes)
-        self.norms = nn.ModuleList(nn.GroupNorm(4, width) for _ in shapes)
-        self.semitone = nn.Linear(STEPS * width, 2 * width)
+        self.inmost = nn.Conv2d(channels, width, (3, STEPS + 2), stride=(1, STEPS), padding=1)
+        shapes = ((5, 3), (1, 13), (3, 3))  # frames, semitones
+        self.layers = nn.ModuleList(nn.Conv2d(width, width, shape, padding="same") for shape in shapes)
+        self.norms = nn.ModuleList(nn.GroupNorm(4, width) for _ in (None, *shapes))
+        self.semitone = nn.Linear(width, 2 * width)
         self.maps = nn.Linear(2 * width, 3)  # of any string: sounding, plucked, offset
-        self.string = nn.Parameter(torch.randn(strings, 1, 2 * width) * 0.1)
-        self.fret = nn.Parameter(torch.randn(1, FRETS, 2 * width) * 0.1)
+        self.place = nn.Linear(
+            2 * width, strings + FRETS
+        )  # what each string and each fret looks for in a semitone
         self.bias = nn.Parameter(torch.zeros(strings, FRETS))
         self.inward = nn.Linear(strings * FRETS + SEMITONES, context)
         self.recurrent = nn.GRU(context, context, batch_first=True, bidirectional=True)
@@ -204,21 +206,12 @@ class FretNetwork(nn.Module):
 
     def forward(self, levels: Tensor, first: Tensor) -> Heard:
         """Listens for strings whose open pitches are the semitones ``first`` (S,) of the axis."""
-        hidden = levels
-        for index, (layer, norm) in enumerate(zip(self.layers, self.norms)):
-            new = relu(norm(layer(hidden)))
-            hidden = hidden + new if index else new
-        tones = hidden.permute(0, 2, 3, 1).unflatten(2, (SEMITONES, STEPS)).flatten(-2)
-        tones = relu(self.semitone(tones))  # (B, N, semitones, features)
+        tones = relu(self.semitone(self._tones(levels)))  # (B, N, semitones, features)
         sounding, plucked, offset = self.maps(tones).unbind(-1)
-        at = first[:, None] + torch.arange(FRETS, device=first.device)  # (S, frets)
-        # The product of a semitone's features with what a string and a fret look for, without a copy of them a string.
-        by_string = torch.einsum("bnkd,sd->bnsk", tones, self.string[:, 0])
-        local = (
-            _at_frets(by_string, at)
-            + torch.einsum("bnsfd,fd->bnsf", tones[:, :, at], self.fret[0])
-            + self.bias
-        )
+        rows, frets = (torch.arange(n, device=first.device) for n in (len(first), FRETS))
+        at = (first[:, None] + frets).clamp(0, SEMITONES - 1)  # (S, frets)
+        wanted = self.place(tones)  # (B, N, semitones, strings + frets)
+        local = wanted[:, :, at, rows[:, None]] + wanted[:, :, at, len(rows) + frets] + self.bias
         seen = self.inward(torch.cat([local.flatten(2).sigmoid(), sounding.sigmoid()], -1))
         context, _ = self.recurrent(relu(seen))
         expected = self.outward(context).unflatten(-1, (len(first), FRETS + 2))
@@ -227,6 +220,13 @@ class FretNetwork(nn.Module):
         onset = expected[..., -1] + (share * plucked[:, :, at]).sum(-1)
         offset = 0.6 * torch.tanh(offset)[:, :, at]
         return Heard(state.transpose(1, 2), onset.transpose(1, 2), offset.transpose(1, 2), sounding)
+
+    def _tones(self, levels: Tensor) -> Tensor:
+        """Returns features (B, N, semitones, width) of what sounds."""
+        hidden = relu(self.norms[0](self.inmost(levels.contiguous(memory_format=torch.channels_last))))
+        for layer, norm in zip(self.layers, self.norms[1:]):
+            hidden = hidden + relu(norm(layer(hidden)))
+        return hidden.permute(0, 2, 3, 1)
 
 
 class FretTargets(NamedTuple):
@@ -262,13 +262,12 @@ def _first_semitones(tuning: tuple[int, ...], device: torch.device) -> Tensor:
 
 
 def _axis_hz(shift: Tensor) -> Tensor:
-    """Returns the frequencies (B, harmonics, 300) where the harmonics of each pitch of the axis lie."""
-    steps = torch.arange(SEMITONES * STEPS, device=shift.device) / STEPS - (STEPS - 1) / (2 * STEPS)
-    midi = STANDARD[0] - BELOW + steps + shift[:, None]
-    hz = 440 * 2 ** ((midi - 69) / 12)
-    return hz[:, None] * torch.tensor(HARMONICS, device=shift.device)[:, None]
+    """Returns the frequencies (B, 1, steps) of the axis and of all harmonics of its pitches."""
+    steps = torch.arange(_harmonic_steps()[-1] + SEMITONES * STEPS, device=shift.device) / STEPS
+    lowest = STANDARD[0] - BELOW - (STEPS - 1) / (2 * STEPS) + 12 * math.log2(HARMONICS[0])
+    return (440 * 2 ** ((lowest + steps + shift[:, None] - 69) / 12))[:, None]
 
 
-def _at_frets(by_string: Tensor, at: Tensor) -> Tensor:
-    """Reads values (B, N, S, semitones) of each string at its own frets (S, F): -> (B, N, S, F)."""
-    return by_string.gather(-1, at.expand(*by_string.shape[:2], -1, -1))
+def _harmonic_steps() -> list[int]:
+    """Returns by how many steps each harmonic lies above the lowest of them, to the nearest step."""
+    return [round(12 * STEPS * math.log2(harmonic / HARMONICS[0])) for harmonic in HARMONICS]

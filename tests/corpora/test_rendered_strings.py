@@ -68,6 +68,19 @@ def test_pieces_differ_between_splits_and_seeds(corpus, tmp_path):
     assert len(pitches) == len(set(pitches)) == 5
 
 
+def test_styles_in_turn(tmp_path, corpus):
+    """Other styles are other renderings; the usual ones named keep those that are there."""
+    data = small(tmp_path, styles=["free", "comp", "solo"], train_tracks=4)
+    assert [name.split("_")[2] for name in data._jobs("train")] == ["free", "comp", "solo", "free"]
+    assert data.root.name != corpus.root.name
+    assert small(tmp_path, styles=["comp", "solo"]).root.name == corpus.root.name
+    recorded = small(tmp_path, styles=["free", "comp", "solo"], train_tracks=6, instruments="recorded")
+    assert [name.split("_")[3] for name in recorded._jobs("train")] == ["own"] * 3 + ["steel"] * 3
+    for styles in ([], ["jazz"]):
+        with pytest.raises(DdspZooError, match="choose from comp, solo, free"):
+            small(tmp_path, styles=styles)
+
+
 def test_an_interrupted_rendering_goes_on(corpus, tmp_path, monkeypatch):
     data, done = small(tmp_path), []
     render = RenderedStrings._render
@@ -177,7 +190,7 @@ def test_batches(corpus, strings_model):
     assert batch["mixture"].abs().max() > 0.05
 
 
-@pytest.mark.parametrize("style", ["comp", "solo"])
+@pytest.mark.parametrize("style", ["comp", "solo", "free"])
 def test_a_piece_is_as_long_and_as_loud_as_it_should_be(style):
     audio, f0, onset = perform(np.random.default_rng(1), 2.0, style)
     assert audio.shape == (6, 32000) and f0.shape == onset.shape == (6, 500)

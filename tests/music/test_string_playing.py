@@ -12,11 +12,11 @@ from ddsp_zoo.music.strings.playing import GuitarNote, compose, one_note_a_strin
 EMPTY = {"note_midi": [], "pitch_contour": {"time": [], "duration": [], "value": []}}
 
 
-@pytest.mark.parametrize("style", ["comp", "solo"])
+@pytest.mark.parametrize(("style", "highest"), [("comp", 15), ("solo", 15), ("free", 18)])
 @pytest.mark.parametrize("seed", range(8))
-def test_a_string_plays_one_note_at_a_time(seed, style):
+def test_a_string_plays_one_note_at_a_time(seed, style, highest):
     played = compose(np.random.default_rng(seed), 20.0, style)
-    assert played and all(0 <= note.fret <= 15 and 0 < note.velocity <= 1 for note in played)
+    assert played and all(0 <= note.fret <= highest and 0 < note.velocity <= 1 for note in played)
     assert all(0 < note.start_seconds < note.end_seconds <= 20 for note in played)
     for string in range(6):
         line = [note for note in played if note.string == string]
@@ -37,12 +37,20 @@ def test_chords_sound_together_and_lines_do_not():
     assert together("comp") > 2.5 > 1.6 > together("solo")
 
 
-def test_all_touches_and_moving_pitch_occur():
+def test_free_chords_lie_under_one_hand():
+    for seed in range(5):
+        notes = compose(np.random.default_rng(seed), 20.0, "free")
+        for time in np.arange(0.5, 19.5, 0.5):
+            pressed = [n.fret for n in notes if n.fret and n.start_seconds <= time < n.start_seconds + 0.05]
+            assert (
+                not pressed or max(pressed) - min(pressed) <= 6
+            )  # four frets, and three for a hammered note
+
+
+@pytest.mark.parametrize("styles", [("comp", "solo"), ("free",)])
+def test_all_touches_and_moving_pitch_occur(styles):
     notes = [
-        n
-        for seed in range(10)
-        for style in ("comp", "solo")
-        for n in compose(np.random.default_rng(seed), 20.0, style)
+        n for seed in range(10) for style in styles for n in compose(np.random.default_rng(seed), 20.0, style)
     ]
     assert {note.touch for note in notes} == {"pluck", "mute", "hammer"}
     widest = max(max(note.cents) - min(note.cents) for note in notes if note.cents)

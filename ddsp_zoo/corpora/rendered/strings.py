@@ -30,6 +30,7 @@ from ddsp_zoo.sources import GUITAR_STRINGS_HZ, Split
 PITCH_HOP_SECONDS = GRID_SECONDS
 VERSION = 2  # to be raised whenever a change here or in the string modules changes the sound
 LIGHT, FULL, HEAVY = (0.0, 0.7), (0.0, 1.0), (0.8, 1.0)  # strings of own guitars, from steel to nylon
+USUAL = ("comp", "solo")  # styles
 INAUDIBLE_DB = -50.0
 
 
@@ -106,13 +107,13 @@ class Job:
 class RenderedStrings(StemDataModule):
     """Renders six strings with exact f0 and onsets, once, and keeps them on disk; needs nothing but this package.
 
-    Half of the pieces accompany (``comp`` in their name), half are solos. With ``instruments="own"`` all notes are
-    sums of decaying partials (`string_notes`), not a Karplus-Strong loop, so that no string model of the zoo is
-    fitted to itself; training and validation have strings from steel up to 0.7 of the way to nylon, the test from
-    0.8 on, which training never hears. With ``"recorded"`` every other pair of pieces of training and
-    validation is played from recorded steel-string notes, the others by own guitars of all kinds; the whole test
-    is played from recorded nylon-string notes, which training never hears. Validation has the recorded steel notes
-    and the kinds of own guitars in common with training; pieces, own guitars and equalisers differ everywhere.
+    By default half of the pieces accompany (``comp`` in their name), half are solos. With ``instruments="own"`` all
+    notes are sums of decaying partials (`string_notes`), not a Karplus-Strong loop, so that no string model of the zoo
+    is fitted to itself; training and validation have strings from steel up to 0.7 of the way to nylon, the test from
+    0.8 on, which training never hears. With ``"recorded"`` training and validation are played in turn by own guitars of
+    all kinds and from recorded steel-string notes, one piece of each style; the whole test is played from recorded
+    nylon-string notes, which training never hears. Validation has the recorded steel notes and the kinds of own guitars
+    in common with training; pieces, own guitars and equalisers differ everywhere.
 
     Args:
         root: folder for the audio; by default the cache folder of the package.
@@ -127,6 +128,7 @@ class RenderedStrings(StemDataModule):
         test_performances: performances in the test split, the first by name, each as long as it is.
         track_seconds: length of a composed piece.
         render_seed: of the music and the guitars.
+        styles: what pieces are in turn (see `compose`).
         excerpts: how tracks are cut into batches.
         variation: how training excerpts are changed at random.
     """
@@ -143,19 +145,25 @@ class RenderedStrings(StemDataModule):
         test_performances: int = 0,
         track_seconds: float = 20.0,
         render_seed: int = 0,
+        styles: tuple[str, ...] = USUAL,
         excerpts: Excerpts = Excerpts(batch_size=2),
         variation: Variation = Variation(),
     ) -> None:
         super().__init__(excerpts, variation)
         if instruments not in ("own", "recorded"):
             raise DdspZooError(f"instruments is {instruments!r}: choose own or recorded.")
+        if not styles or not set(styles) <= set(STYLES):
+            raise DdspZooError(f"styles are {list(styles)}: choose from {', '.join(STYLES)}.")
         self.counts = {"train": train_tracks, "validation": validation_tracks, "test": test_tracks}
         self.instruments, self.test_performances = instruments, test_performances
         self.notes = notes or os.environ.get("GUITAR_NOTES_ROOT")
         self.performances = performances or os.environ.get("GUITARSET_ROOT")
-        self.track_seconds, self.render_seed = track_seconds, render_seed
+        self.track_seconds, self.render_seed, self.styles = track_seconds, render_seed, tuple(styles)
+        unusual = (
+            {} if self.styles == USUAL else {"styles": self.styles}
+        )  # or older renderings would not be found
         self.root = folder_or_cache(root, "rendered_strings") / fingerprint(
-            version=VERSION, instruments=instruments, seconds=track_seconds, seed=render_seed
+            version=VERSION, instruments=instruments, seconds=track_seconds, seed=render_seed, **unusual
         )
 
     def prepare(self, splits: tuple[Split, ...]) -> None:
@@ -177,7 +185,8 @@ class RenderedStrings(StemDataModule):
         """Returns what is to be rendered, by name of the track."""
         number, jobs = list(self.counts).index(split), {}
         for index in range(self.counts[split]):
-            style, (instrument, material) = STYLES[index % 2], self._instrument(split, index // 2)
+            turn, place = divmod(index, len(self.styles))
+            style, (instrument, material) = self.styles[place], self._instrument(split, turn)
             seed = (self.render_seed, number, index)
             jobs[f"piece_{index:04d}_{style}_{instrument}"] = Job(seed, style, instrument, material)
         for index, take in enumerate(self._takes() if split == "test" else ()):

@@ -14,7 +14,7 @@ from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 
 RATE = 16000
 GRID_SECONDS = 0.004
-STYLES = ("comp", "solo")
+STYLES = ("comp", "solo", "free")
 OPEN_HZ = tuple(GUITAR_STRINGS_HZ.values())
 OPEN_SEMITONES = (0, 5, 10, 15, 19, 24)  # of the strings above the lowest
 # Frets of open and movable chord shapes, low E to high E; None: not played.
@@ -99,9 +99,12 @@ class GuitarNote:
 
 
 def compose(rng: np.random.Generator, seconds: float, style: str = "comp") -> list[GuitarNote]:
-    """Invents playing, one note a string at a time: chords in patterns ("comp") or a line ("solo")."""
+    """Invents playing, one note a string at a time.
+
+    Chords that everybody knows ("comp"), a line ("solo"), or any chords that a hand can reach, with ornaments ("free").
+    """
     beat = 60 / rng.uniform(65, 160)
-    bars = _chord_bars(rng, beat) if style == "comp" else _solo_bars(rng, beat)
+    bars = {"comp": _chord_bars, "solo": _solo_bars, "free": _free_bars}[style](rng, beat)
     notes: list[GuitarNote] = []
     time, quiet = rng.uniform(0.05, 0.5), rng.uniform(0.5, 1.0)
     while time < seconds - 0.15:
@@ -169,6 +172,48 @@ def _chord(
         yield GuitarNote(
             string, begin, begin + length * rng.uniform(0.9, 1.1), fret, force * rng.uniform(0.75, 1), touch
         )
+
+
+def _free_bars(rng: np.random.Generator, beat: float) -> Iterator[list[GuitarNote]]:
+    """Yields bars in patterns, each over a chord of its own, some of whose notes are ornamented or dead."""
+    ring, spread = rng.uniform(0.4, 1.6), rng.uniform(0.004, 0.02)
+    dead, ornaments = rng.uniform(0, 0.1), rng.uniform(0, 0.25)
+    while True:
+        strings, pattern = _reachable_chord(rng), str(rng.choice(PATTERNS))
+        bar = []
+        for step, kind in enumerate(pattern):
+            if kind != ".":
+                bar += _chord(rng, kind, strings, step * beat / 4, ring * beat, spread)
+        bar = [replace(note, touch="mute") if rng.random() < dead else note for note in bar]
+        yield [part for note in bar for part in _with_another(rng, note, ornaments)]
+
+
+def _reachable_chord(rng: np.random.Generator) -> list[tuple[int, int]]:
+    """Returns (string, fret) of two to six strings, open or within four frets, low to high."""
+    base, opened, left_out = int(rng.integers(1, 13)), rng.uniform(0, 0.4), rng.uniform(0, 0.5)
+    chord = [
+        (string, 0 if rng.random() < opened else base + int(rng.integers(0, 4)))
+        for string in range(len(OPEN_HZ))
+        if rng.random() >= left_out
+    ]
+    return chord if len(chord) > 1 else [(0, base), (4, base)]
+
+
+def _with_another(rng: np.random.Generator, note: GuitarNote, share: float) -> list[GuitarNote]:
+    """Returns a note, or in a share of cases the note with a hammered one, a slide, a bend or vibrato."""
+    if note.touch != "pluck" or note.held_seconds < 0.25 or rng.random() >= share:
+        return [note]
+    kind, middle = rng.integers(4), note.start_seconds + note.held_seconds * rng.uniform(0.2, 0.6)
+    if kind == 0:
+        fret = note.fret + int(rng.integers(1, 4))
+        again = replace(note, start_seconds=middle, fret=fret, touch="hammer", velocity=0.7 * note.velocity)
+        return [note, again]
+    if kind == 1 and note.fret > 0:
+        step = int(rng.choice([-2, -1, 1, 2]))
+        return [replace(note, cents=_slide(100.0 * step, rng.uniform(0.03, 0.12)))]
+    if kind == 2 and note.fret > 0:
+        return [replace(note, cents=_bend(rng, note.held_seconds))]
+    return [replace(note, cents=_vibrato(rng, note.held_seconds, rng.uniform(5, 40)))]
 
 
 def _solo_bars(rng: np.random.Generator, beat: float) -> Iterator[list[GuitarNote]]:

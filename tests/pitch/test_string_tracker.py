@@ -1,0 +1,140 @@
+"""What each string plays, heard: targets, tunings, learning, what a training step does."""
+
+import numpy as np
+import pytest
+import torch
+from guitar import HZ, make_batch, pluck, steady
+
+from ddsp_zoo.pitch.string_tracker import (
+    FRETS,
+    REST,
+    SEMITONES,
+    STANDARD,
+    StringTracker,
+    fret_targets,
+    onset_targets,
+)
+
+SMALL = {"width": 8, "context": 16, "segment_seconds": 0.512}
+
+
+def small(**settings: object) -> StringTracker:
+    torch.manual_seed(0)
+    return StringTracker(**SMALL | settings)
+
+
+def test_size():
+    assert 300_000 < sum(p.numel() for p in StringTracker().parameters()) < 500_000
+
+
+def test_targets_of_frets_and_offsets():
+    cents = torch.tensor([0.0, 30.0, 300.0, 2390.0, 9000.0])
+    f0 = torch.zeros(1, 6, 6)
+    f0[0, 1, :5] = 110 * 2 ** (cents / 1200)
+    state, offset, sounding = fret_targets(f0)
+    assert state[0, 1].tolist() == [0, 0, 3, 24, 24, REST] and (state[0, 0] == REST).all()
+    assert torch.allclose(offset[0, 1, :4], torch.tensor([0.0, 0.3, 0.0, -0.1]), atol=0.01)
+    assert sounding.shape == (1, 6, SEMITONES) and sounding[0, 0].nonzero().flatten().tolist() == [11]
+    assert not sounding[0, 5].any()
+    lower = fret_targets(f0, (38, 43, 50, 55, 59, 64)).state
+    assert lower[0, 1, 0] == 2
+
+
+def test_targets_of_onsets_are_wide():
+    marks = torch.tensor([[[0.0, 0, 1, 0, 0]]])
+    assert onset_targets(marks)[0, 0].tolist() == [0, 0.5, 1, 0.5, 0]
+
+
+def test_levels_have_no_scale_and_are_those_of_a_lower_guitar_where_read_lower():
+    model = small()
+    f0 = steady()
+    low = torch.from_numpy(pluck(f0).sum(0))[None]
+    high = torch.from_numpy(pluck(f0 * 2 ** (3 / 12)).sum(0))[None]
+    plain = model.levels(low)
+    assert plain.shape == (1, 32, 32, 180)
+    assert torch.allclose(plain, model.levels(100 * low), atol=1e-2)
+
+    def likeness(other: torch.Tensor) -> float:
+        inside = (..., slice(8, 30), slice(10, 150))
+        return float(torch.corrcoef(torch.stack([plain[inside].flatten(), other[inside].flatten()]))[0, 1])
+
+    assert likeness(model.levels(high, torch.tensor([3.0]))) > 0.9 > likeness(model.levels(high)) + 0.1
+
+
+def test_each_harmonic_is_read_at_its_place():
+    """A lone sine fills the fundamental's plane at its own pitch, and the others' at the pitches below."""
+    time = torch.arange(16384) / 16000
+    level = small().levels(torch.sin(2 * np.pi * 440 * time)[None])[0].mean(1)  # (harmonics * windows, 180)
+    loudest = level.unflatten(0, (8, 4))[:, 3].argmax(-1) / 3  # in semitones, by the longest window
+    wanted = 69 - 34 - 12 * torch.log2(torch.tensor([0.5, 1, 2, 3, 4, 5, 6, 7]))
+    assert (loudest - wanted - 1 / 3)[wanted > 0].abs().max() <= 0.5
+
+
+@pytest.mark.parametrize("tuning", [STANDARD, (34, 45, 50, 55, 59, 64), (47, 52, 57, 62, 66, 71)])
+@pytest.mark.parametrize("samples", [256, 300, 5000])
+def test_any_length_and_tuning(samples: int, tuning: tuple[int, ...]):
+    model, count = small(), -(-samples // 256)
+    heard = model(torch.randn(2, samples), torch.tensor([0.0, -0.4]), tuning)
+    assert heard.state.shape == (2, 6, count, FRETS + 1) and heard.onset.shape == (2, 6, count)
+    assert heard.offset.shape == (2, 6, count, FRETS) and heard.sounding.shape == (2, count, SEMITONES)
+    assert all(part.isfinite().all() for part in heard) and heard.offset.abs().max() <= 0.6
+
+
+@pytest.mark.parametrize("audio", [torch.zeros(1, 4096), torch.full((1, 4096), 1e-30)])
+def test_silence_is_no_trouble(audio: torch.Tensor):
+    assert all(part.isfinite().all() for part in small()(audio))
+
+
+def test_a_tuning_that_lies_higher_is_read_higher():
+    """The same sound on strings that are all tuned two semitones higher: every fret is two lower."""
+    model = small().eval()
+    model.network.outward.weight.data.zero_()
+    model.network.place.weight.data[6:] = 0  # what a fret looks for whichever it is
+    model.network.place.bias.data[6:] = 0
+    audio = torch.from_numpy(pluck(steady()).sum(0))[None]
+    low, high = (model(audio, None, tuple(p + n for p in STANDARD)).state for n in (0, 2))
+    bias = model.network.outward.bias.detach().unflatten(0, (6, -1))[None, :, None, :FRETS]
+    low, high = (state[..., :FRETS] - bias for state in (low, high))
+    assert torch.allclose(low[..., 2:], high[..., :-2], atol=1e-5)
+    assert not torch.allclose(low[..., :-2], high[..., :-2], atol=1e-3)
+
+
+def test_it_learns_an_example(monkeypatch: pytest.MonkeyPatch):
+    model, batch = small(), make_batch()
+    said: dict[str, torch.Tensor] = {}
+    monkeypatch.setattr(model, "log_dict", lambda values, **_: said.update(values))
+    optimiser = torch.optim.Adam(model.parameters(), lr=2e-2)
+    for _ in range(25):
+        loss = model._step(batch["mixture"], batch, 0, torch.zeros(1), "train")
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    model.validation_step(batch, 0)
+    assert said["validation/right"] > 0.9 and said["validation/right_fret"] > 0.9
+    state = model(batch["mixture"]).state
+    assert (state.argmax(-1)[0, :, 10:] == 0).all()  # six open strings
+
+
+def test_a_training_step_is_repeatable_and_has_gradients(monkeypatch: pytest.MonkeyPatch):
+    model = small(apart=1.0)
+    monkeypatch.setattr(model, "log_dict", lambda *a, **k: None)
+    batch = {name: value.repeat(2, *[1] * (value.ndim - 1)) for name, value in make_batch().items()}
+    first, again = (model.training_step(batch, 0) for _ in range(2))
+    first.backward()
+    assert first == again and first.isfinite()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_a_guitar_tuned_higher_is_learned_as_one_read_lower(monkeypatch: pytest.MonkeyPatch):
+    """The targets move with the tuning: a string that plays its open pitch is at fret 0 whatever the transposition."""
+    model, seen = small(), []
+    monkeypatch.setattr(model, "log_dict", lambda *a, **k: None)
+    monkeypatch.setattr(
+        model, "forward", lambda audio, shift, tuning: seen.append((shift, tuning)) or small()(audio)
+    )
+    batch = make_batch()
+    model._step(batch["mixture"], batch, 2, torch.tensor([0.25]), "train")
+    ((shift, tuning),) = seen
+    assert shift.tolist() == [-2.25] and tuning == tuple(p + 2 for p in STANDARD)
+    truth = fret_targets(torch.from_numpy(HZ)[None, :, None] * 2 ** (2.25 / 12), tuning)
+    assert (truth.state == 0).all() and torch.allclose(truth.offset, torch.tensor(0.25), atol=0.01)
