@@ -78,10 +78,16 @@ PRIMITIVES = {
     ),
     "scan": Primitive(scan.scan, given.recursion, outer=False),
     "sinusoidal_bank": Primitive(
-        oscillator.sinusoidal_bank, given.sinusoids, ("frequency_hz", "amplitude", "phase")
+        oscillator.sinusoidal_bank,
+        given.sinusoids,
+        ("frequency_hz", "amplitude", "phase"),
+        summands="amplitude",
     ),
     "harmonic_bank": Primitive(
-        oscillator.harmonic_bank, given.harmonics, ("f0_hz", "amplitude", "inharmonicity", "phase")
+        oscillator.harmonic_bank,
+        given.harmonics,
+        ("f0_hz", "amplitude", "inharmonicity", "phase"),
+        summands="amplitude",
     ),
     "uniform_noise": Primitive(noise.uniform_noise, given.white, tolerance=None),
     "zero_phase_fir": Primitive(

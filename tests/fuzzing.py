@@ -58,6 +58,7 @@ class Primitive:
         largest value, or of one where all are smaller; none where the two may differ.
     outer: whether it checks its arguments; an inner function is called by one that does.
     share: how often it is called, compared with others.
+    summands: the argument that is as large as what the answer sums up, where this may cancel.
     """
 
     function: Callable
@@ -66,6 +67,7 @@ class Primitive:
     tolerance: float | None | Callable[[Arguments], float | None] = 1e-3
     outer: bool = True
     share: int = 4
+    summands: str | None = None
 
 
 class Draw:
@@ -190,11 +192,12 @@ def _judge_valid(primitive: Primitive, given: Arguments) -> str | None:
     answer = _call(primitive, given)
     if not all(bool(x.isfinite().all()) for x in answer):
         return "the answer is not finite"
+    least = max(1.0, given[primitive.summands].abs().max().item()) if primitive.summands else 1.0
     if tolerance is not None:
-        far = _distance(answer, _call(primitive, _mapped(given, _doubled)))
+        far = _distance(answer, _call(primitive, _mapped(given, _doubled)), least)
         if not far <= tolerance:
             return f"float32 is {far:.3g} from float64"
-    far = _distance(answer, _call(primitive, _mapped(given, _strided), kernels=False))
+    far = _distance(answer, _call(primitive, _mapped(given, _strided), kernels=False), least)
     if tolerance is not None and not far <= tolerance:
         return f"kernels are {far:.3g} from tensors"
     return _judge_gradients(primitive, given)
@@ -240,14 +243,14 @@ def _numbers(answer: Any) -> Iterable[Tensor]:
         yield torch.as_tensor(answer)
 
 
-def _distance(answer: Sequence[Tensor], reference: Sequence[Tensor]) -> float:
-    """Largest difference as a share of the largest value, or of one."""
+def _distance(answer: Sequence[Tensor], reference: Sequence[Tensor], least: float) -> float:
+    """Largest difference as a share of the largest value, or of ``least`` where all are smaller."""
     far = 0.0
     for ours, other in zip(answer, reference, strict=True):
         if ours.shape != other.shape:
             return math.inf
         if ours.numel():
-            size = max(1.0, other.detach().abs().max().item())
+            size = max(least, other.detach().abs().max().item())
             far = max(far, (ours.detach().to(other.dtype) - other.detach()).abs().max().item() / size)
     return far
 
