@@ -129,14 +129,14 @@ def cut(path: Path, kept: float, **form: str) -> None:
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
-@pytest.mark.parametrize("kind", ["WAV", "WAVEX", "RF64", "AIFF"])
+@pytest.mark.parametrize("kind", ["WAV", "WAVEX", "RF64", "W64", "AIFF", "CAF", "AU"])
 def test_half_a_file_is_told_before_anything_is_read(tmp_path: Path, kind: str, subtype: str) -> None:
     path = tmp_path / "a.wav"
     for kept in (0.5, 0.9):
         cut(path, kept, format=kind, subtype=subtype)
-        with pytest.raises(
-            DdspZooError, match=rf"a.wav breaks off {2 - 2 * kept:.1f} s before its end: copy"
-        ):
+        # libsndfile itself refuses a CAF file that is cut
+        said = "is not audio" if kind == "CAF" else f"breaks off {2 - 2 * kept:.1f} s before its end: copy"
+        with pytest.raises(DdspZooError, match=f"a.wav {said}"):
             open_audio(path)
     for kept in (0.999, 1):  # the end of a length that was an estimate, and all
         cut(path, kept, format=kind, subtype=subtype)
