@@ -12,6 +12,7 @@ Wiggins and Kim 2019 (TabCNN).
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import (
@@ -22,22 +23,26 @@ from torch.nn.functional import (
     smooth_l1_loss,
 )
 
+from ddsp_zoo.dsp.scale import midi_to_hz
 from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.learning.learner import Learner
 from ddsp_zoo.learning.optimiser import Optimiser
+from ddsp_zoo.pitch.concert_pitch import tuning_deviation
+from ddsp_zoo.pitch.fretting import REST, find_frets
 from ddsp_zoo.pitch.multipitch import read_levels
+from ddsp_zoo.pitch.neck import FRETS, STANDARD, Neck
 from ddsp_zoo.pitch.onset_corruption import amplified, muddied
+from ddsp_zoo.pitch.track import PitchTrack
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 
-FRETS = 25  # of a string, the open one among them
-REST = FRETS  # the state after the frets
 STEPS = 3  # of the axis in a semitone
 BELOW = 6  # semitones from where the axis begins to the lowest string in standard tuning
 SEMITONES = 60  # of the axis
-STANDARD = (40, 45, 50, 55, 59, 64)  # MIDI pitches of the open strings, low to high
 HARMONICS = (0.5, 1, 2, 3, 4, 5, 6, 7)
 WINDOWS_SECONDS = (0.032, 0.064, 0.128, 0.256)
 FLOOR = 1e-6  # of a bin's power beside the mean over the excerpt
+PIECE_SECONDS, MARGIN_SECONDS = 6.144, 1.024  # of a recording that is heard piece by piece
+SILENT, QUIETEST = 1e-7, 1e-11  # power of a frame that nothing sounds in, beside the loudest one, and at all
 RARE = 4.0  # weight of onsets, which are few, in the loss
 
 
@@ -125,6 +130,47 @@ class StringTracker(Learner):
             planes.append(read_levels(level, _axis_hz(shift) * (n_fft / self.sample_rate)))
         spectrum = torch.cat(planes, 1) / 2 + 1  # about -2 to 2
         return torch.cat([spectrum[..., at : at + SEMITONES * STEPS] for at in _harmonic_steps()], 1)
+
+    @torch.inference_mode()
+    def follow(self, audio: np.ndarray, neck: Neck) -> PitchTrack:
+        """Returns f0 and onsets (S, ceil(T / hop)) of the strings in a recording (T,).
+
+        A recording may lie up to half a semitone beside concert pitch, which is found first. Long ones are heard in
+        overlapping pieces of some seconds.
+        """
+        deviation = tuning_deviation(audio, self.sample_rate)
+        log_likely, plucked, offset = self.listen(audio, neck, deviation)
+        fret, onset = find_frets(log_likely, plucked, neck)
+        beside = np.take_along_axis(offset, fret.clip(min=0)[..., None], -1)[..., 0]
+        midi = np.array(neck.opened)[:, None] + fret + beside + deviation
+        f0_hz = np.where(fret >= 0, midi_to_hz(midi), 0)
+        return PitchTrack(f0_hz, onset, self.hop_samples / self.sample_rate)
+
+    @torch.inference_mode()
+    def listen(
+        self, audio: np.ndarray, neck: Neck, deviation: float = 0.0
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Hears a recording (T,) tuned ``deviation`` semitones above concert pitch, in pieces.
+
+        Returns the logarithm of how likely each state is (S, N, 26), the probability of an onset (S, N), and the
+        offsets (S, N, 25). Nothing sounds where the recording is silent.
+        """
+        hop, rows, shift = self.hop_samples, len(self.sources), torch.tensor([deviation], device=self.device)
+        count = -(-len(audio) // hop)
+        likely, plucked = np.zeros((rows, count, FRETS + 1)), np.zeros((rows, count))
+        offset = np.zeros((rows, count, FRETS))
+        chunk, margin = (round(s * self.sample_rate / hop) for s in (PIECE_SECONDS, MARGIN_SECONDS))
+        for first in range(0, count, chunk):
+            start, stop = max(first - margin, 0), min(first + chunk + margin, count)
+            piece = torch.from_numpy(np.ascontiguousarray(audio[start * hop : stop * hop], np.float32))
+            heard = self(piece[None].to(self.device), shift, neck.opened)
+            here, there = slice(first, first + chunk), slice(first - start, first - start + chunk)
+            likely[:, here] = heard.state[0, :, there].float().log_softmax(-1).cpu()
+            plucked[:, here] = heard.onset[0, :, there].float().sigmoid().cpu()
+            offset[:, here] = heard.offset[0, :, there].float().cpu()
+        silent = _silent(audio, hop)
+        likely[:, silent], plucked[:, silent] = np.where(np.arange(FRETS + 1) == REST, 0.0, -100.0), 0
+        return likely, plucked, offset
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Returns the loss of one batch as it is heard in training, see the class."""
@@ -259,6 +305,13 @@ def onset_targets(onset: Tensor) -> Tensor:
 def _first_semitones(tuning: tuple[int, ...], device: torch.device) -> Tensor:
     """Returns the semitone of the axis on which each open string lies (S,)."""
     return torch.tensor(tuning, device=device) - (STANDARD[0] - BELOW)
+
+
+def _silent(audio: np.ndarray, hop: int) -> np.ndarray:
+    """Returns which frames (N,) of a recording (T,) are silent with all those beside them."""
+    power = np.square(np.pad(audio, (0, -len(audio) % hop)).reshape(-1, hop), dtype=float).mean(1)
+    power = np.max([np.pad(power, 2)[at : at + len(power)] for at in range(5)], axis=0, initial=0)
+    return power <= max(SILENT * power.max(initial=0), QUIETEST)
 
 
 def _axis_hz(shift: Tensor) -> Tensor:

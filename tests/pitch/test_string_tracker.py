@@ -1,19 +1,17 @@
 """What each string plays, heard: targets, tunings, learning, what a training step does."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from guitar import HZ, make_batch, pluck, steady
 
-from ddsp_zoo.pitch.string_tracker import (
-    FRETS,
-    REST,
-    SEMITONES,
-    STANDARD,
-    StringTracker,
-    fret_targets,
-    onset_targets,
-)
+from ddsp_zoo.pitch import string_tracker
+from ddsp_zoo.pitch.concert_pitch import tuning_deviation
+from ddsp_zoo.pitch.fretting import REST
+from ddsp_zoo.pitch.neck import FRETS, STANDARD, Neck
+from ddsp_zoo.pitch.string_tracker import SEMITONES, Heard, StringTracker, fret_targets, onset_targets
 
 SMALL = {"width": 8, "context": 16, "segment_seconds": 0.512}
 
@@ -138,3 +136,68 @@ def test_a_guitar_tuned_higher_is_learned_as_one_read_lower(monkeypatch: pytest.
     assert shift.tolist() == [-2.25] and tuning == tuple(p + 2 for p in STANDARD)
     truth = fret_targets(torch.from_numpy(HZ)[None, :, None] * 2 ** (2.25 / 12), tuning)
     assert (truth.state == 0).all() and torch.allclose(truth.offset, torch.tensor(0.25), atol=0.01)
+
+
+def played(fret: int, first: float = 12.0, gate: int = 8) -> Callable[..., Heard]:
+    """A network that hears fret ``fret`` of the A string from frame ``gate`` on, a quarter of a semitone high."""
+
+    def forward(audio: torch.Tensor, shift: torch.Tensor, tuning: tuple[int, ...]) -> Heard:
+        count = -(-audio.shape[-1] // 256)
+        state, onset = torch.zeros(1, 6, count, FRETS + 1), torch.full((1, 6, count), -first)
+        state[..., REST] = first
+        state[0, 1, gate:, [fret, REST]] = torch.tensor([first, 0.0])
+        onset[0, 1, gate] = first
+        return Heard(state, onset, torch.full((1, 6, count, FRETS), 0.25), torch.zeros(1, count, SEMITONES))
+
+    return forward
+
+
+@pytest.mark.parametrize(("neck", "midi"), [(Neck(), 48), (Neck.parse("DADGAD", 3), 51)])
+def test_pitch_follows_from_string_fret_offset_tuning_and_capo(neck: Neck, midi: int):
+    model = small()
+    model.forward = played(3)
+    track = model.follow(np.random.default_rng(0).normal(size=32 * 256).astype(np.float32), neck)
+    deviation = tuning_deviation(np.random.default_rng(0).normal(size=32 * 256), 16000)
+    assert track.f0_hz[1, 8:] == pytest.approx(440 * 2 ** ((midi + 0.25 + deviation - 69) / 12), rel=1e-4)
+    assert not track.f0_hz[1, :8].any() and not track.f0_hz[[0, 2, 3, 4, 5]].any()
+    assert np.argwhere(track.onset).tolist() == [[1, 8]] and track.hop_seconds == 0.016
+
+
+def test_long_recordings_in_pieces(monkeypatch: pytest.MonkeyPatch):
+    """Every frame comes from the middle of its piece."""
+    monkeypatch.setattr(string_tracker, "PIECE_SECONDS", 1.024)
+    monkeypatch.setattr(string_tracker, "MARGIN_SECONDS", 0.256)
+    model = small()
+
+    def loudness(audio: torch.Tensor, shift: torch.Tensor, tuning: tuple[int, ...]) -> Heard:
+        count = -(-audio.shape[-1] // 256)
+        level = torch.nn.functional.pad(audio, (0, count * 256 - audio.shape[-1]))[0, ::256] / 1e6
+        return Heard(
+            torch.zeros(1, 6, count, FRETS + 1),
+            level.expand(1, 6, -1).logit(),
+            torch.zeros(1, 6, count, FRETS),
+            torch.zeros(1, count, SEMITONES),
+        )
+
+    model.forward = loudness
+    audio = np.arange(1, 5 * 16000 + 101, dtype=np.float32)
+    _, plucked, _ = model.listen(audio, Neck())
+    assert plucked.shape == (6, -(-len(audio) // 256))
+    assert np.allclose(plucked[3], audio[::256] / 1e6, rtol=1e-3)
+
+
+def test_nothing_is_heard_in_silence():
+    model = small()
+    model.forward = played(3, gate=0)
+    noise = np.random.default_rng(0).normal(size=64 * 256).astype(np.float32)
+    noise[20 * 256 : 40 * 256] = 0
+    track = model.follow(noise, Neck())
+    assert (track.f0_hz[1, :20] > 0).all() and not track.f0_hz[:, 22:38].any() and track.f0_hz[1, 42:].all()
+    silence = model.follow(np.zeros(5000, np.float32), Neck())
+    assert not silence.f0_hz.any() and not silence.onset.any() and silence.f0_hz.shape == (6, 20)
+
+
+@pytest.mark.parametrize("samples", [0, 1, 255, 257])
+def test_recordings_of_any_length_are_followed(samples: int):
+    track = small().follow(np.ones(samples, np.float32), Neck())
+    assert track.f0_hz.shape == (6, -(-samples // 256)) and np.isfinite(track.f0_hz).all()
