@@ -18,6 +18,7 @@ from ddsp_zoo import zoo
 from ddsp_zoo.corpora import make
 from ddsp_zoo.models import Separator
 from ddsp_zoo.pitch.multipitch import MultiPitch
+from ddsp_zoo.pitch.string_tracker import StringTracker
 from ddsp_zoo.reports import evaluation
 from ddsp_zoo.reports.tables import by_metric, by_source, pitch_table, render_markdown
 from ddsp_zoo.settings.build import build
@@ -35,7 +36,7 @@ def main() -> None:
     parser.add_argument("data", nargs="?", help="a data module by name, or a recipe")
     parser.add_argument("--measured", help="folder of an evaluation that has been made")
     parser.add_argument("--root", help="folder of the data")
-    parser.add_argument("--tracker", help=".ckpt file of a `MultiPitch` that becomes a part of the model")
+    parser.add_argument("--tracker", help=".ckpt file of a tracker that becomes a part of the model")
     parser.add_argument("--tables", default="evaluation", help="folder for tables and plots")
     options = parser.parse_args()
     folder = CHECKPOINTS / options.name
@@ -56,7 +57,7 @@ def save(name: str, run: str, tracker: str | None = None) -> None:
     else:
         model = zoo.load(name, checkpoint=run)
     if tracker:
-        model = with_tracker(model, zoo.load(name, checkpoint=tracker, kind=MultiPitch))
+        model = with_tracker(model, zoo.load(name, checkpoint=tracker, kind=(MultiPitch, StringTracker)))
     zoo.save_checkpoint(model, CHECKPOINTS / name)
 
 

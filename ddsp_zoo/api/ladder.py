@@ -15,7 +15,8 @@ from ddsp_zoo.export.folder import made_by, save_pieces
 from ddsp_zoo.files import owned
 from ddsp_zoo.files.audio import MAX_CHANNELS, check_finite, check_rate, open_audio, read_blocks
 from ddsp_zoo.files.digest import sha256_of
-from ddsp_zoo.pitch.given import CREPE, digest_of_pitch, find_pitch
+from ddsp_zoo.pitch.given import CREPE, check_neck, digest_of_pitch, find_pitch
+from ddsp_zoo.pitch.neck import Neck
 from ddsp_zoo.separation.result import Separated
 from ddsp_zoo.separation.stream import maker_of, stream
 
@@ -29,6 +30,7 @@ def separate(
     pitch: Any = None,
     seed: int = 0,
     progress: bool = False,
+    neck: Neck | None = None,
 ) -> Separation:
     """Separates a recording and keeps the result in memory.
 
@@ -41,11 +43,12 @@ def separate(
             melody).
         seed: of the synthesiser's noise.
         progress: show a progress bar.
+        neck: for guitar strings: their tuning and the capo, where they are not the usual ones.
 
     Raises:
         DdspZooError: audio that cannot be used (empty, not finite, too many channels, no rate), pitch missing.
     """
-    return Separation.join(list(_pieces(model, audio, sample_rate, pitch, seed, progress)))
+    return Separation.join(list(_pieces(model, audio, sample_rate, pitch, seed, progress, neck)))
 
 
 def separate_file(
@@ -57,6 +60,7 @@ def separate_file(
     seed: int = 0,
     progress: bool = False,
     overwrite: bool = False,
+    neck: Neck | None = None,
 ) -> Path:
     """Separates one file into a folder; memory does not grow with its length. Arguments as for `separate`.
 
@@ -65,8 +69,8 @@ def separate_file(
     """
     with open_audio(path) as file:
         frames = file.frames
-    about = _about(model, path, pitch, seed, audio_format)
-    pieces = _pieces(model, path, None, pitch, seed, progress, about["recording_sha256"])
+    about = _about(model, path, pitch, seed, audio_format, neck)
+    pieces = _pieces(model, path, None, pitch, seed, progress, neck, about["recording_sha256"])
     options = {"made_from": about, "overwrite": overwrite}
     output = save_pieces(pieces, folder, model.targets, audio_format, frames, **options)
     if audio_format == "flac" and output.peak > 1:
@@ -175,22 +179,25 @@ def _is_there(
     audio_format: str = "wav",
     pitch: Any = None,
     seed: int = 0,
+    neck: Neck | None = None,
     **_: Any,
 ) -> bool:
     """Whether a folder holds all that `separate_file` would write with these arguments."""
     open_audio(path).close()
     if not owned.is_complete(folder):
         return False
-    wanted, there = _about(model, path, pitch, seed, audio_format), owned.made_from(folder)
-    asked = [key for key in wanted if key not in ("recording", "version")]
-    return all(there.get(key) == wanted[key] for key in asked)
+    wanted, there = _about(model, path, pitch, seed, audio_format, neck), owned.made_from(folder)
+    asked = {*wanted, "neck"} - {"recording", "version"}
+    return all(there.get(key) == wanted.get(key) for key in asked)
 
 
-def _about(model: Any, path: str | Path, pitch: Any, seed: int, audio_format: str) -> dict[str, Any]:
+def _about(
+    model: Any, path: str | Path, pitch: Any, seed: int, audio_format: str, neck: Neck | None
+) -> dict[str, Any]:
     """What the list of the result says of how it was made."""
     recording = {"recording": Path(path).name, "recording_sha256": sha256_of(path)}
     own = {"pitch": digest_of_pitch(pitch), "format": audio_format}
-    return recording | made_by(maker_of(model, seed)) | own
+    return recording | made_by(maker_of(model, seed, neck)) | own
 
 
 def _pieces(
@@ -200,6 +207,7 @@ def _pieces(
     pitch: Any,
     seed: int,
     progress: bool,
+    neck: Neck | None,
     digest: str = "",
 ) -> Iterator[Separation]:
     """The pieces of an array or a file, as they are finished; ``digest`` is the recording's, where it is known."""
@@ -216,8 +224,11 @@ def _pieces(
         digest = hashlib.sha256(array.tobytes()).hexdigest()
     if pitch is not None and not model.needs_pitch:
         raise DdspZooError(f"{maker_of(model, seed).model} takes no pitch: leave `pitch=` out.")
-    track = find_pitch(pitch, model, audio, sample_rate, frames / sample_rate) if model.needs_pitch else None
-    pieces = stream(model, blocks, sample_rate, frames, track, seed)
+    check_neck(neck, model)
+    track = None
+    if model.needs_pitch:
+        track = find_pitch(pitch, model, audio, sample_rate, frames / sample_rate, neck)
+    pieces = stream(model, blocks, sample_rate, frames, track, seed, neck)
     for piece in _with_progress(pieces, frames / sample_rate) if progress else pieces:
         yield Separation(**vars(piece) | {"recording_sha256": digest})
 

@@ -22,9 +22,13 @@ def separate(arguments: list[str]) -> int:
     parser.add_argument(
         "--pitch",
         help="for models that need it: an f0 CSV, a folder with one recording a source, or `crepe`; without "
-        "it, the models for choirs find it in the mixture; for several inputs a folder with a CSV or folder for each, "
-        "named as it is",
+        "it, the models for choirs and exE8 find it in the mixture; for several inputs a folder with a CSV or folder "
+        "for each, named as it is",
     )
+    parser.add_argument(
+        "--tuning", help="of a guitar, low to high, as E2,A2,D3,G3,B3,E4 (the usual one) or DADGAD"
+    )
+    parser.add_argument("--capo", type=int, help="of a guitar: the fret it lies on")
     parser.add_argument("--seed", type=int, default=0, help="of the synthesiser's noise (%(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, mps (%(default)s)")
     parser.add_argument(
@@ -41,7 +45,10 @@ def separate(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
 
     from ddsp_zoo.api.ladder import separate_files
+    from ddsp_zoo.pitch.neck import Neck
 
+    named = options.tuning is not None or options.capo is not None
+    neck = Neck.parse(options.tuning, options.capo or 0) if named else None
     model = load(options, options.model, options.checkpoint).to(device(options.device))
     separate_files(
         model,
@@ -54,6 +61,7 @@ def separate(arguments: list[str]) -> int:
         seed=options.seed,
         progress=not options.quiet,
         overwrite=options.overwrite,
+        neck=neck,
     )
     return 0
 

@@ -18,6 +18,7 @@ import numpy as np
 from ddsp_zoo.controls.check import check
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.atomic import replaced_when_done
+from ddsp_zoo.pitch.neck import Neck
 from ddsp_zoo.separation.result import Maker, Named, Separated
 from ddsp_zoo.settings.build import build, call
 from ddsp_zoo.sources import check_names
@@ -95,6 +96,7 @@ def write(saved: Saved, path: str | Path) -> None:
         "seed": maker.seed,
         "controls": [asdict(control) for control in maker.declared.values()],
         "synth": _described(maker.synth),
+        "neck": asdict(maker.neck) if maker.neck else None,
     }
     arrays = {f"{s}/{name}": value for s, named in saved.controls.items() for name, value in named.items()}
     with replaced_when_done(path) as draft:
@@ -156,6 +158,7 @@ def _saved(about: dict[str, Any], arrays: Named, known: Collection[type[Synth]])
         seed=about["seed"],
         declared=declared,
         synth=_built(about, declared.values(), known),
+        neck=_neck(about.get("neck")),
     )
     check_names(maker.sources)
     controls: dict[str, Named] = {}
@@ -165,6 +168,10 @@ def _saved(about: dict[str, Any], arrays: Named, known: Collection[type[Synth]])
             raise DdspZooError(f"{key} is no control of {maker.model}: it is from another separation.")
         controls.setdefault(source, {})[name] = value
     return Saved(controls, maker, about["sample_rate"], about["samples"])
+
+
+def _neck(about: dict[str, Any] | None) -> Neck | None:
+    return Neck(tuple(about["tuning"]), about["capo"]) if about else None
 
 
 def _described(synth: Synth | None) -> dict[str, Any] | None:

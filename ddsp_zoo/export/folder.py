@@ -117,7 +117,8 @@ class OutputFolder:
 def made_by(maker: Maker) -> dict[str, Any]:
     """Returns what the list of a result says of the model."""
     names = ("model", "weights_sha256", "version", "seed")
-    return {name: getattr(maker, name) for name in names}
+    neck = {"neck": [*maker.neck.tuning, maker.neck.capo]} if maker.neck else {}
+    return {name: getattr(maker, name) for name in names} | neck
 
 
 def refuse_other_result(folder: str | Path, made_from: dict[str, Any]) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 from ddsp_zoo.corpora.base import StemDataModule, StemDataset
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.measuring.rows import Row
-from ddsp_zoo.pitch.track import PitchTrack, onsets_from_f0
 from ddsp_zoo.sources import Split
 
 NEAR_CENTS = 50.0
@@ -30,9 +29,9 @@ def track_pitches(
     for track in datamodule.tracks(split)[:limit_tracks]:
         whole = replace(datamodule.spec, segment_samples=int(track.seconds * rate) // hop * hop)
         item = StemDataset([track], whole)[0]
-        f0 = model.tracker.track(item["mixture"].numpy(), len(model.sources))
-        datamodule.pitches[track.name] = PitchTrack(f0, onsets_from_f0(f0), hop / rate)
-        scores = pitch_scores(item["f0_hz"].numpy(), f0, model.sources)
+        found = model.tracker.find(item["mixture"].numpy(), len(model.sources))
+        datamodule.pitches[track.name] = found
+        scores = pitch_scores(item["f0_hz"].numpy(), found.f0_hz, model.sources)
         rows += [{"track": track.name} | row for row in scores]
     return rows
 

@@ -14,6 +14,7 @@ from ddsp_zoo.models.separator import QUIETEST_PEAK, Rendered, Separator
 from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.networks.mixture_encoder import MixtureEncoder, SourceDecoder
 from ddsp_zoo.networks.string_listener import StringListener, pool_notes
+from ddsp_zoo.pitch.string_tracker import StringTracker
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 from ddsp_zoo.synths.control import Controls
 from ddsp_zoo.synths.karplus_strong import Excitation, KarplusStrong
@@ -42,6 +43,7 @@ class KarplusStrongStrings(Separator):
         supervised: compare each string with its target; the thesis compares only the sum with the mixture.
         optimiser: how it learns.
         masks: exponent and window of the masks.
+        tracks_pitch: hold a `StringTracker` as ``tracker``, trained apart, that finds the pitches where none are given.
     """
 
     needs_pitch = True
@@ -62,6 +64,7 @@ class KarplusStrongStrings(Separator):
         supervised: bool = False,
         optimiser: Optimiser = Optimiser(learning_rate=1e-4, weight_decay=1e-5),
         masks: Masks = Masks(),
+        tracks_pitch: bool = False,
     ) -> None:
         super().__init__(
             sources,
@@ -91,6 +94,8 @@ class KarplusStrongStrings(Separator):
             self.decoder = SourceDecoder(heads)
         self.chunk = round(CHUNK_SECONDS * sample_rate) if "chunks" in quirks else 0
         self.loss, self.listens = MultiScaleSpectralLoss(), listens
+        if tracks_pitch:
+            self.tracker = StringTracker(self.sources, sample_rate, self.hop_samples).requires_grad_(False)
         self.save_hyperparameters()
 
     def predict_controls(

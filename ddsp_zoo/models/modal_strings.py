@@ -11,6 +11,7 @@ from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.networks.string_listener import StringListener, pool_notes
+from ddsp_zoo.pitch.string_tracker import StringTracker
 from ddsp_zoo.separation.masks import by_channel
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 from ddsp_zoo.synths.control import Controls
@@ -34,6 +35,7 @@ class ModalStrings(Separator):
         phase_locked: fit the strings' partials to the mixture, with the model's as prior, and share the rest by masks.
         optimiser: how it learns.
         masks: exponent and window of the masks.
+        tracks_pitch: hold a `StringTracker` as ``tracker``, trained apart, that finds the pitches where none are given.
     """
 
     needs_pitch = True
@@ -50,6 +52,7 @@ class ModalStrings(Separator):
         phase_locked: bool = False,
         optimiser: Optimiser = Optimiser(),
         masks: Masks = Masks(power=2.0),
+        tracks_pitch: bool = False,
     ) -> None:
         super().__init__(
             sources,
@@ -66,6 +69,8 @@ class ModalStrings(Separator):
         )
         self.loss = MultiScaleSpectralLoss((1024, 256))
         self.error_weight, self.passes, self.phase_locked = masked_weight, passes, phase_locked
+        if tracks_pitch:
+            self.tracker = StringTracker(self.sources, sample_rate, self.hop_samples).requires_grad_(False)
         self.save_hyperparameters()
 
     def forward(

@@ -14,6 +14,7 @@ from ddsp_zoo.learning.losses import error_db
 from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.pitch.multipitch import MultiPitch
+from ddsp_zoo.pitch.string_tracker import StringTracker
 from ddsp_zoo.separation.masks import apply_masks, single_mask, spectral_shares
 from ddsp_zoo.separation.result import LOUDEST, Rendered
 from ddsp_zoo.sources import REST, check_names
@@ -70,7 +71,9 @@ class Separator(Learner):
         self.supervised = supervised
         self.mask_power, self.mask_fft = masks.power, masks.fft or 8 * hop_samples
         self.expected_masks = masks.expected
-        self.tracker: MultiPitch | None = None  # finds the pitches in the mixture where none are given
+        self.tracker: MultiPitch | StringTracker | None = (
+            None  # finds the pitches in the mixture where none are given
+        )
 
     @abstractmethod
     def raw_controls(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> Tensor:

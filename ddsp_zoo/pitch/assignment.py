@@ -2,16 +2,17 @@
 
 import numpy as np
 
-from ddsp_zoo.sources import GUITAR_STRINGS_HZ
+from ddsp_zoo.dsp.scale import midi_to_hz
+from ddsp_zoo.pitch.neck import Neck
 
 
-def assign_to_strings(f0_hz: np.ndarray) -> np.ndarray:
+def assign_to_strings(f0_hz: np.ndarray, neck: Neck) -> np.ndarray:
     """Returns f0_hz (S, N) of the strings of a guitar that play a single melody f0_hz (N,), 0 where a string rests.
 
     Each voiced run goes as a whole to the highest-tuned string that reaches its median pitch, because there the
     hand stays lowest on the neck. A run below the lowest string goes to the lowest.
     """
-    open_hz = tuple(GUITAR_STRINGS_HZ.values())
+    open_hz = midi_to_hz(np.array(neck.opened))
     out = np.zeros((len(open_hz), len(f0_hz)), dtype=np.float32)
     quarter_tone = 2 ** (1 / 24)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], f0_hz > 0, [0]])))

@@ -15,6 +15,7 @@ from ddsp_zoo.files.digest import sha256_of
 from ddsp_zoo.files.f0_csv import read_f0_csv
 from ddsp_zoo.pitch.assignment import assign_to_strings
 from ddsp_zoo.pitch.crepe import RATE, track_f0
+from ddsp_zoo.pitch.neck import Neck
 from ddsp_zoo.pitch.track import PitchTrack, onsets_from_f0
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 
@@ -23,7 +24,12 @@ COARSEST_SECONDS = 0.9  # lines farther apart are numbered by frames or millisec
 
 
 def find_pitch(
-    pitch: PitchTrack | str | Path | None, model: Any, audio: Any, sample_rate: int, seconds: float
+    pitch: PitchTrack | str | Path | None,
+    model: Any,
+    audio: Any,
+    sample_rate: int,
+    seconds: float,
+    neck: Neck | None = None,
 ) -> PitchTrack:
     """Returns the pitch track of a recording on a model's frames.
 
@@ -35,6 +41,7 @@ def find_pitch(
         audio: the recording: an array (T,) or (channels, T) at ``sample_rate``, or a file.
         sample_rate: of an array, in Hz.
         seconds: length of the recording.
+        neck: tuning and capo of a guitar, where they are not the usual ones.
 
     Raises:
         DdspZooError: no pitch given to a model without a tracker, something missing or unreadable, values that are no
@@ -57,10 +64,11 @@ def find_pitch(
     hop = model.hop_samples / model.sample_rate
     count, crepe_hop = int(np.ceil(seconds / hop)), round(hop * RATE)
     if pitch is None:
-        f0 = model.tracker.track(_mono(audio, sample_rate, model.sample_rate), len(model.sources))
-        track = _from_f0(f0[:, :count], hop)
+        mono = _mono(audio, sample_rate, model.sample_rate)
+        found = model.tracker.find(mono, len(model.sources), neck)
+        track = PitchTrack(found.f0_hz[:, :count], found.onset[:, :count], hop)
     elif str(pitch) == CREPE:
-        track = _from_f0(_melody(model, audio, sample_rate, crepe_hop), hop)
+        track = _from_f0(_melody(model, audio, sample_rate, crepe_hop, neck), hop)
     elif Path(pitch).is_dir():
         f0 = [_track_file(Path(pitch), name, crepe_hop, count) for name in model.sources]
         track = _from_f0(np.stack(f0), hop)
@@ -72,6 +80,15 @@ def find_pitch(
             f"Nothing in the pitch given by {pitch} is voiced: there is nothing to separate by."
         )
     return track
+
+
+def check_neck(neck: Neck | None, model: Any) -> None:
+    """Raises `DdspZooError` where a tuning or capo is given for a model of something else than guitar strings."""
+    if neck is not None and tuple(model.sources) != tuple(GUITAR_STRINGS_HZ):
+        raise DdspZooError(
+            f"Tuning and capo are for models of guitar strings, and this one separates {', '.join(model.sources)}: "
+            "leave them out."
+        )
 
 
 def digest_of_pitch(pitch: PitchTrack | str | Path | None) -> str:
@@ -99,11 +116,11 @@ def _from_f0(f0_hz: np.ndarray, hop_seconds: float) -> PitchTrack:
     return PitchTrack(f0_hz, onsets_from_f0(f0_hz), hop_seconds)
 
 
-def _melody(model: Any, audio: Any, sample_rate: int, hop: int) -> np.ndarray:
+def _melody(model: Any, audio: Any, sample_rate: int, hop: int, neck: Neck | None) -> np.ndarray:
     """f0 (S, N) of a single melody laid on the strings of a guitar."""
     if tuple(model.sources) != tuple(GUITAR_STRINGS_HZ):
         raise DdspZooError('"crepe" follows one melody and can only lay it on the six strings of a guitar.')
-    return assign_to_strings(track_f0(_mono(audio, sample_rate, RATE), hop))
+    return assign_to_strings(track_f0(_mono(audio, sample_rate, RATE), hop), neck or Neck())
 
 
 def _mono(audio: Any, sample_rate: int, wanted_rate: int) -> np.ndarray:

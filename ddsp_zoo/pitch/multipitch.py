@@ -19,6 +19,8 @@ from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.learner import Learner
 from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.pitch.assignment import follow_pitch
+from ddsp_zoo.pitch.neck import Neck
+from ddsp_zoo.pitch.track import PitchTrack, onsets_from_f0
 from ddsp_zoo.sources import QUARTET
 
 FIRST_BIN_HZ, PER_OCTAVE, PITCHES = 65.41, 60, 256  # C2 to a quarter tone above D#6, 20 cents each
@@ -132,6 +134,11 @@ class MultiPitch(Learner):
         named = {f"{stage}/{name}": value for name, value in (parts | {"loss": loss}).items()}
         self.log_dict(named, prog_bar=True, batch_size=len(kept), sync_dist=stage != "train")
         return loss
+
+    def find(self, audio: np.ndarray, voices: int, neck: Neck | None = None) -> PitchTrack:
+        """Returns what `track` finds, with an onset wherever a voice begins; voices have no neck."""
+        f0_hz = self.track(audio, voices)
+        return PitchTrack(f0_hz, onsets_from_f0(f0_hz), self.hop_samples / self.sample_rate)
 
     @torch.inference_mode()
     def track(self, audio: np.ndarray, voices: int) -> np.ndarray:

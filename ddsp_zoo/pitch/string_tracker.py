@@ -25,6 +25,7 @@ from torch.nn.functional import (
 
 from ddsp_zoo.dsp.scale import midi_to_hz
 from ddsp_zoo.dsp.stft import stft
+from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.learner import Learner
 from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.pitch.concert_pitch import tuning_deviation
@@ -132,12 +133,15 @@ class StringTracker(Learner):
         return torch.cat([spectrum[..., at : at + SEMITONES * STEPS] for at in _harmonic_steps()], 1)
 
     @torch.inference_mode()
-    def follow(self, audio: np.ndarray, neck: Neck) -> PitchTrack:
+    def find(self, audio: np.ndarray, strings: int, neck: Neck | None = None) -> PitchTrack:
         """Returns f0 and onsets (S, ceil(T / hop)) of the strings in a recording (T,).
 
-        A recording may lie up to half a semitone beside concert pitch, which is found first. Long ones are heard in
-        overlapping pieces of some seconds.
+        A recording may lie up to half a semitone beside concert pitch, which is found first. Without a ``neck`` the
+        tuning is the standard one. Raises `DdspZooError` for another number of strings than it was trained on.
         """
+        if strings != len(self.sources):
+            raise DdspZooError(f"Pitch can be tracked on {len(self.sources)} strings, not on {strings}.")
+        neck = neck or Neck()
         deviation = tuning_deviation(audio, self.sample_rate)
         log_likely, plucked, offset = self.listen(audio, neck, deviation)
         fret, onset = find_frets(log_likely, plucked, neck)
@@ -150,7 +154,7 @@ class StringTracker(Learner):
     def listen(
         self, audio: np.ndarray, neck: Neck, deviation: float = 0.0
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Hears a recording (T,) tuned ``deviation`` semitones above concert pitch, in pieces.
+        """Hears a recording (T,) tuned ``deviation`` semitones above concert pitch, in overlapping pieces.
 
         Returns the logarithm of how likely each state is (S, N, 26), the probability of an onset (S, N), and the
         offsets (S, N, 25). Nothing sounds where the recording is silent.

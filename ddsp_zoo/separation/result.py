@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
+from ddsp_zoo.pitch.neck import Neck
 from ddsp_zoo.synths.base import Synth
 from ddsp_zoo.synths.control import Control, Controls
 
@@ -41,6 +42,7 @@ class Maker:
     seed: of the synthesiser's noise.
     declared: every control that is given out, by name.
     synth: the synthesiser, None for a model that only cuts stems out of the mixture.
+    neck: tuning and capo of a guitar, None where nobody named them.
     """
 
     model: str
@@ -52,6 +54,7 @@ class Maker:
     seed: int
     declared: dict[str, Control]
     synth: Synth | None
+    neck: Neck | None = None
 
     @property
     def rate_hz(self) -> float:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp.channels import one_channel
+from ddsp_zoo.pitch.neck import Neck
 from ddsp_zoo.pitch.track import PitchTrack
 from ddsp_zoo.separation.blocks import Queue, Resampler, remembered, resampled, segments
 from ddsp_zoo.separation.cut import Cutter
@@ -40,10 +41,11 @@ def stream(
     frames: int,
     pitch: PitchTrack | None = None,
     seed: int = 0,
+    neck: Neck | None = None,
 ) -> Iterator[Separated]:
     """Separates blocks (channels, n) of a recording of ``frames`` samples, yielding finished pieces in order."""
     model.eval()
-    maker, names, hop = maker_of(model, seed), model.targets, model.hop_samples
+    maker, names, hop = maker_of(model, seed, neck), model.targets, model.hop_samples
     count = control_frames(frames, sample_rate, model.sample_rate, hop)
     waiting = Queue()  # the recording, until its stems are finished
     heard = resampled(
@@ -72,7 +74,7 @@ def stream(
         )
 
 
-def maker_of(model: Any, seed: int) -> Maker:
+def maker_of(model: Any, seed: int, neck: Neck | None = None) -> Maker:
     """Returns what is to be remembered of a model that separates."""
     return Maker(
         model=getattr(model, "name", "") or type(model).__name__,
@@ -84,6 +86,7 @@ def maker_of(model: Any, seed: int) -> Maker:
         seed=seed,
         declared=model.declared,
         synth=model.synth,
+        neck=neck,
     )
 
 

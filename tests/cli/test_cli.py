@@ -217,6 +217,11 @@ def test_audio_that_cannot_be_used(checkpoint: Path, tmp_path: Path, capsys: Cap
         (["--seed", "12345678901234567890123"], "The seed is a whole number from 0 to 2**63"),
         (["--seed", "-1"], "The seed is a whole number from 0 to 2**63"),
         (["--model", "../../x"], "cannot be the name of a model"),
+        (["--tuning", "DADGAD"], "Tuning and capo are for models of guitar strings"),
+        (["--capo", "3"], "Tuning and capo are for models of guitar strings"),
+        (["--tuning", "EADG"], "EADG is no tuning of six strings"),
+        (["--capo", "13"], "A capo lies on fret 1 to 12"),
+        (["--capo", "high"], "argument --capo: invalid int value"),
     ],
 )
 def test_options_that_mean_nothing(

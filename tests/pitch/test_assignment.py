@@ -14,6 +14,7 @@ from ddsp_zoo.pitch.assignment import (
     assign_to_strings,
     follow_pitch,
 )
+from ddsp_zoo.pitch.neck import Neck
 
 E2, A2, D3, G3, B3, E4 = range(6)
 
@@ -36,15 +37,21 @@ E2, A2, D3, G3, B3, E4 = range(6)
     ],
 )
 def test_the_highest_string_that_reaches_plays(f0_hz, string):
-    played = assign_to_strings(np.array([0, f0_hz, f0_hz, 0]))
+    played = assign_to_strings(np.array([0, f0_hz, f0_hz, 0]), Neck())
     assert played.shape == (6, 4)
     assert np.flatnonzero(played.any(1)).tolist() == [string]
     assert played[string].tolist() == pytest.approx([0, f0_hz, f0_hz, 0])
 
 
+def test_in_another_tuning_another_string_reaches():
+    for neck, string in ((Neck(), B3), (Neck.parse("DADGAD"), B3), (Neck(capo=3), G3)):
+        assert assign_to_strings(np.array([247.0] * 3), neck)[string].all()
+    assert assign_to_strings(np.array([74.0] * 3), Neck.parse("DADGAD"))[E2].all()
+
+
 def test_a_run_stays_whole_on_the_string_of_its_median():
     melody = np.array([105.0, 112, 115, 115, 150, 0, 400, 400])
-    played = assign_to_strings(melody)
+    played = assign_to_strings(melody, Neck())
     assert np.flatnonzero(played[A2]).tolist() == [0, 1, 2, 3, 4]
     assert np.flatnonzero(played[E4]).tolist() == [6, 7]
     assert np.allclose(played.sum(0), melody)
@@ -52,7 +59,7 @@ def test_a_run_stays_whole_on_the_string_of_its_median():
 
 @pytest.mark.parametrize("melody", [np.zeros(5), np.zeros(0)])
 def test_rests(melody):
-    assert not assign_to_strings(melody).any()
+    assert not assign_to_strings(melody, Neck()).any()
 
 
 def likely(states: list[list[int]], pitches: int = 40, others: float = -6.0) -> np.ndarray:

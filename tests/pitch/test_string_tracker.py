@@ -7,6 +7,7 @@ import pytest
 import torch
 from guitar import HZ, make_batch, pluck, steady
 
+from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.pitch import string_tracker
 from ddsp_zoo.pitch.concert_pitch import tuning_deviation
 from ddsp_zoo.pitch.fretting import REST
@@ -156,7 +157,7 @@ def played(fret: int, first: float = 12.0, gate: int = 8) -> Callable[..., Heard
 def test_pitch_follows_from_string_fret_offset_tuning_and_capo(neck: Neck, midi: int):
     model = small()
     model.forward = played(3)
-    track = model.follow(np.random.default_rng(0).normal(size=32 * 256).astype(np.float32), neck)
+    track = model.find(np.random.default_rng(0).normal(size=32 * 256).astype(np.float32), 6, neck)
     deviation = tuning_deviation(np.random.default_rng(0).normal(size=32 * 256), 16000)
     assert track.f0_hz[1, 8:] == pytest.approx(440 * 2 ** ((midi + 0.25 + deviation - 69) / 12), rel=1e-4)
     assert not track.f0_hz[1, :8].any() and not track.f0_hz[[0, 2, 3, 4, 5]].any()
@@ -191,13 +192,18 @@ def test_nothing_is_heard_in_silence():
     model.forward = played(3, gate=0)
     noise = np.random.default_rng(0).normal(size=64 * 256).astype(np.float32)
     noise[20 * 256 : 40 * 256] = 0
-    track = model.follow(noise, Neck())
+    track = model.find(noise, 6)
     assert (track.f0_hz[1, :20] > 0).all() and not track.f0_hz[:, 22:38].any() and track.f0_hz[1, 42:].all()
-    silence = model.follow(np.zeros(5000, np.float32), Neck())
+    silence = model.find(np.zeros(5000, np.float32), 6)
     assert not silence.f0_hz.any() and not silence.onset.any() and silence.f0_hz.shape == (6, 20)
 
 
 @pytest.mark.parametrize("samples", [0, 1, 255, 257])
 def test_recordings_of_any_length_are_followed(samples: int):
-    track = small().follow(np.ones(samples, np.float32), Neck())
+    track = small().find(np.ones(samples, np.float32), 6)
     assert track.f0_hz.shape == (6, -(-samples // 256)) and np.isfinite(track.f0_hz).all()
+
+
+def test_other_numbers_of_strings_are_refused():
+    with pytest.raises(DdspZooError, match="6 strings, not on 7"):
+        small().find(np.ones(300, np.float32), 7)
