@@ -67,4 +67,5 @@ def separate(arguments: list[str]) -> int:
 
 
 def _tell(folder: Path) -> None:
-    print(f"{folder}: stems, residual, synthesised/, controls.npz, overview.png", flush=True)
+    notes = ", tab.txt, notes.mid, notes.jams" if (folder / "tab.txt").exists() else ""
+    print(f"{folder}: stems, residual, synthesised/, controls.npz, overview.png{notes}", flush=True)

@@ -1,1 +1,1 @@
-"""Files for other programs: notes (`midi`), controls (`controls`), pictures (`plots`) and folders (`folder`)."""
+"""Files for other programs: notes (`midi`), of guitars (`tab`, `jams`, `string_midi`), tables, pictures, folders."""

@@ -8,9 +8,13 @@ from typing import Any
 import numpy as np
 import soundfile as sf
 
-from ddsp_zoo.controls.file import ControlsWriter
+from ddsp_zoo.controls.file import ControlsWriter, read
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.export.jams import write_jams
+from ddsp_zoo.export.played import is_guitar, read_played
 from ddsp_zoo.export.plots import plot_separation
+from ddsp_zoo.export.string_midi import write_string_midi
+from ddsp_zoo.export.tab import write_tab
 from ddsp_zoo.files import owned
 from ddsp_zoo.files.owned import own_files_when_done
 from ddsp_zoo.separation.result import Maker, Separated
@@ -19,6 +23,7 @@ from ddsp_zoo.sources import RESIDUAL
 SUBTYPES = {"wav": "FLOAT", "flac": "PCM_24"}
 PLOT_SECONDS = 60.0
 CONTROLS, OVERVIEW, SYNTHESISED = "controls.npz", "overview.png", "synthesised"
+GUITAR_FILES = {"tab.txt": write_tab, "notes.mid": write_string_midi, "notes.jams": write_jams}
 IDENTITY = {  # what must be the same for a result to be replaced, and what to say where it is not
     "model": "what {model} has made",
     "weights_sha256": "what other weights of {model} have made",
@@ -31,7 +36,8 @@ class OutputFolder:
     """Writes the pieces of one separation and puts the folder in place when all of them are written.
 
     It holds ``<source>.wav`` and ``residual.wav`` (which sum to the mixture), ``synthesised/<source>.wav``,
-    ``controls.npz``, ``overview.png`` (the first minute), and ``ddsp_zoo.json``, which lists these files and says what
+    ``controls.npz``, ``overview.png`` (the first minute), for the strings of a guitar ``tab.txt``, ``notes.mid`` and
+    ``notes.jams``, and ``ddsp_zoo.json``, which lists these files and says what
     they were made from. Use as a context manager; after an error everything is as it was. An earlier separation of the
     same recording by the same model is replaced; other files in the folder stay.
 
@@ -81,11 +87,21 @@ class OutputFolder:
             if error is not None:
                 raise error
             self._controls.finish(self._draft / CONTROLS)
+            if is_guitar(self.sources):
+                self._write_played()
             plot_separation(Separated.join(self._head), self._draft / OVERVIEW)
 
+    def _write_played(self) -> None:
+        """Writes the files for guitarists from the controls that lie there."""
+        saved = read(self._draft / CONTROLS, self._head[0].maker.synth and type(self._head[0].maker.synth))
+        played = read_played(saved.controls, saved.maker.declared, saved.maker.rate_hz, saved.maker.neck)
+        for name, write in GUITAR_FILES.items():
+            write(played, self._draft / name)
+
     def _names(self) -> list[str]:
+        guitar = GUITAR_FILES if is_guitar(self.sources) else ()
         sounds = [*self.sources, RESIDUAL, *(f"{SYNTHESISED}/{name}" for name in self.sources)]
-        return [CONTROLS, OVERVIEW, *(f"{name}.{self.format}" for name in sounds)]
+        return [CONTROLS, OVERVIEW, *guitar, *(f"{name}.{self.format}" for name in sounds)]
 
     def write(self, piece: Separated) -> None:
         """Appends a piece."""
