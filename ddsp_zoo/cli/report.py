@@ -2,8 +2,9 @@
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 
-from ddsp_zoo.cli.parser import Parser, add_data, count, device, load_all, read_data
+from ddsp_zoo.cli.parser import Parser, add_checkpoint, add_data, count, device, load_all, read_data
 
 
 def report(arguments: list[str]) -> int:
@@ -14,7 +15,8 @@ def report(arguments: list[str]) -> int:
         "ddsp-zoo report",
         description="Set models, or training runs, side by side.",
         epilog="`ddsp-zoo report strings --help` tells of the report on all models of guitar strings, `bands` of that "
-        "on a band's instruments, `onsets` of that on onset detectors; folders of these names are ./strings and so on.",
+        "on a band's instruments, `onsets` of that on onset detectors, `tab` of that on tablature; folders of these "
+        "names are ./strings and so on.",
     )
     parser.add_argument("folders", nargs="*", metavar="FOLDER", help="what `ddsp-zoo evaluate --out` wrote")
     parser.add_argument("--runs", nargs="+", default=[], metavar="RUN", help="training runs, as in runs/NAME")
@@ -120,6 +122,45 @@ def report_onsets(arguments: list[str]) -> int:
     return 0
 
 
+def report_tab(arguments: list[str]) -> int:
+    """Runs `ddsp-zoo report tab`."""
+    parser = Parser(
+        "ddsp-zoo report tab", description="Print how well pitches, strings and notes of guitars are found."
+    )
+    parser.add_argument("--model", help="a name of `ddsp-zoo list` that finds the pitch of strings")
+    add_checkpoint(parser)
+    add_data(parser, required=False)
+    parser.add_argument("--takes", metavar="FOLDER", help="GuitarSet's, for its recordings by a microphone")
+    parser.add_argument("--crepe", action="store_true", help="CREPE too, which hears a single melody")
+    parser.add_argument("--split", default="test", choices=("train", "validation", "test"))
+    parser.add_argument("--tracks", type=count, help="stop after so many tracks of --data")
+    parser.add_argument("--markdown", action="store_true", help="as a table for documents")
+    options = parser.parse_args(arguments)
+    if not (options.model or options.checkpoint or options.crepe):
+        parser.error("name a model with --model, weights with --checkpoint, or --crepe")
+    if not (options.data or options.takes):
+        parser.error("name data with --data, or recordings with --takes")
+
+    from ddsp_zoo.measuring import tab
+    from ddsp_zoo.reports.tab import learned_tracker, melody_tracker
+    from ddsp_zoo.reports.tables import render_markdown, render_text, tab_table
+
+    trackers = {"crepe": melody_tracker} if options.crepe else {}
+    if options.model or options.checkpoint:
+        name = options.model or "tracker"
+        trackers[name] = learned_tracker(name, options.checkpoint)
+    summary = {}
+    if options.data:
+        rendered = tab.read_rendered(read_data(options), options.split, options.tracks)
+        summary[Path(options.data).stem] = tab.summarise_tab(tab.evaluate_tab(rendered, trackers))
+    if options.takes:
+        rows = tab.evaluate_tab(tab.read_takes(options.takes), trackers)
+        for take in dict.fromkeys(row["track"] for row in rows):
+            summary[take] = tab.summarise_tab([row for row in rows if row["track"] == take])
+    print((render_markdown if options.markdown else render_text)(tab_table(summary)))
+    return 0
+
+
 def _add_models(parser: Parser, by_default: str, of_checkpoints: str = "") -> None:
     """Adds the models that are measured: released ones by name, and the user's own."""
     parser.add_argument(
@@ -154,4 +195,5 @@ PROTOCOLS: dict[str, Callable[[list[str]], int]] = {
     "strings": report_strings,
     "bands": report_bands,
     "onsets": report_onsets,
+    "tab": report_tab,
 }

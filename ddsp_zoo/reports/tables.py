@@ -97,6 +97,18 @@ def onset_table(summary: list[Row]) -> Table:
     return [["system", "pitch", *shares, *errors], *lines]
 
 
+def tab_table(summary: dict[str, list[Row]]) -> Table:
+    """Returns the table of the rows of `measuring.tab.summarise_tab`, by what they were measured on."""
+    names = ("pitch_precision", "pitch_recall", "pitch_f_measure", "tab_f_measure", "disambiguation")
+    names += ("note_precision", "note_recall", "note_f_measure")
+    lines = [
+        [data, row["system"], *(f"{row[name]:.3f}" for name in names)]
+        for data, rows in summary.items()
+        for row in rows
+    ]
+    return [["data", "system", *names], *lines]
+
+
 def write_csv(rows: Sequence[Row], path: str | Path) -> None:
     """Writes rows with a header, cells that a row lacks empty; the file appears whole or not at all."""
     text = io.StringIO()
