@@ -2,14 +2,15 @@
 
 A string plays one note or rests, so each is followed by a Viterbi search. The hand holds strings within four frets of
 its place, which is found first, from all strings at once; other frets cost more, open strings nothing. Then all strings
-are followed again in turn, now with the others known: a pitch that two of them would play stays where it is likelier.
+are followed again in turn, now with the others known: a pitch that sounds is played by one of them, though it may be
+open by which, and a pitch that two of them would play stays where it is likelier.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from ddsp_zoo.pitch.neck import FRETS, Neck
+from ddsp_zoo.pitch.neck import FRETS, LOWEST, Neck
 from ddsp_zoo.pitch.onsets import pick_peaks
 
 REST = FRETS  # the state after the frets
@@ -20,9 +21,14 @@ UNPLUCKED = 3.0  # more for a note that begins where no onset is likely
 OUT_OF_REACH, FARTHER, FARTHEST = 1.0, 0.5, 4.0  # each frame; each fret more; at most
 MOVE, MOVE_STEP = 3.0, 0.2  # of the hand, and for each fret
 UNISON = 2.0  # each frame on a pitch that another string plays
+RESTING = 0.3  # each frame of a rest: a pitch that is missed does more harm than one too many
+HEARD, SUREST = (
+    0.7,
+    3.0,
+)  # share of a pitch's log odds that counts for a string that plays it, and what they are at most
 ROUNDS = 2
 LEAST = -50.0  # that a network may say of a state
-LIKELY, AGAIN = 0.4, 0.28  # probability of an onset, and what it falls below between two
+LIKELY, AGAIN = 0.55, 0.35  # probability of an onset, and what it falls below between two
 APART_FRAMES, NEAR_FRAMES = 2.5, 3
 SHORTEST_FRAMES = 3  # of a note without an onset
 
@@ -34,12 +40,13 @@ class Fretting(NamedTuple):
     onset: np.ndarray
 
 
-def find_frets(log_likely: np.ndarray, plucked: np.ndarray, neck: Neck) -> Fretting:
+def find_frets(log_likely: np.ndarray, plucked: np.ndarray, sounding: np.ndarray, neck: Neck) -> Fretting:
     """Finds what is played.
 
     Args:
         log_likely: of each string at each fret and, last, at rest (S, N, 26).
         plucked: probability of an onset (S, N).
+        sounding: log odds (N, P) that each pitch sounds on any string, from MIDI pitch `LOWEST` on.
         neck: tells where strings have the same pitch, and how many frets there are.
     """
     states = np.arange(FRETS + 1)
@@ -47,13 +54,15 @@ def find_frets(log_likely: np.ndarray, plucked: np.ndarray, neck: Neck) -> Frett
     log_likely = np.where(there, np.maximum(log_likely, LEAST), 4 * LEAST)
     if not log_likely.shape[1]:
         return Fretting(*np.zeros((2, *plucked.shape), dtype=int))
+    log_likely = log_likely - RESTING * (states == REST)
     log_likely = log_likely - _strain(hand_places(log_likely))
     around = np.pad(plucked, ((0, 0), (1, 1)))
     unlikely = 1 - np.maximum(np.maximum(around[:, :-2], around[:, 2:]), plucked)
     path = best_paths(log_likely, _fret_costs(), unlikely)
     for string in list(range(len(path))) * ROUNDS:
-        taken = UNISON * _taken(path, string, neck)
-        path[string] = best_paths(log_likely[None, string] - taken, _fret_costs(), unlikely[None, string])[0]
+        taken = _taken(path, string, neck)
+        gain = np.where(taken > 0, -UNISON * taken, _gain(sounding, neck.opened[string]))
+        path[string] = best_paths(log_likely[None, string] + gain, _fret_costs(), unlikely[None, string])[0]
     fret = np.where(path == REST, -1, path)
     onset = np.stack([_onsets(*row) for row in zip(fret, plucked, strict=True)])
     return Fretting(fret, onset)
@@ -113,6 +122,14 @@ def _taken(path: np.ndarray, string: int, neck: Neck) -> np.ndarray:
     pitch[string] = -1000
     own = opened[string] + np.arange(FRETS + 1)
     return ((pitch[..., None] == own) & (np.arange(FRETS + 1) < REST)).sum(0)
+
+
+def _gain(sounding: np.ndarray, opened: int) -> np.ndarray:
+    """What it gains to play each state (N, 26) of a string, none at rest and beyond the pitches that are known."""
+    gain = np.zeros((len(sounding), FRETS + 1))
+    known = HEARD * sounding[:, opened - LOWEST :][:, :FRETS].clip(-SUREST, SUREST)
+    gain[:, : known.shape[1]] = known
+    return gain
 
 
 def _onsets(fret: np.ndarray, plucked: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ Wiggins and Kim 2019 (TabCNN).
 """
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from torch.nn.functional import (
     smooth_l1_loss,
 )
 
+from ddsp_zoo.dsp.harmonic_ls import HarmonicFit, fit_windows
 from ddsp_zoo.dsp.scale import midi_to_hz
 from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.errors import DdspZooError
@@ -31,19 +33,20 @@ from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.pitch.concert_pitch import tuning_deviation
 from ddsp_zoo.pitch.fretting import REST, find_frets
 from ddsp_zoo.pitch.multipitch import read_levels
-from ddsp_zoo.pitch.neck import FRETS, STANDARD, Neck
+from ddsp_zoo.pitch.neck import FRETS, LOWEST, STANDARD, Neck
 from ddsp_zoo.pitch.onset_corruption import amplified, muddied
 from ddsp_zoo.pitch.track import PitchTrack
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 
 STEPS = 3  # of the axis in a semitone
-BELOW = 6  # semitones from where the axis begins to the lowest string in standard tuning
-SEMITONES = 60  # of the axis
+SEMITONES = 60  # of the axis, which begins at the lowest pitch that an open string can have
 HARMONICS = (0.5, 1, 2, 3, 4, 5, 6, 7)
 WINDOWS_SECONDS = (0.032, 0.064, 0.128, 0.256)
 FLOOR = 1e-6  # of a bin's power beside the mean over the excerpt
 PIECE_SECONDS, MARGIN_SECONDS = 6.144, 1.024  # of a recording that is heard piece by piece
 SILENT, QUIETEST = 1e-7, 1e-11  # power of a frame that nothing sounds in, beside the loudest one, and at all
+REFINEMENTS, FITTED = 2, 6  # fits that move f0 to where the partials really lie, and how many partials
+FARTHEST_CENTS = 40.0  # that they may move it
 RARE = 4.0  # weight of onsets, which are few, in the loss
 
 
@@ -143,38 +146,62 @@ class StringTracker(Learner):
             raise DdspZooError(f"Pitch can be tracked on {len(self.sources)} strings, not on {strings}.")
         neck = neck or Neck()
         deviation = tuning_deviation(audio, self.sample_rate)
-        log_likely, plucked, offset = self.listen(audio, neck, deviation)
-        fret, onset = find_frets(log_likely, plucked, neck)
+        log_likely, plucked, offset, sounding = self.listen(audio, neck, deviation)
+        fret, onset = find_frets(log_likely, plucked, sounding, neck)
         beside = np.take_along_axis(offset, fret.clip(min=0)[..., None], -1)[..., 0]
         midi = np.array(neck.opened)[:, None] + fret + beside + deviation
-        f0_hz = np.where(fret >= 0, midi_to_hz(midi), 0)
+        f0_hz = self._refined(audio, np.where(fret >= 0, midi_to_hz(midi), 0).astype(np.float32))
         return PitchTrack(f0_hz, onset, self.hop_samples / self.sample_rate)
 
     @torch.inference_mode()
     def listen(
         self, audio: np.ndarray, neck: Neck, deviation: float = 0.0
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Hears a recording (T,) tuned ``deviation`` semitones above concert pitch, in overlapping pieces.
 
-        Returns the logarithm of how likely each state is (S, N, 26), the probability of an onset (S, N), and the
-        offsets (S, N, 25). Nothing sounds where the recording is silent.
+        Returns the logarithm of how likely each state is (S, N, 26), the probability of an onset (S, N), the offsets
+        (S, N, 25), and the log odds that each pitch of the axis sounds (N, 60). Nothing sounds where the recording is
+        silent.
         """
         hop, rows, shift = self.hop_samples, len(self.sources), torch.tensor([deviation], device=self.device)
         count = -(-len(audio) // hop)
         likely, plucked = np.zeros((rows, count, FRETS + 1)), np.zeros((rows, count))
-        offset = np.zeros((rows, count, FRETS))
-        chunk, margin = (round(s * self.sample_rate / hop) for s in (PIECE_SECONDS, MARGIN_SECONDS))
-        for first in range(0, count, chunk):
-            start, stop = max(first - margin, 0), min(first + chunk + margin, count)
-            piece = torch.from_numpy(np.ascontiguousarray(audio[start * hop : stop * hop], np.float32))
-            heard = self(piece[None].to(self.device), shift, neck.opened)
-            here, there = slice(first, first + chunk), slice(first - start, first - start + chunk)
+        offset, sounding = np.zeros((rows, count, FRETS)), np.zeros((count, SEMITONES))
+        for _, piece, here, there in self._pieces(audio):
+            heard = self(piece.to(self.device), shift, neck.opened)
             likely[:, here] = heard.state[0, :, there].float().log_softmax(-1).cpu()
             plucked[:, here] = heard.onset[0, :, there].float().sigmoid().cpu()
             offset[:, here] = heard.offset[0, :, there].float().cpu()
+            sounding[here] = heard.sounding[0, there].float().cpu()
         silent = _silent(audio, hop)
         likely[:, silent], plucked[:, silent] = np.where(np.arange(FRETS + 1) == REST, 0.0, -100.0), 0
-        return likely, plucked, offset
+        return likely, plucked, offset, sounding
+
+    def _pieces(self, audio: np.ndarray) -> Iterator[tuple[slice, Tensor, slice, slice]]:
+        """Cuts a recording (T,) into pieces (1, n) that overlap.
+
+        Yields the frames that a piece has, the piece, the frames that count, and where among the piece's they are.
+        """
+        hop, count = self.hop_samples, -(-len(audio) // self.hop_samples)
+        chunk, margin = (round(s * self.sample_rate / hop) for s in (PIECE_SECONDS, MARGIN_SECONDS))
+        for first in range(0, count, chunk):
+            start, stop = max(first - margin, 0), min(first + chunk + margin, count)
+            piece = np.ascontiguousarray(audio[start * hop : stop * hop], np.float32)
+            here, there = slice(first, first + chunk), slice(first - start, first - start + chunk)
+            yield slice(start, stop), torch.from_numpy(piece)[None], here, there
+
+    def _refined(self, audio: np.ndarray, f0_hz: np.ndarray) -> np.ndarray:
+        """Moves f0 (S, N) to where the first partials really lie, unless that is far away."""
+        _, window = fit_windows(self.sample_rate)
+        out = f0_hz.copy()
+        for frames, piece, here, there in self._pieces(audio):
+            moved = torch.from_numpy(f0_hz[:, frames])[None]
+            for _ in range(REFINEMENTS):
+                fit = HarmonicFit(piece, moved, self.sample_rate, self.hop_samples, window, FITTED)
+                moved = fit.refined_f0().float()
+            out[:, here] = moved[0, :, there]
+        near = np.abs(np.log2(np.maximum(out, 1) / np.maximum(f0_hz, 1))) < FARTHEST_CENTS / 1200
+        return np.where(near & (f0_hz > 0), out, f0_hz)
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Returns the loss of one batch as it is heard in training, see the class."""
@@ -308,7 +335,7 @@ def onset_targets(onset: Tensor) -> Tensor:
 
 def _first_semitones(tuning: tuple[int, ...], device: torch.device) -> Tensor:
     """Returns the semitone of the axis on which each open string lies (S,)."""
-    return torch.tensor(tuning, device=device) - (STANDARD[0] - BELOW)
+    return torch.tensor(tuning, device=device) - LOWEST
 
 
 def _silent(audio: np.ndarray, hop: int) -> np.ndarray:
@@ -321,7 +348,7 @@ def _silent(audio: np.ndarray, hop: int) -> np.ndarray:
 def _axis_hz(shift: Tensor) -> Tensor:
     """Returns the frequencies (B, 1, steps) of the axis and of all harmonics of its pitches."""
     steps = torch.arange(_harmonic_steps()[-1] + SEMITONES * STEPS, device=shift.device) / STEPS
-    lowest = STANDARD[0] - BELOW - (STEPS - 1) / (2 * STEPS) + 12 * math.log2(HARMONICS[0])
+    lowest = LOWEST - (STEPS - 1) / (2 * STEPS) + 12 * math.log2(HARMONICS[0])
     return (440 * 2 ** ((lowest + steps + shift[:, None] - 69) / 12))[:, None]
 
 

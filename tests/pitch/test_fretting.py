@@ -7,6 +7,7 @@ from ddsp_zoo.pitch.fretting import REST, best_paths, find_frets, hand_places
 from ddsp_zoo.pitch.neck import FRETS, Neck
 
 NECK, FRAMES = Neck(), 60
+UNSURE = np.zeros((FRAMES, 60))  # of every pitch whether it sounds
 
 
 def heard(*notes: tuple[int, int, int, int], sure: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
@@ -23,7 +24,7 @@ def heard(*notes: tuple[int, int, int, int], sure: float = 0.9) -> tuple[np.ndar
 
 def test_clear_notes_are_taken_as_they_are():
     notes = [(0, 3, 5, 30), (1, 2, 6, 30), (5, 0, 20, 50), (0, 5, 30, 45)]
-    fret, onset = find_frets(*heard(*notes), NECK)
+    fret, onset = find_frets(*heard(*notes), UNSURE, NECK)
     wanted = np.full((6, FRAMES), -1)
     for string, place, start, stop in notes:
         wanted[string, start:stop] = place
@@ -35,21 +36,21 @@ def test_a_wrong_frame_does_not_break_a_note():
     likely, plucked = heard((2, 4, 5, 40))
     likely[2, 20] = np.log(0.001)
     likely[2, 20, 9] = np.log(0.9)
-    fret, onset = find_frets(likely, plucked, NECK)
+    fret, onset = find_frets(likely, plucked, UNSURE, NECK)
     assert (fret[2, 5:40] == 4).all() and onset[2].sum() == 1
 
 
 def test_a_note_that_is_plucked_again_has_two_onsets():
     likely, plucked = heard((2, 4, 5, 40))
     plucked[2, 25] = 0.8
-    fret, onset = find_frets(likely, plucked, NECK)
+    fret, onset = find_frets(likely, plucked, UNSURE, NECK)
     assert np.flatnonzero(onset[2]).tolist() == [5, 25] and (fret[2, 5:40] == 4).all()
 
 
 def test_notes_without_an_onset_begin_all_the_same_unless_they_are_too_short():
     likely, plucked = heard((1, 2, 10, 30), (4, 3, 40, 42), sure=0.999)
     plucked[:] = 0.01
-    fret, onset = find_frets(likely, plucked, NECK)
+    fret, onset = find_frets(likely, plucked, UNSURE, NECK)
     assert np.flatnonzero(onset[1]).tolist() == [10] and (fret[1, 10:30] == 2).all()
     assert not onset[4].any() and (fret[4] == -1).all()
 
@@ -57,7 +58,7 @@ def test_notes_without_an_onset_begin_all_the_same_unless_they_are_too_short():
 def test_an_onset_in_a_rest_is_none_and_a_late_one_begins_the_note():
     likely, plucked = heard((1, 2, 10, 30))
     plucked[1, 10], plucked[1, 12], plucked[3, 20] = 0.01, 0.9, 0.9
-    fret, onset = find_frets(likely, plucked, NECK)
+    fret, onset = find_frets(likely, plucked, UNSURE, NECK)
     assert np.flatnonzero(onset[1]).tolist() == [12] and (fret[1, :12] == -1).all() and not onset[3].any()
 
 
@@ -73,7 +74,7 @@ def test_a_doubtful_note_goes_under_the_hand():
     likely[3, 10:50] = np.log([0.02] * FRETS + [0.02])
     likely[3, 10:50, [2, 9]] = np.log([[0.45], [0.4]])
     plucked[3, 10] = 0.9
-    fret, _ = find_frets(likely, plucked, NECK)
+    fret, _ = find_frets(likely, plucked, UNSURE, NECK)
     assert (fret[3, 12:48] == 9).all()
 
 
@@ -81,8 +82,21 @@ def test_a_pitch_is_not_played_twice():
     """E4: the open string, and the 5th fret of the B string, which is less likely."""
     likely, plucked = heard((5, 0, 10, 40), (4, 5, 10, 40), (3, 2, 5, 40))
     likely[4, 10:40, 5], likely[4, 10:40, REST] = np.log(0.5), np.log(0.3)
-    fret, onset = find_frets(likely, plucked, NECK)
+    fret, onset = find_frets(likely, plucked, UNSURE, NECK)
     assert (fret[5, 10:40] == 0).all() and (fret[4] == -1).all() and not onset[4].any()
+
+
+def test_a_pitch_that_sounds_is_played_by_one_string_though_none_is_likelier_than_a_rest():
+    """E4: the open string or the B string's 5th fret, with equal odds, each below that of a rest."""
+    likely, plucked = heard()
+    for string, fret in ((5, 0), (4, 5)):
+        likely[string, 10:40] = np.log(0.1 / FRETS)
+        likely[string, 10:40, [fret, REST]] = np.log([[0.4], [0.5]])
+    sounding = np.full((FRAMES, 60), -4.0)
+    assert (find_frets(likely, plucked, sounding, NECK)[0][4:] == -1).all()
+    sounding[10:40, 64 - 34] = 4.0
+    fret, _ = find_frets(likely, plucked, sounding, NECK)
+    assert sorted(fret[4:, 25]) in ([-1, 0], [-1, 5])
 
 
 def test_in_another_tuning_other_frets_are_in_unison():
@@ -90,27 +104,27 @@ def test_in_another_tuning_other_frets_are_in_unison():
         (5, 2, 10, 40), (4, 5, 10, 40), (3, 2, 5, 40)
     )  # E4 twice in DADGAD's B -> A, E -> D
     likely[4, 10:40, 5], likely[4, 10:40, REST] = np.log(0.5), np.log(0.3)
-    assert (find_frets(likely, plucked, NECK)[0][4, 12:38] == 5).all()
+    assert (find_frets(likely, plucked, UNSURE, NECK)[0][4, 12:38] == 5).all()
     dadgad = Neck.parse("DADGAD")
     likely[4, 10:40] = np.roll(likely[4, 10:40, :FRETS], 2, -1).tolist()[0] + [np.log(0.3)]
-    assert (find_frets(likely, plucked, dadgad)[0][4] == -1).all()
+    assert (find_frets(likely, plucked, UNSURE, dadgad)[0][4] == -1).all()
 
 
 def test_a_capo_takes_frets_away():
     likely, plucked = heard((2, 22, 10, 40))
-    assert (find_frets(likely, plucked, NECK)[0][2, 12:38] == 22).all()
-    assert (find_frets(likely, plucked, Neck(capo=3))[0] < 22).all()
+    assert (find_frets(likely, plucked, UNSURE, NECK)[0][2, 12:38] == 22).all()
+    assert (find_frets(likely, plucked, UNSURE, Neck(capo=3))[0] < 22).all()
 
 
 @pytest.mark.parametrize("frames", [0, 1, 2])
 def test_few_frames(frames: int):
     likely, plucked = heard()
-    fret, onset = find_frets(likely[:, :frames], plucked[:, :frames], NECK)
+    fret, onset = find_frets(likely[:, :frames], plucked[:, :frames], UNSURE[:frames], NECK)
     assert fret.shape == onset.shape == (6, frames)
 
 
 def test_nothing_known_of_any_state_is_no_trouble():
-    fret, _ = find_frets(np.full((6, 10, FRETS + 1), -np.inf), np.zeros((6, 10)), NECK)
+    fret, _ = find_frets(np.full((6, 10, FRETS + 1), -np.inf), np.zeros((6, 10)), UNSURE[:10], NECK)
     assert fret.shape == (6, 10)
 
 

@@ -154,9 +154,12 @@ def played(fret: int, first: float = 12.0, gate: int = 8) -> Callable[..., Heard
 
 
 @pytest.mark.parametrize(("neck", "midi"), [(Neck(), 48), (Neck.parse("DADGAD", 3), 51)])
-def test_pitch_follows_from_string_fret_offset_tuning_and_capo(neck: Neck, midi: int):
+def test_pitch_follows_from_string_fret_offset_tuning_and_capo(
+    neck: Neck, midi: int, monkeypatch: pytest.MonkeyPatch
+):
     model = small()
     model.forward = played(3)
+    monkeypatch.setattr(string_tracker, "REFINEMENTS", 0)
     track = model.find(np.random.default_rng(0).normal(size=32 * 256).astype(np.float32), 6, neck)
     deviation = tuning_deviation(np.random.default_rng(0).normal(size=32 * 256), 16000)
     assert track.f0_hz[1, 8:] == pytest.approx(440 * 2 ** ((midi + 0.25 + deviation - 69) / 12), rel=1e-4)
@@ -177,14 +180,30 @@ def test_long_recordings_in_pieces(monkeypatch: pytest.MonkeyPatch):
             torch.zeros(1, 6, count, FRETS + 1),
             level.expand(1, 6, -1).logit(),
             torch.zeros(1, 6, count, FRETS),
-            torch.zeros(1, count, SEMITONES),
+            1e6 * level[None, :, None].expand(-1, -1, SEMITONES),
         )
 
     model.forward = loudness
     audio = np.arange(1, 5 * 16000 + 101, dtype=np.float32)
-    _, plucked, _ = model.listen(audio, Neck())
+    _, plucked, _, sounding = model.listen(audio, Neck())
     assert plucked.shape == (6, -(-len(audio) // 256))
     assert np.allclose(plucked[3], audio[::256] / 1e6, rtol=1e-3)
+    assert sounding.shape == (plucked.shape[1], SEMITONES) and np.allclose(
+        sounding[:, 0], audio[::256], rtol=1e-3
+    )
+
+
+def test_pitch_is_moved_to_where_the_partials_lie(monkeypatch: pytest.MonkeyPatch):
+    """The network hears two strings 15 cents above where they are; pieces are joined."""
+    monkeypatch.setattr(string_tracker, "PIECE_SECONDS", 0.512)
+    monkeypatch.setattr(string_tracker, "MARGIN_SECONDS", 0.128)
+    f0 = steady(82.4, 0, 155.6, 0, 0, 0, frames=96)
+    audio = pluck(f0).sum(0)
+    found = small()._refined(audio, f0 * np.float32(2 ** (0.15 / 12)))
+    assert np.abs(1200 * np.log2(found[[0, 2], 12:84] / f0[[0, 2], 12:84])).max() < 3
+    assert not found[f0 == 0].any()
+    far = small()._refined(audio, f0 * np.float32(2 ** (3 / 12)))  # nothing lies there
+    assert np.abs(1200 * np.log2(far[f0 > 0] / f0[f0 > 0]) - 300).max() <= 40
 
 
 def test_nothing_is_heard_in_silence():
