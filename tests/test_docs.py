@@ -30,6 +30,8 @@ def songs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shorten("guitar", tmp_path / "guitar.wav")
     shutil.copy(ROOT / "examples/guitar_f0.csv", tmp_path / "f0.csv")
     shorten("choir", tmp_path / "choir.wav")
+    (tmp_path / "stems").mkdir()
+    shorten("band", tmp_path / "stems" / "vocals.wav")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

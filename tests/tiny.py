@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo import zoo
+from ddsp_zoo.dsp.channels import one_channel
 from ddsp_zoo.models import AstDdsp, Rendered
 from ddsp_zoo.synths.control import Control, Controls, given_notes
 
@@ -77,6 +78,9 @@ class Mirror:
             self.pitch += list(zip(f0_hz, onset, strict=True))
             controls |= {"f0_hz": f0_hz[..., None], "onset": onset[..., None]}
         return controls
+
+    def hearing(self, mixture: Tensor) -> Tensor:
+        return one_channel(mixture)
 
     def cut_out(self, mixture: Tensor, controls: Controls) -> Tensor:
         return mixture[:, None].expand(-1, len(self.sources), -1)

@@ -72,7 +72,20 @@ def separate_file(
     about = _about(model, path, pitch, seed, audio_format, neck)
     pieces = _pieces(model, path, None, pitch, seed, progress, neck, about["recording_sha256"])
     options = {"made_from": about, "overwrite": overwrite}
-    output = save_pieces(pieces, folder, model.targets, audio_format, frames, **options)
+    return saved(pieces, path, folder, model.targets, audio_format, frames, **options)
+
+
+def saved(
+    pieces: Iterable[Separation],
+    path: str | Path,
+    folder: str | Path,
+    sources: Sequence[str],
+    audio_format: str,
+    frames: int,
+    **options: Any,
+) -> Path:
+    """Writes the pieces of the recording ``path``, and says where FLAC clips; the rest is as for `save_pieces`."""
+    output = save_pieces(pieces, folder, sources, audio_format, frames, **options)
     if audio_format == "flac" and output.peak > 1:
         print(
             f"ddsp-zoo: a stem of {path} exceeds full scale (peak {output.peak:.2f}) and is clipped in FLAC: "
@@ -229,12 +242,12 @@ def _pieces(
     if model.needs_pitch:
         track = find_pitch(pitch, model, audio, sample_rate, frames / sample_rate, neck)
     pieces = stream(model, blocks, sample_rate, frames, track, seed, neck)
-    for piece in _with_progress(pieces, frames / sample_rate) if progress else pieces:
+    for piece in with_progress(pieces, frames / sample_rate) if progress else pieces:
         yield Separation(**vars(piece) | {"recording_sha256": digest})
 
 
-def _with_progress(pieces: Iterable[Separated], seconds: float) -> Iterator[Separated]:
-    """The same pieces, with a bar at the terminal that is gone when they end."""
+def with_progress(pieces: Iterable[Separated], seconds: float) -> Iterator[Separated]:
+    """Yields the same pieces, with a bar at the terminal that is gone when they end."""
     from tqdm import tqdm
 
     done = 0.0

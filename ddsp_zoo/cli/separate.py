@@ -1,8 +1,13 @@
 """`ddsp-zoo separate`."""
 
+from argparse import Namespace
 from pathlib import Path
 
 from ddsp_zoo.cli.parser import Parser, add_checkpoint, device, load
+from ddsp_zoo.errors import DdspZooError
+
+NOTES = ("tab.txt", "notes.mid", "notes.jams")  # which a result has or not
+DEFAULT_MODEL = "ast_ddsp_all"
 
 
 def separate(arguments: list[str]) -> int:
@@ -11,7 +16,7 @@ def separate(arguments: list[str]) -> int:
     parser.add_argument(
         "inputs", nargs="+", metavar="IN", help="audio files: any rate and length, mono or stereo"
     )
-    parser.add_argument("--model", default="ast_ddsp_all", help="a name of `ddsp-zoo list` (%(default)s)")
+    parser.add_argument("--model", help=f"a name of `ddsp-zoo list` ({DEFAULT_MODEL})")
     add_checkpoint(parser)
     parser.add_argument(
         "--out", default="out", help="folder for the results, one folder a file (%(default)s)"
@@ -29,6 +34,12 @@ def separate(arguments: list[str]) -> int:
         "--tuning", help="of a guitar, low to high, as E2,A2,D3,G3,B3,E4 (the usual one) or DADGAD"
     )
     parser.add_argument("--capo", type=int, help="of a guitar: the fret it lies on")
+    parser.add_argument(
+        "--from-stems",
+        metavar="FOLDER",
+        help="stems of IN that another program has cut out (bass.wav, drums.wav ...): they stay as they are and get "
+        "controls, notes and synthesised sound; no model is used",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the synthesiser's noise (%(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, mps (%(default)s)")
     parser.add_argument(
@@ -44,12 +55,14 @@ def separate(arguments: list[str]) -> int:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     options = parser.parse_args(arguments)
 
+    if options.from_stems:
+        return _from_stems(options)
     from ddsp_zoo.api.ladder import separate_files
     from ddsp_zoo.pitch.neck import Neck
 
     named = options.tuning is not None or options.capo is not None
     neck = Neck.parse(options.tuning, options.capo or 0) if named else None
-    model = load(options, options.model, options.checkpoint).to(device(options.device))
+    model = load(options, options.model or DEFAULT_MODEL, options.checkpoint).to(device(options.device))
     separate_files(
         model,
         options.inputs,
@@ -66,6 +79,28 @@ def separate(arguments: list[str]) -> int:
     return 0
 
 
+def _from_stems(options: Namespace) -> int:
+    unused = ("model", "checkpoint", "pitch", "tuning", "capo", "skip_existing")
+    if given := [name for name in unused if getattr(options, name) not in (None, False)]:
+        raise DdspZooError(f"--from-stems uses no model: leave --{given[0].replace('_', '-')} out.")
+    if len(options.inputs) > 1:
+        raise DdspZooError("--from-stems takes one song, the one that its stems belong to.")
+    from ddsp_zoo.api.stems import separate_from_stems
+
+    song = Path(options.inputs[0])
+    folder = separate_from_stems(
+        song,
+        options.from_stems,
+        Path(options.out) / song.stem,
+        options.format,
+        seed=options.seed,
+        progress=not options.quiet,
+        overwrite=options.overwrite,
+    )
+    _tell(folder)
+    return 0
+
+
 def _tell(folder: Path) -> None:
-    notes = ", tab.txt, notes.mid, notes.jams" if (folder / "tab.txt").exists() else ""
+    notes = "".join(f", {name}" for name in NOTES if (folder / name).exists())
     print(f"{folder}: stems, residual, synthesised/, controls.npz, overview.png{notes}", flush=True)

@@ -11,6 +11,7 @@ import soundfile as sf
 from ddsp_zoo.controls.file import ControlsWriter, read
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.export.jams import write_jams
+from ddsp_zoo.export.midi import notes_by_source, write_midi
 from ddsp_zoo.export.played import is_guitar, read_played
 from ddsp_zoo.export.plots import plot_separation
 from ddsp_zoo.export.string_midi import write_string_midi
@@ -22,8 +23,8 @@ from ddsp_zoo.sources import RESIDUAL
 
 SUBTYPES = {"wav": "FLOAT", "flac": "PCM_24"}
 PLOT_SECONDS = 60.0
-CONTROLS, OVERVIEW, SYNTHESISED = "controls.npz", "overview.png", "synthesised"
-GUITAR_FILES = {"tab.txt": write_tab, "notes.mid": write_string_midi, "notes.jams": write_jams}
+CONTROLS, OVERVIEW, SYNTHESISED, NOTES = "controls.npz", "overview.png", "synthesised", "notes.mid"
+GUITAR_FILES = {"tab.txt": write_tab, NOTES: write_string_midi, "notes.jams": write_jams}
 IDENTITY = {  # what must be the same for a result to be replaced, and what to say where it is not
     "model": "what {model} has made",
     "weights_sha256": "what other weights of {model} have made",
@@ -36,10 +37,10 @@ class OutputFolder:
     """Writes the pieces of one separation and puts the folder in place when all of them are written.
 
     It holds ``<source>.wav`` and ``residual.wav`` (which sum to the mixture), ``synthesised/<source>.wav``,
-    ``controls.npz``, ``overview.png`` (the first minute), for the strings of a guitar ``tab.txt``, ``notes.mid`` and
-    ``notes.jams``, and ``ddsp_zoo.json``, which lists these files and says what
-    they were made from. Use as a context manager; after an error everything is as it was. An earlier separation of the
-    same recording by the same model is replaced; other files in the folder stay.
+    ``controls.npz``, ``overview.png`` (the first minute), ``notes.mid`` where there are notes, for the strings of a
+    guitar also ``tab.txt`` and ``notes.jams``, and ``ddsp_zoo.json``, which lists these files and says what they were
+    made from. Use as a context manager; after an error everything is as it was. An earlier separation of the same
+    recording by the same model is replaced; other files in the folder stay.
 
     Args:
         folder: made where missing.
@@ -87,19 +88,26 @@ class OutputFolder:
             if error is not None:
                 raise error
             self._controls.finish(self._draft / CONTROLS)
-            if is_guitar(self.sources):
-                self._write_played()
+            self._write_notes()
             plot_separation(Separated.join(self._head), self._draft / OVERVIEW)
 
-    def _write_played(self) -> None:
-        """Writes the files for guitarists from the controls that lie there."""
-        saved = read(self._draft / CONTROLS, self._head[0].maker.synth and type(self._head[0].maker.synth))
-        played = read_played(saved.controls, saved.maker.declared, saved.maker.rate_hz, saved.maker.neck)
-        for name, write in GUITAR_FILES.items():
-            write(played, self._draft / name)
+    def _write_notes(self) -> None:
+        """Writes the notes of what has a pitch, for guitarists also as tablature, from the controls that lie there."""
+        maker, there = self._head[0].maker, next(iter(self._head[0].controls.values()))
+        if not any(control.role == "pitch" and name in there for name, control in maker.declared.items()):
+            return
+        saved = read(self._draft / CONTROLS, maker.synth and type(maker.synth))
+        if is_guitar(self.sources):
+            played = read_played(saved.controls, maker.declared, maker.rate_hz, maker.neck)
+            for name, write in GUITAR_FILES.items():
+                write(played, self._draft / name)
+            return
+        notes = notes_by_source(saved.controls, maker.rate_hz, maker.declared)
+        if some := {name: own for name, own in notes.items() if own}:
+            write_midi(some, self._draft / NOTES)
 
     def _names(self) -> list[str]:
-        guitar = GUITAR_FILES if is_guitar(self.sources) else ()
+        guitar = GUITAR_FILES if is_guitar(self.sources) else (NOTES,)
         sounds = [*self.sources, RESIDUAL, *(f"{SYNTHESISED}/{name}" for name in self.sources)]
         return [CONTROLS, OVERVIEW, *guitar, *(f"{name}.{self.format}" for name in sounds)]
 

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from ddsp_zoo.dsp.mel import hz_to_mel, mel_to_hz
 from ddsp_zoo.dsp.noise import seen_by_stft
-from ddsp_zoo.dsp.scale import exp_sigmoid_inverse
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.losses import MultiScaleSpectralLoss, cells_error_db, mask_error_db, products
 from ddsp_zoo.learning.optimiser import Optimiser
@@ -26,7 +25,6 @@ LOSS_FFT_SIZES = (2048, 512, 128)  # every other one of the authors' sizes: the 
 # What makes the frequencies of a band about equally strong: power times (f / 300 Hz)^1.75, up to 32 times 300 Hz.
 TREBLE_HZ, TREBLE_RISE, TREBLE_POWER = 300.0, 32.0, 1.75
 POSITIONS = "position_embeddings"  # how the name of a transformer's positions ends
-PLACE_WIDTH = 0.4  # in bands, of the bell over the places around the mixture's frequency
 
 
 class AstDdsp(Separator):
@@ -148,15 +146,10 @@ class AstDdsp(Separator):
     def _equal_shares(self, bands: Bands, bins: int) -> tuple[Tensor, Tensor, Tensor]:
         """Raw places, sinusoids and noise (B, N, channels) of a source with an equal share of every band.
 
-        Half of it is a sinusoid where the mixture has its power: a bell over the places around that one.
+        Half of it is a sinusoid where the mixture has its power.
         """
-        places = torch.linspace(-1, 1, bins, device=bands.offset.device)
-        heard = -0.5 * ((places - bands.offset[..., None]) / PLACE_WIDTH).square().flatten(-2)
-        share = bands.power / (2 * len(self.sources))
-        widths = self.pictures.long.weights.sum(0)  # that many bins a band, in units of a sine's power
-        sine = exp_sigmoid_inverse((4 * share).sqrt(), 1.0)
-        noise = exp_sigmoid_inverse((3 * share / (widths * 3 / 8 * self.pictures.long.n_fft)).sqrt(), 2.0)
-        return heard, sine, noise
+        half = 1 / (2 * len(self.sources))
+        return self.pictures.long.raw_controls(bands, bins, half, half)
 
     def _rendered(self, mixture: Tensor, batch: dict[str, Tensor], generator: torch.Generator) -> Rendered:
         """Synthesises nothing where no loss listens to it."""

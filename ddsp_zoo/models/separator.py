@@ -117,6 +117,10 @@ class Separator(Learner):
             controls |= {"f0_hz": f0_hz[..., None], "onset": onset[..., None]}
         return controls
 
+    def hearing(self, mixture: Tensor) -> Tensor:
+        """Returns what the network hears of a mixture (B, C, T): one channel (B, T)."""
+        return one_channel(mixture)
+
     def masked(self, mixture: Tensor, rendered: Rendered, power: float | None = None) -> Tensor:
         """Cuts stems out of the mixture: (B, T) or (B, C, T) -> (B, S, [C,] T).
 

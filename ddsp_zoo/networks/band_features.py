@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from ddsp_zoo.dsp.mel import LOWEST_MEL_HZ, hz_to_mel, mel_grid, mel_triangles
+from ddsp_zoo.dsp.scale import exp_sigmoid_inverse
 from ddsp_zoo.dsp.stft import stft
 
+PLACE_WIDTH = 0.4  # in bands, of the bell over the places around the frequency that is heard
 FAINT = 1e-7  # power below which a band counts as empty, at peak 1: -70 dB
 
 
@@ -59,6 +61,34 @@ class BandAnalysis(nn.Module):
         """Returns only the power (..., N, K) of the bands of audio (..., T), at half the cost."""
         spectrum = self.spectrum(audio)
         return (spectrum.real.square() + spectrum.imag.square()) @ self.weights
+
+    def spread(self, audio: Tensor) -> Tensor:
+        """Returns how far the power of each band (..., N, K) lies from its mean frequency: the variance in Hz^2.
+
+        It is that of the reassigned frequencies, 0 for a single partial and almost constant for noise.
+        """
+        spectrum, slope = self.spectrum(audio), self.spectrum(audio, self._slope_of_window(audio))
+        density = spectrum.real.square() + spectrum.imag.square()
+        turned = (slope * spectrum.conj()).imag * (self.sample_rate / (2 * torch.pi))
+        hz = (self.frequency_hz - turned / density.clamp(min=1e-12)).clamp(0, self.sample_rate / 2)
+        power = (density @ self.weights).clamp(min=1e-12)
+        mean = (density * hz) @ self.weights / power
+        return ((density * hz.square()) @ self.weights / power - mean.square()).clamp(min=0)
+
+    def raw_controls(
+        self, bands: Bands, bins: int, sine: Tensor | float, noise: Tensor | float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns what `BandedSinusoids` sounds like as these bands: raw places, sinusoids and noise (..., channels).
+
+        The places are a bell over the ``bins`` of a band around the frequency that is heard; the sinusoids have the
+        share ``sine`` of the power of the bands, the noise the share ``noise``.
+        """
+        places = torch.linspace(-1, 1, bins, device=bands.offset.device)
+        heard = -0.5 * ((places - bands.offset[..., None]) / PLACE_WIDTH).square().flatten(-2)
+        widths = self.weights.sum(0)  # that many bins a band, in units of a sine's power
+        level = (4 * bands.power * sine).sqrt()
+        response = (3 * bands.power * noise / (widths * 3 / 8 * self.n_fft)).sqrt()
+        return heard, exp_sigmoid_inverse(level, 1.0), exp_sigmoid_inverse(response, 2.0)
 
     def spectrum(self, audio: Tensor, window: Tensor | None = None) -> Tensor:
         """Returns the complex spectra (..., N, F) of audio (..., T) by a window, Hann's by default."""

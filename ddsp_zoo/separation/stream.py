@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddsp_zoo.dsp.channels import one_channel
 from ddsp_zoo.pitch.neck import Neck
 from ddsp_zoo.pitch.track import PitchTrack
 from ddsp_zoo.separation.blocks import Queue, Resampler, remembered, resampled, segments
@@ -43,7 +42,10 @@ def stream(
     seed: int = 0,
     neck: Neck | None = None,
 ) -> Iterator[Separated]:
-    """Separates blocks (channels, n) of a recording of ``frames`` samples, yielding finished pieces in order."""
+    """Separates blocks (channels, n) of a recording of ``frames`` samples, yielding finished pieces in order.
+
+    Channels beyond those of the stems are only heard, see `Separator.hearing`.
+    """
     model.eval()
     maker, names, hop = maker_of(model, seed, neck), model.targets, model.hop_samples
     count = control_frames(frames, sample_rate, model.sample_rate, hop)
@@ -61,8 +63,8 @@ def stream(
         back = back or Resampler(model.sample_rate, sample_rate, len(parts))
         parts = _fitted(back(parts, chunk.last), frames - done, chunk.last)
         done += parts.shape[1]
-        mixture = waiting.take(parts.shape[1])
-        stems = parts[: -len(names)].reshape(len(names), len(mixture), -1)
+        stems = parts[: -len(names)].reshape(*stems.shape[:2], -1)
+        mixture = waiting.take(parts.shape[1])[: stems.shape[1]]
         yield Separated(
             mixture=mixture,
             stems=dict(zip(names, stems, strict=True)),
@@ -124,7 +126,7 @@ def _chunks(
     join, first = Joiner(model.declared, step, overlap), 0
     for group in _batches(segments(blocks, length, step * frame)):
         mixture = torch.from_numpy(np.stack([segment for segment, _ in group])).to(model.device)
-        predicted = _predict(model, one_channel(mixture), pitch, first, step)
+        predicted = _predict(model, model.hearing(mixture), pitch, first, step)
         for row, (_, last) in enumerate(group):
             controls = join({name: value[row] for name, value in predicted.items()}, last)
             stop = min(next(iter(controls.values())).shape[1], count - first)
@@ -146,7 +148,7 @@ def _batches(items: Iterable[tuple[np.ndarray, bool]]) -> Iterator[list[tuple[np
 
 @torch.inference_mode()
 def _predict(model: Any, mixture: Tensor, pitch: PitchTrack | None, first: int, step: int) -> Controls:
-    """Controls {name: (B, S, N, k)} of segments (B, T), of which number b starts at frame first + b * step."""
+    """Controls {name: (B, S, N, k)} of heard segments, of which number b starts at frame first + b * step."""
     given = {}
     if pitch is not None:
         count = model.segment_samples // model.hop_samples

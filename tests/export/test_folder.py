@@ -17,7 +17,7 @@ from ddsp_zoo.export.folder import LARGEST_WAV, OutputFolder, save_pieces
 from ddsp_zoo.separation.result import Maker
 from ddsp_zoo.synths.control import Control, heard_pitch
 
-FILES = ["bass.{0}", "controls.npz", "ddsp_zoo.json", "lead.{0}", "overview.png", "residual.{0}"]
+FILES = ["notes.mid", "bass.{0}", "controls.npz", "ddsp_zoo.json", "lead.{0}", "overview.png", "residual.{0}"]
 SOURCES = ("bass", "lead")
 DECLARED = {"f0_hz": heard_pitch(RATE), "amplitude": Control("amplitude", "1", "", size=2, role="level")}
 SYNTHESISED = ["bass.{0}", "lead.{0}"]

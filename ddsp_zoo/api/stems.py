@@ -1,0 +1,117 @@
+"""Controls of stems that another program has cut out of a song."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ddsp_zoo.api.ladder import saved, with_progress
+from ddsp_zoo.api.result import Separation
+from ddsp_zoo.corpora.base import AUDIO_SUFFIXES
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.export.folder import made_by
+from ddsp_zoo.files.audio import SLACK_SECONDS, duration_seconds, open_audio, read_blocks
+from ddsp_zoo.files.digest import sha256_of
+from ddsp_zoo.models.given_stems import GivenStems
+from ddsp_zoo.separation.blocks import resampled
+from ddsp_zoo.separation.stream import maker_of, stream
+from ddsp_zoo.sources import RESIDUAL
+
+BLOCK = 1 << 18  # samples that are read at a time
+
+
+def separate_from_stems(
+    song: str | Path,
+    stems: str | Path,
+    folder: str | Path,
+    audio_format: str = "wav",
+    seed: int = 0,
+    progress: bool = False,
+    overwrite: bool = False,
+) -> Path:
+    """Gives the stems of a song controls, notes and synthesised sound, as if this package had cut them out.
+
+    The folder is as that of any separation, and `ddsp_zoo.open` opens it. Stems stay as they are, but at the rate and
+    with the channels of the song; the residual is what they leave of it.
+
+    Args:
+        song: the recording.
+        stems: folder with one audio file for each stem, named as it is ("bass.wav"); each as long as the song.
+        folder: of the result.
+        audio_format: "wav" or "flac".
+        seed: of the synthesiser's noise.
+        progress: show a progress bar.
+        overwrite: also replace another result in the folder.
+
+    Raises:
+        DdspZooError: audio that cannot be used, no stems, stems of another length, and as for `save_pieces`.
+    """
+    with open_audio(song) as file:
+        rate, frames, channels = file.samplerate, file.frames, file.channels
+    files = _stems(Path(stems), Path(song), frames / rate)
+    model = GivenStems(tuple(files), rate)
+    digest = sha256_of(song)
+    own = {name: sha256_of(path) for name, path in files.items()}
+    about = {
+        "recording": Path(song).name,
+        "recording_sha256": digest,
+        "stems_sha256": own,
+        "format": audio_format,
+    }
+    about |= made_by(maker_of(model, seed))
+    readers = [read_blocks(song), *(_like_song(path, rate, channels) for path in files.values())]
+    heard = (
+        np.concatenate(blocks) for blocks in zip(*(_evenly(own, frames) for own in readers), strict=True)
+    )
+    pieces = (
+        Separation(**vars(piece) | {"recording_sha256": digest})
+        for piece in stream(model, heard, rate, frames, seed=seed)
+    )
+    pieces = with_progress(pieces, frames / rate) if progress else pieces
+    options = {"made_from": about, "overwrite": overwrite}
+    return saved(pieces, song, folder, model.targets, audio_format, frames, **options)
+
+
+def _stems(folder: Path, song: Path, seconds: float) -> dict[str, Path]:
+    """The stems in a folder by name, sorted; the song itself and what is left of it may lie beside them."""
+    if not folder.is_dir():
+        raise DdspZooError(
+            f"There is no folder {folder}: --from-stems takes the one with the stems of {song}."
+        )
+    skipped = {song.stem, "mixture", RESIDUAL}
+    files = {
+        path.stem: path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in AUDIO_SUFFIXES and path.stem not in skipped
+    }
+    if not files:
+        raise DdspZooError(f"{folder} holds no stems: put bass.wav, drums.wav and so on there.")
+    for path in files.values():
+        if abs(own := duration_seconds(path) - seconds) > SLACK_SECONDS:
+            longer = "longer" if own > 0 else "shorter"
+            raise DdspZooError(
+                f"{path} is {abs(own):.1f} s {longer} than {song}: stems are as long as their song."
+            )
+    return files
+
+
+def _like_song(path: Path, rate: int, channels: int) -> Iterator[np.ndarray]:
+    """Blocks (channels, n) of a stem at the rate of its song; a mono song has the mean of a stem's channels."""
+    own_rate = open_audio(path).samplerate
+    for block in resampled(read_blocks(path), own_rate, rate, at_least=0):
+        yield (
+            block.mean(0, keepdims=True)
+            if channels == 1
+            else np.broadcast_to(block, (channels, block.shape[1]))
+        )
+
+
+def _evenly(blocks: Iterable[np.ndarray], frames: int) -> Iterator[np.ndarray]:
+    """The same audio in blocks of BLOCK samples, ``frames`` in all: what is missing at the end is silent."""
+    held, left = None, frames
+    for block in blocks:
+        held = block if held is None else np.concatenate([held, block], axis=1)
+        while held.shape[1] >= BLOCK and left > BLOCK:
+            yield held[:, :BLOCK]
+            held, left = held[:, BLOCK:], left - BLOCK
+    yield np.pad(held[:, :left], ((0, 0), (0, max(left - held.shape[1], 0))))
