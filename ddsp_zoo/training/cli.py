@@ -28,6 +28,15 @@ from ddsp_zoo.zoo.checkpoint import read_checkpoint
 class ZooCLI(LightningCLI):
     """Runs `fit`, `validate` and `test` on recipes; module level, so that it survives a spawned process."""
 
+    def __init__(self, *given: Any, args: list[str], **settings: Any) -> None:
+        self._options = args
+        super().__init__(*given, args=args, **settings)
+
+    def subcommands(self) -> dict[str, set[str]]:
+        """Returns the command that is asked for, where there is one: the parsers of the others take time to build."""
+        every = super().subcommands()
+        return {command: skipped for command, skipped in every.items() if command in self._options[:1]} or every
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds flags beside Lightning's own."""
         parser.add_argument("--name", type=str, default="run", help="name of the run, also of its folder")
@@ -72,7 +81,6 @@ class ZooCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: list[str]) -> None:
         """Parses, without the base class's warning that a program should not pass arguments on."""
-        self._options = args
         try:
             self.config = parser.parse_args(args)
         except ArgumentError as error:
