@@ -67,7 +67,7 @@ def test_examples_of_synthesisers() -> None:
 
 
 @pytest.mark.parametrize("line", COMMAND_LINES)
-def test_command(line: str, songs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command(line: str, songs: Path, capsys: pytest.CaptureFixture[str], undrawn: None) -> None:
     arguments = shlex.split(line)[1:]
     if arguments[0] in (
         "evaluate",

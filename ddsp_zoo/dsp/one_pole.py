@@ -153,15 +153,13 @@ def _dc_block(x: Tensor, state: Tensor, pole: float, backwards: bool) -> Tensor:
     """High-pass of x (R, T), forwards in time or, which is the adjoint, backwards."""
     from ddsp_zoo.dsp import one_pole_kernel
 
-    y, poles = (
-        torch.empty_like(x, memory_format=torch.contiguous_format),
-        x.new_full((len(x), 1), pole).numpy(),
-    )
-    order = slice(None, None, -1 if backwards else 1)
-    signal, result = x.detach().contiguous().numpy()[:, order], y.numpy()[:, order]
+    signal = (
+        (x.flip(1) if backwards else x).detach().contiguous().numpy()
+    )  # one order is one kernel to compile
+    poles, result = x.new_full((len(x), 1), pole).numpy(), np.empty_like(signal)
     one_pole_kernel.forward(signal, poles, poles, state.detach().contiguous().numpy(), x.shape[1], result)
-    np.subtract(signal, result, out=result)
-    return y
+    y = torch.from_numpy(np.subtract(signal, result, out=result))
+    return y.flip(1) if backwards else y
 
 
 @_dc_block.register_fake

@@ -206,7 +206,8 @@ def harmonics(start, cycles, goal, amplitude, window, sine, audio):
             top = audible_partials(cycles[row, n, 0], goal[row, n, 0], count)
             fade(amplitude[row, n], amplitude[row, n + 1], top, left, rise)
             fundamental(start[row, n], cycles[row, n], goal[row, n], ramp, sine, sin1, cos1, sin2, cos2)
-            s[:], c[:] = sin1, cos1
+            for i in range(hop):  # slices would take numba seconds to compile
+                s[i], c[i] = sin1[i], cos1[i]
             out = audio[row, n * hop : (n + 1) * hop]
             for h in range(0, top, 2):
                 left1, rise1, left2, rise2 = left[h], rise[h], left[h + 1], rise[h + 1]
@@ -245,7 +246,8 @@ def harmonics_backward(
             top = audible_partials(cycles[row, n, 0], goal[row, n, 0], count)
             fade(amplitude[row, n], amplitude[row, n + 1], top, left, rise)
             fundamental(start[row, n], cycles[row, n], goal[row, n], ramp, sine, sin1, cos1, sin2, cos2)
-            s[:], c[:], slope[:] = sin1, cos1, zero
+            for i in range(hop):
+                s[i], c[i], slope[i] = sin1[i], cos1[i], zero
             grad = audio_grad[row, n * hop : (n + 1) * hop]
             for h in range(0, top, 2):
                 left1, rise1 = number[h] * left[h], number[h] * rise[h]

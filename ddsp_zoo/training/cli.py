@@ -35,7 +35,9 @@ class ZooCLI(LightningCLI):
     def subcommands(self) -> dict[str, set[str]]:
         """Returns the command that is asked for, where there is one: the parsers of the others take time to build."""
         every = super().subcommands()
-        return {command: skipped for command, skipped in every.items() if command in self._options[:1]} or every
+        return {
+            command: skipped for command, skipped in every.items() if command in self._options[:1]
+        } or every
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds flags beside Lightning's own."""

@@ -1,6 +1,7 @@
 """Choirs and whatever users bring along: odd pitch curves, odd audio, odd tables. Sound or one sentence, never NaN."""
 
 import codecs
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,11 @@ def table(f0_hz: np.ndarray, hop_seconds: float = HOP_SECONDS, start: float = 0.
     )
 
 
+def mostly_slow(cases: Iterable[str], *quick: str) -> list:
+    """All cases for a parametrised test; those without ``quick`` are run by `make test-slow`."""
+    return [case if case in quick else pytest.param(case, marks=pytest.mark.slow) for case in cases]
+
+
 def assert_sound(result: Separation) -> None:
     """Everything is finite, stems and residual sum to the mixture, and no stem explodes."""
     parts = [*result.stems.values(), *result.synthesised.values(), result.residual]
@@ -99,7 +105,9 @@ CURVES = {
 }
 
 
-@pytest.mark.parametrize("curve", CURVES)
+@pytest.mark.parametrize(
+    "curve", mostly_slow(CURVES, "voices cross", "all in unison", "one rests", "leaps", "no frame")
+)
 def test_any_curves_make_finite_stems_that_sum_to_the_mixture(model: Umss, curve: str) -> None:
     assert_sound(separate(model, sing(steady()).sum(0), RATE, pitch=track(CURVES[curve])))
 
@@ -206,7 +214,7 @@ AUDIO = {
 }
 
 
-@pytest.mark.parametrize("kind", AUDIO)
+@pytest.mark.parametrize("kind", mostly_slow(AUDIO, "silence", "clipped", "one sample", "opposite channels"))
 def test_any_audio_makes_finite_stems_that_sum_to_the_mixture(model: Umss, kind: str) -> None:
     result = separate(model, AUDIO[kind], RATE, pitch=track(steady()))
     assert_sound(result)

@@ -29,8 +29,10 @@ from ddsp_zoo.api.ladder import separate
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.models import Separator
 
+MORE = [pytest.param(name, marks=pytest.mark.slow) for name in ("exA1", "exC2", "exE2")]
 
-@pytest.fixture(scope="module", params=["exA1", "exB4", "exC2", "exE2", RICHEST, "as_published/exB4"])
+
+@pytest.fixture(scope="module", params=["exB4", RICHEST, "as_published/exB4", *MORE])
 def model(request: pytest.FixtureRequest) -> Separator:
     return build(request.param)
 

@@ -17,16 +17,7 @@ from ddsp_zoo.zoo import list_models, load
 
 RATE = 22050  # the input's, which no model has
 TOLERANCE = 1e-4  # of full scale
-ONE_OF_A_KIND = (
-    "ast_ddsp_all",
-    "umss_4v",
-    "unet_4v",
-    "exA1",
-    "exB2_1",
-    "exC1",
-    "exE6",
-    "exE7",
-)
+ONE_OF_A_KIND = ("ast_ddsp_all", "umss_4v", "unet_4v", "exB2_1", "exE7")
 SHORT = 32  # frames of a segment, where the model takes any length
 
 
@@ -43,11 +34,7 @@ def shortened(name: str) -> Separator:
 
 def seconds_for(model: Separator) -> float:
     """Long enough for a join of segments at least."""
-    return (
-        1.3 * model.segment_samples / model.sample_rate
-        if model.segment_samples > 2 * model.sample_rate
-        else 2.3
-    )
+    return 1.3 * max(1.0, model.segment_samples / model.sample_rate)
 
 
 def pitches(model: Separator) -> PitchTrack | None:

@@ -56,6 +56,20 @@ def write_corpus(root: Path, songs: tuple[str, ...] = ("ND",)) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus and a cache for all tests that only read them: it is prepared once."""
+    folder = tmp_path_factory.mktemp("shared")
+    write_corpus(folder / "csd")
+    return folder
+
+
+@pytest.fixture
+def corpus(shared: Path, own_cache: None, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("DDSP_ZOO_CACHE", str(shared / "cache"))
+    return str(shared / "csd")
+
+
 def write_excerpt(root: Path) -> Path:
     """The folder of one song at 16 kHz, with CREPE's curves and the f0 of a multi-pitch tracker."""
     names = {
@@ -105,23 +119,22 @@ def test_splits_never_share_what_they_must_not() -> None:
     assert not set(both["train"].singers) & set(both["test"].singers)
 
 
-def test_every_combination_of_singers(tmp_path: Path) -> None:
-    found = names(ChoralSingingDataset(str(write_corpus(tmp_path / "csd")), validation_tracks=5))
+def test_every_combination_of_singers(corpus: str) -> None:
+    found = names(ChoralSingingDataset(corpus, validation_tracks=5))
     assert len(set(found["train"])) == 3**4 and len(set(found["validation"])) == 5
     assert found["test"] == ["ND_soprano_4+ND_alto_4+ND_tenor_4+ND_bass_4"]
     assert "ND_soprano_1+ND_alto_3+ND_tenor_2+ND_bass_3" in found["train"]
     assert not [name for split in ("train", "validation") for name in found[split] if "_4" in name]
 
 
-def test_less_to_train_on_is_drawn_by_lot(tmp_path: Path) -> None:
-    root = str(write_corpus(tmp_path / "csd"))
-    every, few = (names(ChoralSingingDataset(root, train_tracks=most))["train"] for most in (0, 2))
+def test_less_to_train_on_is_drawn_by_lot(corpus: str) -> None:
+    every, few = (names(ChoralSingingDataset(corpus, train_tracks=most))["train"] for most in (0, 2))
     assert len(few) == 2 and set(few) < set(every) and few != every[:2]
-    assert few == names(ChoralSingingDataset(root, train_tracks=2))["train"]
+    assert few == names(ChoralSingingDataset(corpus, train_tracks=2))["train"]
 
 
-def test_duets_are_pairs_of_different_parts(tmp_path: Path) -> None:
-    data = ChoralSingingDataset(str(write_corpus(tmp_path / "csd")), voices=2)
+def test_duets_are_pairs_of_different_parts(corpus: str) -> None:
+    data = ChoralSingingDataset(corpus, voices=2)
     found = names(data)
     assert len(set(found["train"])) == 6 * 3**2 and len(found["test"]) == 6
     for track in data.tracks("train"):
@@ -129,8 +142,8 @@ def test_duets_are_pairs_of_different_parts(tmp_path: Path) -> None:
         assert PARTS.index(high) < PARTS.index(low) and track.sources == ("high", "low")
 
 
-def test_audio_and_pitch_are_the_singers(tmp_path: Path, loudest_hz: Callable[..., float]) -> None:
-    data = ChoralSingingDataset(str(write_corpus(tmp_path / "csd")))
+def test_audio_and_pitch_are_the_singers(corpus: str, loudest_hz: Callable[..., float]) -> None:
+    data = ChoralSingingDataset(corpus)
     data.prepare_data()
     track = data.tracks("test")[0]
     pitch = track.read_pitch(PARTS, HOP_SECONDS)
@@ -141,8 +154,8 @@ def test_audio_and_pitch_are_the_singers(tmp_path: Path, loudest_hz: Callable[..
         assert not pitch.f0_hz[row, :12].any() and pitch.onset[row].sum() == 1
 
 
-def test_training_and_validation_are_cut_at_the_same_moment(tmp_path: Path) -> None:
-    data = ChoralSingingDataset(str(write_corpus(tmp_path / "csd")))
+def test_training_and_validation_are_cut_at_the_same_moment(corpus: str) -> None:
+    data = ChoralSingingDataset(corpus)
     data.prepare_data()
     early, late = data.tracks("train")[0], data.tracks("validation")[0]
     frames = [round(track.seconds / HOP_SECONDS, 6) for track in (early, late)]
@@ -151,9 +164,8 @@ def test_training_and_validation_are_cut_at_the_same_moment(tmp_path: Path) -> N
     assert late.read_pitch(PARTS, HOP_SECONDS).f0_hz[0, 0] > 0
 
 
-def test_batches_with_gains(tmp_path: Path) -> None:
-    root = str(write_corpus(tmp_path / "csd"))
-    data = ChoralSingingDataset(root, excerpts=Excerpts(4, 8), variation=Variation(6.0)).feed(model(*PARTS))
+def test_batches_with_gains(corpus: str) -> None:
+    data = ChoralSingingDataset(corpus, excerpts=Excerpts(4, 8), variation=Variation(6.0)).feed(model(*PARTS))
     data.prepare_data()
     data.setup("fit")
     batches = list(data.train_dataloader())
@@ -166,10 +178,10 @@ def test_batches_with_gains(tmp_path: Path) -> None:
     assert np.allclose(plain, 0.2, atol=0.03)  # without gains; a file's first samples ring a little
 
 
-def test_a_voice_is_read_once_for_all_its_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_voice_is_read_once_for_all_its_groups(corpus: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from ddsp_zoo.corpora.choral import groups as choir
 
-    data, read = ChoralSingingDataset(str(write_corpus(tmp_path / "csd"))), []
+    data, read = ChoralSingingDataset(corpus), []
     data.prepare_data()
     reader = choir.read_f0_csv
     monkeypatch.setattr(choir, "read_f0_csv", lambda *a: read.append(a) or reader(*a))
@@ -247,8 +259,8 @@ def test_without_the_corpus_the_rendered_choir_is_named(tmp_path: Path, where: s
         ChoralSingingDataset(folder).prepare_data()
 
 
-def test_the_environment_names_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHORAL_SINGING_ROOT", str(write_corpus(tmp_path / "csd")))
+def test_the_environment_names_the_folder(corpus: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHORAL_SINGING_ROOT", corpus)
     assert len(names(ChoralSingingDataset())["test"]) == 1
 
 

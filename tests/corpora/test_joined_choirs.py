@@ -14,7 +14,7 @@ from ddsp_zoo.corpora.variation import Variation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.music.choir.scores import PARTS
 
-RATE, SECONDS = 16000, 6.0
+RATE, SECONDS = 16000, 3.0
 COUNTS = {"train_tracks": 1, "validation_tracks": 1, "test_tracks": 1, "track_seconds": SECONDS}
 
 

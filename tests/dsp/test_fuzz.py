@@ -47,7 +47,8 @@ def test_no_function_is_left_out() -> None:
 
 
 def test_what_was_found_once_and_some_more() -> None:
-    findings = list(run("dsp_primitives", [*FOUND, *spread(PRIMITIVES, 300, first=10**6)]))
+    more = spread(PRIMITIVES, 300, first=10**6)[::4]  # most functions once
+    findings = list(run("dsp_primitives", [*FOUND, *more]))
     assert not findings, report(findings)
 
 

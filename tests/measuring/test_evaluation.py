@@ -32,6 +32,9 @@ GIVEN_PITCH = {
     "harmonic_ls_shared",
 }
 
+BRIEFLY = {"seeds": (0,), "metrics": (SI_SDR,)}  # where neither is what is tested
+OF_MODEL = BRIEFLY | {"parts": ("model",)}  # where baselines are not looked at
+
 
 def tone(f0_hz: float, samples: int, harmonics: int = 8) -> Tensor:
     time = torch.arange(samples, dtype=torch.float64) / RATE
@@ -193,7 +196,7 @@ def test_systems_of_given_pitch_separate_and_share_the_mixture() -> None:
 def test_one_row_for_each_track_source_window_and_system() -> None:
     data = FakeData([excerpt(440, 300), excerpt(330, 200)], ["a", "b"])
     model = FakeModel(noisy_answer)
-    rows = rows_of(model, data)
+    rows = rows_of(model, data, **BRIEFLY)
     assert data.calls == ["feed", "prepare", "test"]
     keys = {(row["track"], row["source"], row["frame"], row["system"]) for row in rows}
     assert keys == {
@@ -210,7 +213,7 @@ def test_one_row_for_each_track_source_window_and_system() -> None:
 def test_numbers_are_those_of_the_metric_on_the_window() -> None:
     batch = excerpt(440, 300)
     estimate = batch["sources"] + 0.3 * batch["mixture"][:, None]
-    rows = rows_of(FakeModel(lambda audio: estimate), FakeData([batch]))
+    rows = rows_of(FakeModel(lambda audio: estimate), FakeData([batch]), **OF_MODEL)
     second = slice(RATE, 2 * RATE)
     expected = si_sdr(estimate[0, 1, second], batch["sources"][0, 1, second]).item()
     (got,) = [r for r in rows if (r["source"], r["frame"], r["system"]) == ("low", 1, "synthesised")]
@@ -219,8 +222,8 @@ def test_numbers_are_those_of_the_metric_on_the_window() -> None:
 
 def test_perfect_and_silent_estimates_stay_within_the_limit() -> None:
     batch = excerpt(440, 300)
-    perfect = rows_of(FakeModel(lambda audio: batch["sources"]), FakeData([batch]))
-    silent = rows_of(FakeModel(lambda audio: torch.zeros_like(batch["sources"])), FakeData([batch]))
+    perfect = rows_of(FakeModel(lambda audio: batch["sources"]), FakeData([batch]), **OF_MODEL)
+    silent = rows_of(FakeModel(lambda audio: 0 * batch["sources"]), FakeData([batch]), **OF_MODEL)
     assert set(column(perfect, "synthesised")) == {LIMIT_DB}
     assert set(column(silent, "synthesised")) == {-LIMIT_DB}
     # Equal shares for silent estimates: the mixture at half its level.
@@ -231,26 +234,26 @@ def test_perfect_and_silent_estimates_stay_within_the_limit() -> None:
 def test_silent_targets_are_skipped() -> None:
     batch = excerpt(440, 300)
     batch["sources"][:, 1, RATE:] *= 1e-4  # -80 dB in the second frame
-    rows = rows_of(FakeModel(noisy_answer), FakeData([batch]))
+    rows = rows_of(FakeModel(noisy_answer), FakeData([batch]), **BRIEFLY)
     assert {(row["source"], row["frame"]) for row in rows} == {("high", 0), ("low", 0), ("high", 1)}
 
 
 def test_windows_are_counted_through_a_track_and_tracks_limited() -> None:
     data = FakeData([excerpt(440, 300)] * 3, ["a", "a", "b"])
-    rows = rows_of(FakeModel(noisy_answer), data, limit_tracks=1)
+    rows = rows_of(FakeModel(noisy_answer), data, limit_tracks=1, **OF_MODEL)
     assert {(row["track"], row["frame"]) for row in rows} == {("a", n) for n in range(4)}
 
 
 def test_batches_are_taken_apart_and_unnamed_excerpts_are_tracks() -> None:
     pair = [excerpt(440, 300), excerpt(330, 200)]
     batch = {key: torch.cat([one[key] for one in pair]) for key in pair[0]}
-    together = rows_of(FakeModel(lambda audio: audio[:, None].repeat(1, 2, 1)), FakeData([batch]))
-    apart = rows_of(FakeModel(lambda audio: audio[:, None].repeat(1, 2, 1)), FakeData(pair))
+    model = FakeModel(lambda audio: audio[:, None].repeat(1, 2, 1))
+    together, apart = (rows_of(model, FakeData(batches), seeds=(0,)) for batches in ([batch], pair))
     assert together == apart and {row["track"] for row in apart} == {"excerpt 0", "excerpt 1"}
 
 
 def test_an_excerpt_shorter_than_a_window_is_one_window() -> None:
-    rows = rows_of(FakeModel(noisy_answer), FakeData([excerpt(440, 300, samples=RATE // 2)]))
+    rows = rows_of(FakeModel(noisy_answer), FakeData([excerpt(440, 300, samples=RATE // 2)]), seeds=(0,))
     assert {row["frame"] for row in rows} == {0}
 
 
@@ -259,10 +262,11 @@ def test_seeds_make_noise_repeatable_and_are_averaged() -> None:
     torch.manual_seed(99)
     before = torch.get_rng_state()
     one, two, both = (
-        rows_of(FakeModel(noisy_answer), FakeData([batch]), seeds=seeds) for seeds in ((1,), (2,), (1, 2))
+        rows_of(FakeModel(noisy_answer), FakeData([batch]), seeds=seeds, metrics=(SI_SDR,))
+        for seeds in ((1,), (2,), (1, 2))
     )
     assert torch.equal(torch.get_rng_state(), before)
-    assert one == rows_of(FakeModel(noisy_answer), FakeData([batch]), seeds=(1,))
+    assert one == rows_of(FakeModel(noisy_answer), FakeData([batch]), seeds=(1,), metrics=(SI_SDR,))
     for system in ("synthesised", "masked", "noise"):
         means = [(a + b) / 2 for a, b in zip(column(one, system), column(two, system))]
         assert column(one, system) != column(two, system)
@@ -277,13 +281,14 @@ def test_masks_that_noise_does_not_change_are_made_once() -> None:
 
     batch = excerpt(440, 300)
     steady, shaky = Steady(noisy_answer), FakeModel(noisy_answer)
-    one, two = (rows_of(steady, FakeData([batch]), seeds=seeds) for seeds in ((1,), (1, 2)))
+    options = {"parts": ("model",), "metrics": (SI_SDR,)}
+    one, two = (rows_of(steady, FakeData([batch]), seeds=seeds, **options) for seeds in ((1,), (1, 2)))
     assert steady.powers == [1.0, 2.0] * 2
     assert column(two, "masked_power") == column(one, "masked_power")
     assert column(two, "synthesised") != column(one, "synthesised")
-    rows_of(shaky, FakeData([batch]), seeds=(1, 2))
+    rows_of(shaky, FakeData([batch]), seeds=(1, 2), **options)
     assert shaky.powers == [1.0, 2.0] * 2
-    rows_of(shaky, FakeData([batch]))
+    rows_of(shaky, FakeData([batch]), **options)
     assert len(shaky.powers) == 4 + 2 * len(SEEDS) and len(SEEDS) == 5
 
 
@@ -295,7 +300,7 @@ def test_without_a_seed_there_is_nothing_to_average() -> None:
 def test_one_source_without_pitch_has_no_comb_and_leaves_a_residual() -> None:
     batch = excerpt(440, 300)
     batch = {"mixture": batch["mixture"], "sources": batch["sources"][:, :1]}
-    rows = rows_of(FakeModel(lambda audio: batch["sources"], sources=("high",)), FakeData([batch]))
+    rows = rows_of(FakeModel(lambda audio: batch["sources"], sources=("high",)), FakeData([batch]), **BRIEFLY)
     assert {row["system"] for row in rows} == set(SYSTEMS) - GIVEN_PITCH
     assert min(column(rows, "masked")) > max(column(rows, "mixture")) + 10
 
@@ -329,17 +334,18 @@ def test_a_module_is_evaluated_without_dropout_or_gradient() -> None:
             assert not self.training and not torch.is_grad_enabled()
             return Rendered(*[audio[:, None].repeat(1, 2, 1)] * 2)
 
-    assert rows_of(Module().train(), FakeData([excerpt(440, 300)]))
+    assert rows_of(Module().train(), FakeData([excerpt(440, 300)]), **OF_MODEL)
 
 
 def test_what_is_listened_to_is_what_the_rows_are_made_from() -> None:
     model = FakeModel(noisy_answer)
     heard: list[Heard] = []
     data = FakeData([excerpt(440, 300), excerpt(330, 200)], ["a", "b"])
-    rows = rows_of(model, data, seeds=(3, 4), parts=("model",), listeners=[heard.append])
+    options = {"parts": ("model",), "metrics": (SI_SDR,)}
+    rows = rows_of(model, data, seeds=(3, 4), listeners=[heard.append], **options)
     assert [one.track for one in heard] == ["a", "b"] and len(model.given) == 4  # once an excerpt and seed
-    assert rows == rows_of(FakeModel(noisy_answer), data, seeds=(3, 4), parts=("model",))
-    first = rows_of(FakeModel(noisy_answer), data, seeds=(3,), parts=("model",))
+    assert rows == rows_of(FakeModel(noisy_answer), data, seeds=(3, 4), **options)
+    first = rows_of(FakeModel(noisy_answer), data, seeds=(3,), **options)
     for system in ("synthesised", "masked", "masked_power"):
         where = {"track": "b", "source": "high", "frame": 0, "system": system}
         (row,) = [row for row in first if where.items() <= row.items()]
@@ -386,10 +392,9 @@ def test_decibels_alone_are_limited() -> None:
     assert (row["dB"], row["Hz"]) == (LIMIT_DB, 1000)
 
 
-def test_an_evaluation_replaces_only_its_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "save", lambda figure, path: Path(path).write_bytes(b"picture"))
+def test_an_evaluation_replaces_only_its_own_files(tmp_path: Path, undrawn: None) -> None:
     data, folder = FakeData([excerpt(440, 300)]), tmp_path / "out"
-    options = {"progress": False, "parts": ("model",), "seeds": (0,)}
+    options = {"progress": False} | OF_MODEL
     for _ in range(2):
         evaluation.run(FakeModel(noisy_answer), data, folder, **options)
         (folder / "mine.csv").write_text("mine")
@@ -574,7 +579,7 @@ def test_a_box_plot_of_one_window_or_of_nothing_is_a_picture(tmp_path) -> None:
     assert len(sizes) == 1 and min(sizes.pop()) > 200
 
 
-def test_run_leaves_rows_summary_and_figures(tmp_path, monkeypatch) -> None:
+def test_run_leaves_rows_summary_and_figures(tmp_path, monkeypatch, undrawn) -> None:
     data = FakeData([excerpt(440, 300), excerpt(330, 200)], ["a", "b"])
     monkeypatch.setattr("ddsp_zoo.zoo.load", lambda name: FakeModel(noisy_answer))
     summary = evaluation.run("fake_model", data, tmp_path / "out", progress=False, seeds=(0, 1))

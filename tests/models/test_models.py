@@ -235,7 +235,7 @@ def test_gradient_reaches_every_weight(build: Callable[..., Separator]) -> None:
 
 
 @EVERY
-@pytest.mark.parametrize("level", [0.0, 1e-8, 100.0])
+@pytest.mark.parametrize("level", [0.0, pytest.param(1e-8, marks=pytest.mark.slow), 100.0])
 def test_loss_and_gradients_are_finite_at_any_level(build: Callable[..., Separator], level: float) -> None:
     model = build()
     batch = make_batch(model)
@@ -246,7 +246,9 @@ def test_loss_and_gradients_are_finite_at_any_level(build: Callable[..., Separat
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
 
-@EVERY
+@pytest.mark.parametrize(
+    "build", [tiny_ast, tiny_solo, tiny_strings, tiny_umss, pytest.param(tiny_locked, marks=pytest.mark.slow)]
+)
 def test_one_batch_can_be_learnt(build: Callable[..., Separator]) -> None:
     large = build in (tiny_umss, tiny_locked)  # slow to compute, and learns fast in small steps
     model = build(optimiser=Optimiser(1e-4 if large else 3e-3))

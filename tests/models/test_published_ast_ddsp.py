@@ -18,7 +18,8 @@ from ddsp_zoo.settings.build import call, plain
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 TINY = {"width": 32, "depth": 1, "heads": 2, "sinusoids": 3, "bins": 8, "noise_bands": 9}
-EVERY = pytest.mark.parametrize("quirks", [(), *((q,) for q in QUIRKS), tuple(QUIRKS)], ids="+".join)
+ALONE = [pytest.param((quirk,), marks=pytest.mark.slow) for quirk in QUIRKS]
+EVERY = pytest.mark.parametrize("quirks", [(), tuple(QUIRKS), *ALONE], ids="+".join)
 
 
 def tiny(*quirks: str, **settings: object) -> PublishedAstDdsp:

@@ -67,7 +67,14 @@ SYNTHS |= {
         *((name, (quirk,)) for name in ("A", "C1", "C2 held") for quirk in LOOP_QUIRKS),
     ]
 }
-EACH = pytest.mark.parametrize("name", SYNTHS)
+# What has one quirk alone is slow: all of them together are among the quick ones.
+ONE_QUIRK = {
+    *(f"sinusoids, {quirk}" for quirk in QUIRKS),
+    *(f"loop {name}, {quirk}" for name in STRINGS for quirk in LOOP_QUIRKS),
+}
+EACH = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in ONE_QUIRK else name for name in SYNTHS]
+)
 
 
 def score(seed: int) -> Controls:
