@@ -43,6 +43,7 @@ class Separator(Learner):
 
     needs_pitch = False
     name, weights_sha256 = "", ""  # what it was loaded as
+    only: tuple[str, ...] = ()  # the sources that are asked for, where not all of them are
     heard: tuple[Control, ...] = ()  # what `hear` finds
     error_weight = 0.0  # of the masked sources' error in dB, where supervised
     synth: Synth | None  # None for a model that only cuts stems out
@@ -192,8 +193,8 @@ class Separator(Learner):
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Returns the sources that are given out: all but the rest."""
-        return tuple(name for name in self.sources if name != REST)
+        """Returns the sources that are given out: all but the rest, or ``only`` some."""
+        return tuple(name for name in self.sources if name != REST and name in (self.only or self.sources))
 
     @property
     def declared(self) -> dict[str, Control]:

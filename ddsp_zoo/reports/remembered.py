@@ -22,7 +22,8 @@ def find_checkpoints(
     run by its run; "_2" and so on tell apart what would be called the same, or by a name that is reserved.
     """
     if not names and not paths:
-        names = [name for name in zoo.list_models() if fits(tuple(zoo.info(name)["sources"]))]
+        rows = [row for row in map(zoo.info, zoo.list_models()) if "stem_of" not in row]
+        names = [row["name"] for row in rows if fits(tuple(row["sources"]))]
     found = {name: zoo.find(name) for name in names}
     for path in map(Path, paths):
         whole = path.expanduser().resolve()

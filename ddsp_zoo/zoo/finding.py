@@ -35,6 +35,8 @@ def find(name: str) -> Path:
     own = _own_root()
     if own and (own / name).is_dir():
         return own / name
+    if whole := manifest.row(name).get("stem_of"):
+        return find(whole)
     files, bundled = manifest.row(name)["files"], manifest.bundle() / name
     if not (bundled / WEIGHTS).exists():
         return _cached(name, files)
@@ -50,9 +52,12 @@ def info(name: str) -> dict[str, Any]:
     """Returns what is known about a model, without loading or downloading anything.
 
     The manifest's row (summary, sources, sample_rate in Hz, licences, paper, files) and `name`, `card` (text),
-    `metrics` (dict); the last two are None while the checkpoint is not on this machine.
+    `metrics` (dict); the last two are None while the checkpoint is not on this machine. Of a name that stands for a
+    stem of another model, files, card and metrics are that one's.
     """
     row = manifest.row(name)
+    if whole := row.get("stem_of"):  # unless there is one of the user's own
+        return info(whole) | row | {"name": name}
     places = [place / name for place in (_own_root(), manifest.bundle()) if place] + [_cache_folder(name)]
     folder = next((place for place in places if (place / WEIGHTS).exists()), places[-1])
     card, metrics = folder / CARD, folder / METRICS
@@ -62,6 +67,12 @@ def info(name: str) -> dict[str, Any]:
         "card": card.read_text(encoding="utf-8") if card.exists() else None,
         "metrics": json.loads(metrics.read_text(encoding="utf-8")) if metrics.exists() else None,
     }
+
+
+def stems_of_another(name: str) -> tuple[str, ...]:
+    """Returns which stems of another model a name stands for, () where it is a model of its own."""
+    own, row = _own_root(), manifest.row(name)
+    return () if own and (own / name).is_dir() else tuple(row["sources"]) if "stem_of" in row else ()
 
 
 def _own_root() -> Path | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.settings.build import build
 from ddsp_zoo.zoo.checkpoint import read_checkpoint
-from ddsp_zoo.zoo.finding import find
+from ddsp_zoo.zoo.finding import find, stems_of_another
 from ddsp_zoo.zoo.manifest import WEIGHTS, fingerprint
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def load(
         ) from error
     if checkpoint is None:
         model.name = name
+        model.only = stems_of_another(name)
     model.weights_sha256 = fingerprint(path / WEIGHTS if path.is_dir() else path)["sha256"]
     return model.eval()
 

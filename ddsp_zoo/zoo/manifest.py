@@ -29,7 +29,10 @@ def bundle() -> Path:
 
 
 def read_manifest() -> dict[str, Any]:
-    """Returns the manifest: `hub` says where files are published, `models` has a row for every name."""
+    """Returns the manifest: `hub` says where files are published, `models` has a row for every name.
+
+    A row may be `stem_of` another model: its name stands for that one, heard through its own sources alone.
+    """
     path = bundle() / MANIFEST
     if not path.exists():
         raise DdspZooError(f"{path} is missing: install ddsp_zoo again.")

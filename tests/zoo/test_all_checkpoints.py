@@ -4,8 +4,10 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from tiny import music
 
 from ddsp_zoo import zoo
 
@@ -15,7 +17,20 @@ FOLDERS = sorted(path.parent for path in (ROOT / "checkpoints").glob("*/model.sa
 
 
 def test_all_models_of_the_manifest_are_here() -> None:
-    assert [folder.name for folder in FOLDERS] == zoo.list_models()
+    own = [name for name in zoo.list_models() if "stem_of" not in zoo.info(name)]
+    assert [folder.name for folder in FOLDERS] == own
+
+
+def test_a_name_that_is_a_stem_of_another_model_gives_that_stem() -> None:
+    guitar, band = zoo.load("ast_ddsp_guitar"), zoo.load("ast_ddsp_all")
+    assert guitar.weights_sha256 == band.weights_sha256 and guitar.targets == ("guitar",)
+    audio = music(20000, 2)
+    alone, among = guitar.separate(audio, 8000), band.separate(audio, 8000)
+    assert list(alone.stems) == ["guitar"] and alone.maker.model == "ast_ddsp_guitar"
+    np.testing.assert_allclose(alone.stems["guitar"], among.stems["guitar"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(alone.stems["guitar"] + alone.residual, audio, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(alone.render("guitar"), among.synthesised["guitar"], rtol=0, atol=1e-6)
+    assert zoo.info("ast_ddsp_guitar")["card"] == zoo.info("ast_ddsp_all")["card"]
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
