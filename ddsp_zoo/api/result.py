@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,13 +40,36 @@ class Separation(Separated):
         return save_pieces([self], folder, self.controls, audio_format, self.samples, **options).folder
 
     def to_midi(self, path: str | Path, source: str | None = None) -> None:
-        """Writes the notes of one source, or of all that have some; `DdspZooError` where none has."""
-        from ddsp_zoo.export.midi import notes_by_source, write_midi
+        """Writes the notes of one source, or of all that have some; `DdspZooError` where none has.
 
+        All strings of a guitar have a channel each, with pitch bend.
+        """
+        from ddsp_zoo.export.midi import notes_by_source, write_midi
+        from ddsp_zoo.export.played import is_guitar
+        from ddsp_zoo.export.string_midi import write_string_midi
+
+        if source is None and is_guitar(self.controls):
+            return write_string_midi(self._played(), path)
         notes = notes_by_source(self.controls, self.control_rate_hz, self.maker.declared, source)
         if not any(notes.values()):
             raise DdspZooError(f"There are no notes to write: nothing in {', '.join(notes)} has a pitch.")
         write_midi({name: own for name, own in notes.items() if own}, path)
+
+    def to_tab(self, path: str | Path) -> None:
+        """Writes the tablature of the strings of a guitar as text; `DdspZooError` for other sources."""
+        from ddsp_zoo.export.tab import write_tab
+
+        write_tab(self._played(), path)
+
+    def _played(self) -> Any:
+        """What was played on the strings of a guitar."""
+        from ddsp_zoo.export.played import is_guitar, read_played
+
+        if not is_guitar(self.controls):
+            raise DdspZooError(
+                f"There is no tablature of {', '.join(self.controls)}: only of six guitar strings."
+            )
+        return read_played(self.controls, self.maker.declared, self.control_rate_hz, self.maker.neck)
 
     def plot(self, path: str | Path) -> None:
         """Draws mixture, stems and controls."""

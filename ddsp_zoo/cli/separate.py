@@ -6,7 +6,7 @@ from pathlib import Path
 from ddsp_zoo.cli.parser import Parser, add_checkpoint, device, load
 from ddsp_zoo.errors import DdspZooError
 
-NOTES = ("tab.txt", "notes.mid", "notes.jams")  # which a result has or not
+NOTES = ("tab.txt", "notes.mid", "notes.jams", "notes.gp5")  # which a result has or not
 DEFAULT_MODEL = "ast_ddsp_all"
 
 
@@ -27,7 +27,7 @@ def separate(arguments: list[str]) -> int:
     parser.add_argument(
         "--pitch",
         help="for models that need it: an f0 CSV, a folder with one recording a source, or `crepe`; without "
-        "it, the models for choirs and exE8 find it in the mixture; for several inputs a folder with a CSV or folder "
+        "it, models with a tracker find it in the mixture; for several inputs a folder with a CSV or folder "
         "for each, named as it is",
     )
     parser.add_argument(

@@ -1,7 +1,7 @@
 """The folder that a separation leaves: its files are complete or absent, whatever their length."""
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ import soundfile as sf
 
 from ddsp_zoo.controls.file import ControlsWriter, read
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.export.guitar_pro import can_write, write_guitar_pro
 from ddsp_zoo.export.jams import write_jams
 from ddsp_zoo.export.midi import notes_by_source, write_midi
-from ddsp_zoo.export.played import is_guitar, read_played
+from ddsp_zoo.export.played import Played, is_guitar, read_played
 from ddsp_zoo.export.plots import plot_separation
 from ddsp_zoo.export.string_midi import write_string_midi
 from ddsp_zoo.export.tab import write_tab
@@ -24,7 +25,6 @@ from ddsp_zoo.sources import RESIDUAL
 SUBTYPES = {"wav": "FLOAT", "flac": "PCM_24"}
 PLOT_SECONDS = 60.0
 CONTROLS, OVERVIEW, SYNTHESISED, NOTES = "controls.npz", "overview.png", "synthesised", "notes.mid"
-GUITAR_FILES = {"tab.txt": write_tab, NOTES: write_string_midi, "notes.jams": write_jams}
 IDENTITY = {  # what must be the same for a result to be replaced, and what to say where it is not
     "model": "what {model} has made",
     "weights_sha256": "what other weights of {model} have made",
@@ -38,9 +38,9 @@ class OutputFolder:
 
     It holds ``<source>.wav`` and ``residual.wav`` (which sum to the mixture), ``synthesised/<source>.wav``,
     ``controls.npz``, ``overview.png`` (the first minute), ``notes.mid`` where there are notes, for the strings of a
-    guitar also ``tab.txt`` and ``notes.jams``, and ``ddsp_zoo.json``, which lists these files and says what they were
-    made from. Use as a context manager; after an error everything is as it was. An earlier separation of the same
-    recording by the same model is replaced; other files in the folder stay.
+    guitar those of `guitar_files`, and ``ddsp_zoo.json``, which lists these files and says what they were made from.
+    Use as a context manager; after an error everything is as it was. An earlier separation of the same recording by the
+    same model is replaced; other files in the folder stay.
 
     Args:
         folder: made where missing.
@@ -99,7 +99,7 @@ class OutputFolder:
         saved = read(self._draft / CONTROLS, maker.synth and type(maker.synth))
         if is_guitar(self.sources):
             played = read_played(saved.controls, maker.declared, maker.rate_hz, maker.neck)
-            for name, write in GUITAR_FILES.items():
+            for name, write in guitar_files().items():
                 write(played, self._draft / name)
             return
         notes = notes_by_source(saved.controls, maker.rate_hz, maker.declared)
@@ -107,7 +107,7 @@ class OutputFolder:
             write_midi(some, self._draft / NOTES)
 
     def _names(self) -> list[str]:
-        guitar = GUITAR_FILES if is_guitar(self.sources) else (NOTES,)
+        guitar = guitar_files() if is_guitar(self.sources) else (NOTES,)
         sounds = [*self.sources, RESIDUAL, *(f"{SYNTHESISED}/{name}" for name in self.sources)]
         return [CONTROLS, OVERVIEW, *guitar, *(f"{name}.{self.format}" for name in sounds)]
 
@@ -136,6 +136,12 @@ class OutputFolder:
                 format="RF64" if big else self.format.upper(),
             )
         return self._audio[name]
+
+
+def guitar_files() -> dict[str, Callable[[Played, Path], None]]:
+    """Returns what writes each of the files for guitarists, by name."""
+    files = {"tab.txt": write_tab, NOTES: write_string_midi, "notes.jams": write_jams}
+    return files | ({"notes.gp5": write_guitar_pro} if can_write() else {})
 
 
 def made_by(maker: Maker) -> dict[str, Any]:

@@ -7,8 +7,12 @@ import mido
 import numpy as np
 import pytest
 from guitar import RATE, STRINGS, build, pluck, steady, track
+from tiny import tiny_ast
 
 import ddsp_zoo
+from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.export.folder import guitar_files
+from ddsp_zoo.export.guitar_pro import write_guitar_pro
 from ddsp_zoo.export.jams import write_jams
 from ddsp_zoo.export.played import Played, read_played
 from ddsp_zoo.export.string_midi import write_string_midi
@@ -140,6 +144,32 @@ def test_jams_are_read_as_those_of_guitarset(tmp_path: Path):
     assert content["file_metadata"]["duration"] == 8.0 and len(content["annotations"]) == 12
 
 
+def test_guitar_pro_files_hold_the_notes(tmp_path: Path):
+    guitarpro = pytest.importorskip("guitarpro")
+    neck = Neck.parse("DADGAD", 3)
+    write_guitar_pro(played(*CHORD, (5, 12, 200, 260), (1, 7, 300, 301), neck=neck), tmp_path / "notes.gp5")
+    (track,) = guitarpro.parse(str(tmp_path / "notes.gp5")).tracks
+    assert [string.value for string in track.strings] == [62, 57, 55, 50, 45, 38] and track.offset == 3
+    seconds, notes = 0.0, []
+    for measure in track.measures:
+        beats = measure.voices[0].beats
+        assert sum(4 / beat.duration.value for beat in beats) == 4
+        for beat in beats:
+            notes += [(seconds, note.string, note.value) for note in beat.notes]
+            seconds += 2.0 / beat.duration.value
+    chord = [note for note in notes if note[0] < 1]
+    assert [note[0] for note in chord] == pytest.approx([0.8125] * 6, abs=0.07)
+    assert sorted(note[1:] for note in chord) == [(1, 3), (2, 0), (3, 0), (4, 0), (5, 2), (6, 3)]
+    assert [note[1:] for note in notes if note[0] > 1] == [(1, 12)]  # the last is too short to be one
+
+
+def test_guitar_pro_files_need_their_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(DdspZooError, match="pip install pyguitarpro"):
+        write_guitar_pro(played(*CHORD), tmp_path / "notes.gp5")
+    assert not (tmp_path / "notes.gp5").exists() and "notes.gp5" not in guitar_files()
+
+
 @pytest.mark.parametrize("write", [write_tab, write_jams, write_string_midi])
 def test_nothing_played_is_a_file_without_notes(write, tmp_path: Path):
     write(played(), tmp_path / "file")
@@ -154,4 +184,14 @@ def test_a_separation_of_strings_has_them_all(tmp_path: Path, undrawn: None):
     assert len(mido.MidiFile(folder / "notes.mid").tracks) == 7
     files = json.loads((folder / "ddsp_zoo.json").read_text())["files"]
     assert {"tab.txt", "notes.jams", "notes.mid"} <= set(files)
-    assert ddsp_zoo.open(folder).samples == len(guitar)
+    opened = ddsp_zoo.open(folder)
+    opened.to_midi(tmp_path / "again.mid")
+    opened.to_tab(tmp_path / "again.txt")
+    for again, there in (("again.mid", "notes.mid"), ("again.txt", "tab.txt")):
+        assert (tmp_path / again).read_bytes() == (folder / there).read_bytes()
+
+
+def test_bands_have_no_tablature(tmp_path: Path):
+    band = tiny_ast().separate(np.zeros(5000, np.float32), 8000)
+    with pytest.raises(DdspZooError, match="no tablature of bass"):
+        band.to_tab(tmp_path / "tab.txt")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 import torch
-from guitar import HZ, RATE, STRINGS, build, pluck, steady
+from guitar import HZ, RATE, STRINGS, assert_sound, build, pluck, steady
 from tiny import tiny_ast
 
 import ddsp_zoo
@@ -87,3 +87,26 @@ def test_the_tracker_is_a_part_of_the_checkpoint_that_is_not_trained_along(name:
     )
     result = separate(loaded, GUITAR, RATE)
     assert np.isfinite(sum(result.stems.values())).all()
+
+
+@pytest.mark.parametrize(
+    ("audio", "rate"),
+    [
+        (np.zeros(9000), 16000),
+        (np.random.default_rng(0).normal(0, 0.1, (2, 9000)), 44100),
+        (0.5 * np.sin(np.arange(9000) * 0.03), 8000),
+        (np.eye(1, 9000)[0], 48000),
+        (np.full(9000, 0.9), 16000),
+        (np.ones(1), 16000),
+    ],
+    ids=["silence", "noise", "low note at 8 kHz", "click", "constant", "one sample"],
+)
+def test_whatever_is_heard_gives_finite_stems_that_sum_to_it(audio: np.ndarray, rate: int) -> None:
+    assert_sound(separate(build("exB4", tracks_pitch=True), audio, rate))
+
+
+def test_what_is_empty_or_not_finite_is_refused_as_with_a_given_pitch() -> None:
+    model = build("exB4", tracks_pitch=True)
+    for audio in (np.zeros(0), np.full(5000, np.nan)):
+        with pytest.raises(DdspZooError):
+            separate(model, audio, 16000)
