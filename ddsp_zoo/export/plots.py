@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ddsp_zoo.dsp.scale import midi_to_hz
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.export.played import FrettedNote, is_guitar, read_played
 from ddsp_zoo.files.atomic import replaced_when_done
 from ddsp_zoo.separation.result import Separated
 from ddsp_zoo.synths.control import Control
@@ -30,6 +32,7 @@ BANDS = 160  # points along frequency
 LOWEST_HZ, HIGHEST_HZ = 30.0, 16000.0
 RANGE_DB = 80.0
 STRIPS = 4  # controls drawn beside a stem
+MOST_FRETS = 60  # numbers along a panel
 OVERLAID = ("pitch", "partials")  # roles that are drawn over the spectrogram
 MAP = "magma"
 OVERLAY = "#7fe7ff"
@@ -43,6 +46,8 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 def plot_separation(separation: Separated, path: str | Path | None = None) -> Figure:
     """Draws the mixture, then each stem with its pitch or sinusoids over it and its other controls beside it.
 
+    Strings of a guitar have the frets of their notes over them.
+
     All spectrograms share one scale, 0 dB being the loudest point of the mixture. `path` (.png, .pdf, .svg),
     if any, takes the picture. Raises DdspZooError for a path that cannot be written or has another ending.
     """
@@ -53,11 +58,13 @@ def plot_separation(separation: Separated, path: str | Path | None = None) -> Fi
     image = _draw_spectrogram(panels[0], mixture, mixture.max(), seconds, rate, "mixture")
     _draw_colour_bar(figure, image)
     levels = bottom = figure.add_subplot(places[0], sharex=panels[0])
+    tab = _tab(separation)
     for row, source in enumerate(sources, start=1):
         colour = COLOURS[(row - 1) % len(COLOURS)]
         stem, controls = separation.stems[source], separation.controls[source]
         _draw_spectrogram(panels[row], _log_spectrogram(stem, rate), mixture.max(), seconds, rate, source)
         _draw_pitch(panels[row], controls, declared, separation.control_rate_hz)
+        _draw_frets(panels[row], tab.get(source, ()), seconds)
         _draw_level(levels, stem, rate, colour, source)
         strips = _draw_controls(
             figure,
@@ -241,6 +248,25 @@ def _draw_pitch(axes: Axes, controls: Named, declared: Declared, rate_hz: float)
         _draw_strokes(axes, f0_hz, solid, step / rate_hz, width, OVERLAY)
 
 
+def _tab(separation: Separated) -> dict[str, tuple[FrettedNote, ...]]:
+    """The notes of each string of a guitar; {} of everything else, and where no pitch is known."""
+    declared, first = separation.maker.declared, next(iter(separation.controls.values()), {})
+    if not is_guitar(separation.stems) or _with_role(first, declared, "pitch") is None:
+        return {}
+    played = read_played(separation.controls, declared, separation.control_rate_hz, separation.maker.neck)
+    return dict(zip(separation.stems, played.strings, strict=True))
+
+
+def _draw_frets(axes: Axes, notes: tuple[FrettedNote, ...], seconds: float) -> None:
+    """The fret of each note where it begins, but for notes that begin too close to the one before to be read."""
+    last = -math.inf
+    for note in notes:
+        if note.start_seconds - last < seconds / MOST_FRETS:
+            continue
+        last = note.start_seconds
+        _write(axes, last, midi_to_hz(note.midi) / 1.12, str(note.fret), "white", 7, clip_on=True)
+
+
 def _with_role(controls: Named, declared: Declared, role: str) -> np.ndarray | None:
     """The first control of a role, None where there is none."""
     return next((np.asarray(value) for name, value in controls.items() if declared[name].role == role), None)
@@ -345,12 +371,16 @@ def _caption(control: Control, unit: str | None = None) -> str:
 
 
 def _label(axes: Axes, name: str, colour: str, size: int = 8) -> None:
-    """A name inside the upper left corner, outlined so that it can be read on anything."""
+    """A name inside the upper left corner of a panel."""
+    _write(axes, 0.008, 0.95, name, colour, size, transform=axes.transAxes)
+
+
+def _write(axes: Axes, x: float, y: float, text: str, colour: str, size: int, **options: Any) -> None:
+    """A text whose upper left corner is at (x, y), outlined so that it can be read on anything."""
     from matplotlib.patheffects import withStroke
 
     outline = [withStroke(linewidth=2, foreground="white" if colour == INK else "black")]
-    place = {"transform": axes.transAxes, "va": "top", "path_effects": outline}
-    axes.text(0.008, 0.95, name, fontsize=size, color=colour, **place)
+    axes.text(x, y, text, fontsize=size, color=colour, va="top", path_effects=outline, **options)
 
 
 def _draw_level(axes: Axes, audio: np.ndarray, rate: int, colour: str, source: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import mido
 import numpy as np
@@ -15,6 +16,7 @@ from ddsp_zoo.export.folder import guitar_files
 from ddsp_zoo.export.guitar_pro import write_guitar_pro
 from ddsp_zoo.export.jams import write_jams
 from ddsp_zoo.export.played import Played, read_played
+from ddsp_zoo.export.plots import plot_separation
 from ddsp_zoo.export.string_midi import write_string_midi
 from ddsp_zoo.export.tab import WIDTH, tab_text, write_tab
 from ddsp_zoo.music.strings.jams import read_contours, read_notes
@@ -25,10 +27,10 @@ FRAMES, RATE_HZ = 500, 62.5
 DECLARED = {control.name: control for control in given_notes(RATE)}
 
 
-def played(
+def given(
     *notes: tuple[int, float, int, int], neck: Neck | None = None, cents: float = 0.0, bend: float = 0.0
-) -> Played:
-    """Notes (string, fret, first frame, frame after the last); ``bend`` semitones are reached in their second half."""
+) -> dict[str, dict[str, np.ndarray]]:
+    """Controls of notes (string, fret, first frame, frame after the last), which ``bend`` in their second half."""
     f0, onset = np.zeros((2, 6, FRAMES))
     opened = (neck or Neck()).opened
     for string, fret, start, stop in notes:
@@ -36,8 +38,12 @@ def played(
         curve[len(curve) // 2 :] += bend
         f0[string, start:stop] = 440 * 2 ** ((curve - 69) / 12)
         onset[string, start] = 1
-    controls = {name: {"f0_hz": f0[row], "onset": onset[row, :, None]} for row, name in enumerate(STRINGS)}
-    return read_played(controls, DECLARED, RATE_HZ, neck)
+    return {name: {"f0_hz": f0[row], "onset": onset[row, :, None]} for row, name in enumerate(STRINGS)}
+
+
+def played(*notes: tuple[int, float, int, int], neck: Neck | None = None, **options: float) -> Played:
+    """The notes of `given` as they are read."""
+    return read_played(given(*notes, neck=neck, **options), DECLARED, RATE_HZ, neck)
 
 
 CHORD = [(0, 3, 50, 150), (1, 2, 51, 150), (2, 0, 52, 150), (3, 0, 52, 150), (4, 0, 53, 150), (5, 3, 53, 150)]
@@ -195,3 +201,26 @@ def test_bands_have_no_tablature(tmp_path: Path):
     band = tiny_ast().separate(np.zeros(5000, np.float32), 8000)
     with pytest.raises(DdspZooError, match="no tablature of bass"):
         band.to_tab(tmp_path / "tab.txt")
+
+
+def test_the_picture_has_the_frets_over_the_strings():
+    audio = 0.1 * np.ones((1, round(FRAMES / RATE_HZ * RATE)), np.float32)
+    close = [(5, fret, 200 + 5 * fret, 205 + 5 * fret) for fret in range(12)]  # 12 notes in a second
+    song = SimpleNamespace(
+        mixture=audio,
+        stems=dict.fromkeys(STRINGS, audio),
+        sample_rate=RATE,
+        control_rate_hz=RATE_HZ,
+        controls=given(*CHORD, *close),
+        maker=SimpleNamespace(declared=DECLARED, neck=None),
+    )
+    panels = {axes.texts[0].get_text(): axes.texts[1:] for axes in plot_separation(song).axes if axes.texts}
+    assert [[text.get_text() for text in panels[name]] for name in STRINGS[:5]] == [
+        ["3"],
+        ["2"],
+        ["0"],
+        ["0"],
+        ["0"],
+    ]
+    assert panels["E2"][0].get_position() == pytest.approx((0.8, 98 / 1.12), abs=0.5)
+    assert 4 < len(panels["E4"]) < 1 + len(close)
