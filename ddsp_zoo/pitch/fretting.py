@@ -12,6 +12,7 @@ import numpy as np
 
 from ddsp_zoo.pitch.neck import FRETS, LOWEST, Neck
 from ddsp_zoo.pitch.onsets import pick_peaks
+from ddsp_zoo.pitch.voicings import find_voicings
 
 REST = FRETS  # the state after the frets
 REACH = 4  # frets above the index finger's that the hand reaches
@@ -26,6 +27,7 @@ HEARD, SUREST = (
     0.7,
     3.0,
 )  # share of a pitch's log odds that counts for a string that plays it, and what they are at most
+TOGETHER = 1.5  # that each frame of a fret gains which belongs to the voicing
 ROUNDS = 2
 LEAST = -50.0  # that a network may say of a state
 LIKELY, AGAIN = 0.55, 0.35  # probability of an onset, and what it falls below between two
@@ -55,6 +57,8 @@ def find_frets(log_likely: np.ndarray, plucked: np.ndarray, sounding: np.ndarray
     if not log_likely.shape[1]:
         return Fretting(*np.zeros((2, *plucked.shape), dtype=int))
     log_likely = log_likely - RESTING * (states == REST)
+    voicing = find_voicings(log_likely, plucked, sounding, neck)
+    log_likely = log_likely + TOGETHER * ((voicing[..., None] == states) & (states < REST))
     log_likely = log_likely - _strain(hand_places(log_likely))
     around = np.pad(plucked, ((0, 0), (1, 1)))
     unlikely = 1 - np.maximum(np.maximum(around[:, :-2], around[:, 2:]), plucked)
