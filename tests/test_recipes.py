@@ -30,7 +30,6 @@ ONE_OF_A_KIND = {  # of model, and of what it may begin with; the others are run
     "unet_4v.yaml",
     "as_published/ast_ddsp_bass.yaml",
     "as_published/exB4.yaml",
-    "as_published/prelim_1.yaml",
 }
 DATA = sorted(FOLDER.glob("data/*.yaml"))
 EVERY = sorted(FOLDER.rglob("*.yaml"))

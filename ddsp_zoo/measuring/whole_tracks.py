@@ -97,6 +97,10 @@ class BothMasks:
         self.model.eval()
         return self
 
+    def hearing(self, mixture: Tensor) -> Tensor:
+        """Returns what the model hears."""
+        return self.model.hearing(mixture)
+
     def predict_controls(self, audio: Tensor) -> Controls:
         """Returns those of the model."""
         return self.model.predict_controls(audio)

@@ -71,8 +71,8 @@ def info(name: str) -> dict[str, Any]:
 
 def stems_of_another(name: str) -> tuple[str, ...]:
     """Returns which stems of another model a name stands for, () where it is a model of its own."""
-    own, row = _own_root(), manifest.row(name)
-    return () if own and (own / name).is_dir() else tuple(row["sources"]) if "stem_of" in row else ()
+    own, row = _own_root(), manifest.read_manifest()["models"].get(name, {})
+    return () if "stem_of" not in row or (own and (own / name).is_dir()) else tuple(row["sources"])
 
 
 def _own_root() -> Path | None:

@@ -386,7 +386,8 @@ def work(arguments):
         print("ready", flush=True)
         time.sleep(60)
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what runs beside it ignore that
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what runs beside it ignore that,
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and nohup this
 ddsp_zoo.cli.models.list_models = work
 sys.exit(ddsp_zoo.cli.main(["list"]))
 """

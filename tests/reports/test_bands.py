@@ -18,6 +18,7 @@ from ddsp_zoo.api.ladder import separate
 from ddsp_zoo.cli import main
 from ddsp_zoo.corpora import MusicDelta
 from ddsp_zoo.corpora.folder import StemFolder
+from ddsp_zoo.dsp.channels import one_channel
 from ddsp_zoo.dsp.noise import Generators, noise_frames
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.measuring import band_rows, metrics
@@ -87,6 +88,9 @@ class Bands(torch.nn.Module):
         controls = self.predict_controls(audio)
         sound = self.synth.render(controls, generator)
         return Rendered(sound.audio, controls, sound.tonal)
+
+    def hearing(self, mixture: Tensor) -> Tensor:
+        return one_channel(mixture)
 
     def predict_controls(self, audio: Tensor) -> Controls:
         hertz = torch.fft.rfftfreq(audio.shape[-1], 1 / self.sample_rate)

@@ -311,6 +311,7 @@ def test_media_cost_nothing_where_no_logger_takes_them(tmp_path, loggers):
     assert len(logged.calls) == len(plain.calls) == 6
 
 
+@pytest.mark.slow
 def test_media_leave_the_random_numbers_of_training_alone(tmp_path, said):
     drawn = []
     for callbacks in ([], [LogMedia(examples=1)]):

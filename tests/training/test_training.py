@@ -141,12 +141,14 @@ def test_a_run_leaves_curves_its_recipe_and_two_checkpoints(recipe: Path) -> Non
     assert checkpoint(folder, "best")["epoch"] == validation.index(min(validation))
 
 
+@pytest.mark.slow
 def test_the_kept_recipe_repeats_the_run(recipe: Path, tmp_path: Path) -> None:
     first = fit(recipe, "--trainer.max_epochs", "1")
     run_trainer(["fit", "--config", str(first / "version_0/config.yaml"), "--runs", str(tmp_path / "again")])
     assert_same_state(checkpoint(first), checkpoint(tmp_path / "again/tiny"))
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_run(recipe: Path, tmp_path: Path) -> None:
     first = fit(recipe, "--trainer.max_steps", "1")
     fit(recipe, "--trainer.max_steps", "1", "--seed_everything", "7", "--runs", str(tmp_path / "other"))
@@ -204,9 +206,8 @@ def test_last_is_the_last_epoch_though_an_earlier_one_was_best(recipe: Path) -> 
     assert [checkpoint(folder, name)["epoch"] for name in ("best", "last")] == [0, 1]
 
 
-@pytest.mark.parametrize(
-    "examples", ["6", pytest.param("0", marks=pytest.mark.slow)], ids=["random", "consecutive"]
-)
+@pytest.mark.parametrize("examples", ["6", "0"], ids=["random", "consecutive"])
+@pytest.mark.slow  # the next one is quicker and finds more
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
     recipe: Path, tmp_path: Path, examples: str
 ) -> None:
@@ -321,7 +322,9 @@ def test_settings_that_a_checkpoint_overrules_are_told(recipe: Path, trained: Pa
     run_trainer(["test", "--config", str(recipe), *same, *ckpt])
 
 
-@pytest.mark.parametrize("command", ["fit", "validate", "test"])
+@pytest.mark.parametrize(
+    "command", ["fit", *(pytest.param(name, marks=pytest.mark.slow) for name in ("validate", "test"))]
+)
 def test_a_checkpoint_goes_before_the_weights_that_a_recipe_starts_from(
     recipe: Path, trained: Path, tmp_path: Path, command: str
 ) -> None:
@@ -364,7 +367,9 @@ def fresh_loss(stems: Path, tmp_path_factory: pytest.TempPathFactory) -> float:
     return loss
 
 
-@pytest.mark.parametrize("form", ["file", "folder", pytest.param("name", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "form", ["file", *(pytest.param(form, marks=pytest.mark.slow) for form in ("folder", "name"))]
+)
 def test_a_run_starts_from_the_weights_it_is_given(
     recipe: Path,
     trained: Path,
@@ -507,8 +512,16 @@ def test_a_checkpoint_is_validated_tested_and_used(
     "options, left",
     [
         (["--trainer.fast_dev_run", "true"], []),
-        (["--trainer.enable_checkpointing", "false"], ["config.yaml", "hparams.yaml", "metrics.csv"]),
-        (["--trainer.logger", "false"], ["best.ckpt", "config.yaml", "last.ckpt"]),
+        pytest.param(
+            ["--trainer.enable_checkpointing", "false"],
+            ["config.yaml", "hparams.yaml", "metrics.csv"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["--trainer.logger", "false"],
+            ["best.ckpt", "config.yaml", "last.ckpt"],
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_what_is_switched_off_is_not_written(
