@@ -200,7 +200,7 @@ def _is_there(
     if not owned.is_complete(folder):
         return False
     wanted, there = _about(model, path, pitch, seed, audio_format, neck), owned.made_from(folder)
-    asked = {*wanted, "neck"} - {"recording", "version"}
+    asked = {*wanted, "neck", "stems"} - {"recording", "version"}
     return all(there.get(key) == wanted.get(key) for key in asked)
 
 
@@ -210,7 +210,8 @@ def _about(
     """What the list of the result says of how it was made."""
     recording = {"recording": Path(path).name, "recording_sha256": sha256_of(path)}
     own = {"pitch": digest_of_pitch(pitch), "format": audio_format}
-    return recording | made_by(maker_of(model, seed, neck)) | own
+    some = {"stems": list(model.targets)} if getattr(model, "only", ()) else {}
+    return recording | made_by(maker_of(model, seed, neck)) | own | some
 
 
 def _pieces(
@@ -242,16 +243,17 @@ def _pieces(
     if model.needs_pitch:
         track = find_pitch(pitch, model, audio, sample_rate, frames / sample_rate, neck)
     pieces = stream(model, blocks, sample_rate, frames, track, seed, neck)
-    for piece in with_progress(pieces, frames / sample_rate) if progress else pieces:
+    name = Path(audio).name if isinstance(audio, (str, Path)) else "separating"
+    for piece in with_progress(pieces, frames / sample_rate, name) if progress else pieces:
         yield Separation(**vars(piece) | {"recording_sha256": digest})
 
 
-def with_progress(pieces: Iterable[Separated], seconds: float) -> Iterator[Separated]:
-    """Yields the same pieces, with a bar at the terminal that is gone when they end."""
+def with_progress(pieces: Iterable[Separated], seconds: float, name: str) -> Iterator[Separated]:
+    """Yields the same pieces, with a bar of that name at the terminal that is gone when they end."""
     from tqdm import tqdm
 
     done = 0.0
-    with tqdm(total=round(seconds), unit="s", desc="separating", leave=False, disable=None) as bar:
+    with tqdm(total=round(seconds), unit="s", desc=name, leave=False, disable=None) as bar:
         for piece in pieces:
             done += piece.samples / piece.sample_rate
             bar.update(round(done) - bar.n)

@@ -7,10 +7,9 @@ import numpy as np
 
 from ddsp_zoo.api.ladder import saved, with_progress
 from ddsp_zoo.api.result import Separation
-from ddsp_zoo.corpora.base import AUDIO_SUFFIXES
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.export.folder import made_by
-from ddsp_zoo.files.audio import SLACK_SECONDS, duration_seconds, open_audio, read_blocks
+from ddsp_zoo.files.audio import SLACK_SECONDS, audio_files, duration_seconds, open_audio, read_blocks
 from ddsp_zoo.files.digest import sha256_of
 from ddsp_zoo.models.given_stems import GivenStems
 from ddsp_zoo.separation.blocks import resampled
@@ -67,7 +66,7 @@ def separate_from_stems(
         Separation(**vars(piece) | {"recording_sha256": digest})
         for piece in stream(model, heard, rate, frames, seed=seed)
     )
-    pieces = with_progress(pieces, frames / rate) if progress else pieces
+    pieces = with_progress(pieces, frames / rate, Path(song).name) if progress else pieces
     options = {"made_from": about, "overwrite": overwrite}
     return saved(pieces, song, folder, model.targets, audio_format, frames, **options)
 
@@ -79,11 +78,11 @@ def _stems(folder: Path, song: Path, seconds: float) -> dict[str, Path]:
             f"There is no folder {folder}: --from-stems takes the one with the stems of {song}."
         )
     skipped = {song.stem, "mixture", RESIDUAL}
-    files = {
-        path.stem: path
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in AUDIO_SUFFIXES and path.stem not in skipped
-    }
+    found = [path for path in audio_files(folder) if path.stem not in skipped]
+    files = {path.stem: path for path in found}
+    if len(files) < len(found):
+        twice = next(path for path in found if files[path.stem] != path)
+        raise DdspZooError(f"{twice} and {files[twice.stem]} are stems of one name: leave one of them there.")
     if not files:
         raise DdspZooError(f"{folder} holds no stems: put bass.wav, drums.wav and so on there.")
     for path in files.values():

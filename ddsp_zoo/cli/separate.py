@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 from ddsp_zoo.cli.parser import Parser, add_checkpoint, device, load
 from ddsp_zoo.errors import DdspZooError
@@ -14,10 +15,14 @@ def separate(arguments: list[str]) -> int:
     """Runs `ddsp-zoo separate IN... --model NAME --out DIR`."""
     parser = Parser("ddsp-zoo separate", description="Separate audio files.")
     parser.add_argument(
-        "inputs", nargs="+", metavar="IN", help="audio files: any rate and length, mono or stereo"
+        "inputs",
+        nargs="+",
+        metavar="IN",
+        help="audio files, or folders of them: any rate and length, mono or stereo",
     )
     parser.add_argument("--model", help=f"a name of `ddsp-zoo list` ({DEFAULT_MODEL})")
     add_checkpoint(parser)
+    parser.add_argument("--stems", help="only these of the model's sources, as bass,drums")
     parser.add_argument(
         "--out", default="out", help="folder for the results, one folder a file (%(default)s)"
     )
@@ -41,7 +46,7 @@ def separate(arguments: list[str]) -> int:
         "controls, notes and synthesised sound; no model is used",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the synthesiser's noise (%(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, mps (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, mps, or auto (%(default)s)")
     parser.add_argument(
         "--skip-existing",
         action="store_true",
@@ -63,9 +68,11 @@ def separate(arguments: list[str]) -> int:
     named = options.tuning is not None or options.capo is not None
     neck = Neck.parse(options.tuning, options.capo or 0) if named else None
     model = load(options, options.model or DEFAULT_MODEL, options.checkpoint).to(device(options.device))
+    if options.stems is not None:
+        model.only = only(model, options.stems)
     separate_files(
         model,
-        options.inputs,
+        inputs(options.inputs),
         options.out,
         options.skip_existing,
         options.pitch,
@@ -79,8 +86,31 @@ def separate(arguments: list[str]) -> int:
     return 0
 
 
+def only(model: Any, stems: str) -> tuple[str, ...]:
+    """Returns the sources that are named, as "bass,drums"; `DdspZooError` for a source that the model does not give."""
+    names = tuple(name.strip() for name in stems.split(","))
+    if unknown := [name for name in names if name not in model.targets]:
+        raise DdspZooError(
+            f"{model.name or 'This model'} gives no stem {unknown[0]!r}: choose among {', '.join(model.targets)}."
+        )
+    return names
+
+
+def inputs(paths: list[str]) -> list[Path]:
+    """Returns the files, with those in a folder in its place; `DdspZooError` for a folder without any."""
+    from ddsp_zoo.files.audio import audio_files
+
+    files: list[Path] = []
+    for path in map(Path, paths):
+        own = audio_files(path) if path.is_dir() else [path]
+        if not own:
+            raise DdspZooError(f"The folder {path} holds no audio files.")
+        files += own
+    return files
+
+
 def _from_stems(options: Namespace) -> int:
-    unused = ("model", "checkpoint", "pitch", "tuning", "capo", "skip_existing")
+    unused = ("model", "stems", "checkpoint", "pitch", "tuning", "capo", "skip_existing")
     if given := [name for name in unused if getattr(options, name) not in (None, False)]:
         raise DdspZooError(f"--from-stems uses no model: leave --{given[0].replace('_', '-')} out.")
     if len(options.inputs) > 1:

@@ -14,6 +14,18 @@ from ddsp_zoo.files.cut import missing_share
 MAX_CHANNELS = 2
 LOUDEST = 1e6  # samples of floating-point files that hold 16-bit numbers pass
 LOWEST_RATE, HIGHEST_RATE = 1000, 1_000_000  # Hz
+ENDINGS = (
+    ".wav",
+    ".flac",
+    ".ogg",
+    ".opus",
+    ".mp3",
+    ".aiff",
+    ".aif",
+    ".au",
+    ".caf",
+    ".w64",
+)  # of files in a folder
 SLACK_SECONDS = 0.1  # by which a length may be an estimate
 
 
@@ -50,6 +62,14 @@ def open_audio(path: str | Path) -> sf.SoundFile:
         file.close()
         raise DdspZooError(problem)
     return file
+
+
+def audio_files(folder: str | Path) -> list[Path]:
+    """Returns the audio files in a folder, sorted, as told by their endings; hidden ones are left out."""
+    paths = sorted(Path(folder).iterdir())
+    return [
+        path for path in paths if path.suffix.lower() in ENDINGS and path.name[0] != "." and path.is_file()
+    ]
 
 
 def check_rate(rate: float) -> int:

@@ -98,8 +98,11 @@ def test_what_is_left_of_a_song_is_no_stem(song: Path, tmp_path: Path) -> None:
 def test_stems_that_cannot_be_used(song: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     write(tmp_path / "short" / "bass.wav", bass()[None, :16000])
+    for name in ("bass.wav", "bass.aiff"):
+        write(tmp_path / "twice" / name, bass()[None])
     for folder, said in (
         ("nowhere", "There is no folder .*nowhere"),
+        ("twice", "bass.aiff and .*bass.wav are stems of one name"),
         ("empty", "empty holds no stems: put bass.wav"),
         ("short", r"bass.wav is 1.0 s shorter than .*song.wav"),
     ):
@@ -113,6 +116,7 @@ def test_stems_that_cannot_be_used(song: Path, tmp_path: Path) -> None:
     [
         (["--model", "exE7"], "uses no model: leave --model out"),
         (["--pitch", "crepe"], "leave --pitch out"),
+        (["--stems", "bass"], "leave --stems out"),
         (["--skip-existing"], "leave --skip-existing out"),
         (["more.wav"], "takes one song"),
     ],

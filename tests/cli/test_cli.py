@@ -99,6 +99,42 @@ def test_info_says_what_a_model_is(name: str, capsys: Capture) -> None:
     assert (zoo.info(name)["card"] or "no card yet") in text
 
 
+def test_only_some_stems_of_the_files_in_a_folder(tmp_path: Path, capsys: Capture) -> None:
+    save_tiny_ast(tmp_path / "tiny", sources=["bass", "drums", "guitar", "rest"])
+    (tmp_path / "songs").mkdir()
+    for name in ("a.wav", "b.wav", ".hidden.wav"):
+        write(tmp_path / "songs" / name, music(3000))
+    (tmp_path / "songs" / "notes.txt").write_text("no audio")
+    command = [
+        "separate",
+        "songs",
+        "--checkpoint",
+        str(tmp_path / "tiny"),
+        "--device",
+        "auto",
+        "--out",
+        "out",
+    ]
+    some = ["--stems", "guitar,bass"]
+    assert main([*command, *some]) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a", "b"]
+    left = sorted(path.name for path in (tmp_path / "out/a").glob("*.wav"))
+    assert left == ["bass.wav", "guitar.wav", "residual.wav"]
+    whole = ddsp_zoo.load("tiny", checkpoint=tmp_path / "tiny").separate(tmp_path / "songs/a.wav")
+    for name in ("bass", "guitar"):
+        written = sf.read(tmp_path / f"out/a/{name}.wav", dtype="float32")[0]
+        np.testing.assert_allclose(written, whole.stems[name][0], rtol=0, atol=1e-6)
+    capsys.readouterr()
+    assert main([*command, *some, "--skip-existing"]) == 0
+    before = (tmp_path / "out/a/bass.wav").stat().st_mtime_ns
+    assert main([*command, "--skip-existing"]) == 0  # which asks for more
+    assert (tmp_path / "out/a/drums.wav").exists() and (
+        tmp_path / "out/a/bass.wav"
+    ).stat().st_mtime_ns > before
+    assert main([*command, "--stems", "bass,piano"]) == 2
+    assert "no stem 'piano': choose among bass, drums, guitar" in capsys.readouterr().err
+
+
 def test_separate_leaves_a_folder_a_file(
     checkpoint: Path, song: Path, tmp_path: Path, capsys: Capture
 ) -> None:
@@ -193,7 +229,7 @@ def test_audio_that_cannot_be_used(checkpoint: Path, tmp_path: Path, capsys: Cap
         "nan.wav": "not finite",
         "seven.wav": "has 7 channels: pass mono or stereo",
         "text.wav": "is not audio",
-        "folder": "is a folder",
+        "folder": "holds no audio files",
         "missing.wav": "There is no file",
         "slow.wav": "has a sample rate of 1 Hz",
         "half.wav": "breaks off",
