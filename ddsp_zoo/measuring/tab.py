@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,7 @@ def _notes_of(track: Track) -> Notes:
     for f0, onset in zip(pitch.f0_hz, pitch.onset, strict=True):
         begun = np.flatnonzero(onset)
         notes = []
-        for start, limit in zip(begun, [*begun[1:], len(f0)], strict=True):
+        for start, limit in pairwise([*begun, len(f0)]):
             silent = np.flatnonzero(f0[start:limit] == 0)
             stop = start + silent[0] if silent.size else limit
             midi = float(np.median(hz_to_midi(f0[start:stop])))
