@@ -173,6 +173,7 @@ def test_released_name_is_found_where_the_environment_says(
     assert (tmp_path / "out/song/bass.wav").exists()
 
 
+@pytest.mark.slow
 def test_evaluate_measures_a_checkpoint_on_rendered_strings(tmp_path: Path, capsys: Capture) -> None:
     settings = {"segment_seconds": 1.024, "oversampling": 1}
     torch.manual_seed(0)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from released import one_of_a_kind
 from tiny import music
 
 import ddsp_zoo
@@ -13,11 +14,10 @@ from ddsp_zoo.controls import render as render_module
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.models import Separator
 from ddsp_zoo.pitch.track import PitchTrack, onsets_from_f0
-from ddsp_zoo.zoo import list_models, load
+from ddsp_zoo.zoo import load
 
 RATE = 22050  # the input's, which no model has
 TOLERANCE = 1e-4  # of full scale
-ONE_OF_A_KIND = ("ast_ddsp_all", "umss_4v", "unet_4v", "exB2_1", "exE7")
 SHORT = 32  # frames of a segment, where the model takes any length
 
 
@@ -48,10 +48,7 @@ def pitches(model: Separator) -> PitchTrack | None:
     return PitchTrack(f0_hz, onsets_from_f0(f0_hz), model.hop_samples / model.sample_rate)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [name if name in ONE_OF_A_KIND else pytest.param(name, marks=pytest.mark.slow) for name in list_models()],
-)
+@pytest.mark.parametrize("name", one_of_a_kind())
 def test_a_saved_separation_plays_as_it_was_synthesised(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

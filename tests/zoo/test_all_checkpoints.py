@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from released import one_of_a_kind
 from tiny import music
 
 from ddsp_zoo import zoo
@@ -21,6 +22,17 @@ def test_all_models_of_the_manifest_are_here() -> None:
     assert [folder.name for folder in FOLDERS] == own
 
 
+def test_exE8_is_exE7_with_a_tracker() -> None:
+    """So what the one reaches with given pitch, the other does."""
+    own, given = zoo.load("exE8"), zoo.load("exE7")
+    assert own.tracker is not None and given.tracker is None
+    weights = {name: value for name, value in own.state_dict().items() if not name.startswith("tracker.")}
+    assert (
+        all(torch.equal(weights.pop(name), value) for name, value in given.state_dict().items())
+        and not weights
+    )
+
+
 def test_a_name_that_is_a_stem_of_another_model_gives_that_stem() -> None:
     guitar, band = zoo.load("ast_ddsp_guitar"), zoo.load("ast_ddsp_all")
     assert guitar.weights_sha256 == band.weights_sha256 and guitar.targets == ("guitar",)
@@ -33,8 +45,9 @@ def test_a_name_that_is_a_stem_of_another_model_gives_that_stem() -> None:
     assert zoo.info("ast_ddsp_guitar")["card"] == zoo.info("ast_ddsp_all")["card"]
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_checkpoint(folder: Path) -> None:
+@pytest.mark.parametrize("name", one_of_a_kind([folder.name for folder in FOLDERS]))
+def test_checkpoint(name: str) -> None:
+    folder = ROOT / "checkpoints" / name
     assert (folder / "model.safetensors").stat().st_size < 25e6
     model, row = zoo.load(folder.name), zoo.info(folder.name)
     assert not model.training
