@@ -118,7 +118,12 @@ def test_a_server_that_holds_on_is_given_up_in_time(server: Server, tmp_path: Pa
     assert told in ("the server sent next to nothing in 0.4 s", "ReadTimeout")
     with pytest.raises(Ended):
         read(server.url, SIZE, HASTY)
-    assert time.monotonic() - started < 4 and len(server.asked) == 2
+    assert time.monotonic() - started < 4
+    while (
+        len(server.asked) < 2 and time.monotonic() - started < 10
+    ):  # a busy machine has yet to look at the second
+        time.sleep(0.05)
+    assert len(server.asked) == 2
 
 
 def test_what_came_slowly_is_kept_and_gone_on_from(server: Server, tmp_path: Path) -> None:
