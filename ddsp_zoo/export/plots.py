@@ -15,6 +15,7 @@ import numpy as np
 
 from ddsp_zoo.dsp.scale import midi_to_hz
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.export.log_spectrogram import BANDS, COLUMNS, LOWEST_HZ, highest_hz, log_spectrogram
 from ddsp_zoo.export.played import FrettedNote, is_guitar, read_played
 from ddsp_zoo.files.atomic import replaced_when_done
 from ddsp_zoo.separation.result import Separated
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from matplotlib.gridspec import SubplotSpec
 
 
-COLUMNS = 900  # points along time: about the pixels that a panel has
-BANDS = 160  # points along frequency
-LOWEST_HZ, HIGHEST_HZ = 30.0, 16000.0
 RANGE_DB = 80.0
 STRIPS = 4  # controls drawn beside a stem
 MOST_FRETS = 60  # numbers along a panel
@@ -53,7 +51,7 @@ def plot_separation(separation: Separated, path: str | Path | None = None) -> Fi
     """
     sources, rate, declared = list(separation.stems), separation.sample_rate, separation.maker.declared
     seconds = separation.mixture.shape[-1] / rate
-    mixture = _log_spectrogram(separation.mixture, rate)
+    mixture = log_spectrogram(separation.mixture, rate)
     figure, panels, places = _layout(len(sources) + 1)
     image = _draw_spectrogram(panels[0], mixture, mixture.max(), seconds, rate, "mixture")
     _draw_colour_bar(figure, image)
@@ -62,7 +60,7 @@ def plot_separation(separation: Separated, path: str | Path | None = None) -> Fi
     for row, source in enumerate(sources, start=1):
         colour = COLOURS[(row - 1) % len(COLOURS)]
         stem, controls = separation.stems[source], separation.controls[source]
-        _draw_spectrogram(panels[row], _log_spectrogram(stem, rate), mixture.max(), seconds, rate, source)
+        _draw_spectrogram(panels[row], log_spectrogram(stem, rate), mixture.max(), seconds, rate, source)
         _draw_pitch(panels[row], controls, declared, separation.control_rate_hz)
         _draw_frets(panels[row], tab.get(source, ()), seconds)
         _draw_level(levels, stem, rate, colour, source)
@@ -100,7 +98,7 @@ def plot_controls(controls: Named, declared: Declared, control_rate_hz: float, t
 
 def plot_spectrograms(audio: Mapping[str, np.ndarray], sample_rate: int) -> Figure:
     """Draws signals, `{name: (T,) or (channels, T)}`, under each other on one scale; the first sets 0 dB."""
-    powers = {name: _log_spectrogram(np.atleast_2d(samples), sample_rate) for name, samples in audio.items()}
+    powers = {name: log_spectrogram(np.atleast_2d(samples), sample_rate) for name, samples in audio.items()}
     first = next(iter(audio))
     figure = _figure(9.0, 0.6 + 1.8 * len(audio))
     panels = list(figure.subplots(len(audio), 1, sharex=True, sharey=True, squeeze=False)[:, 0])
@@ -163,48 +161,6 @@ def _draw_colour_bar(figure: Figure, image: QuadMesh) -> None:
     figure.text(*at, "dB below the loudest point of the mixture", fontsize=7, color=GREY, va="center")
 
 
-def _log_spectrogram(audio: np.ndarray, rate: int, n_fft: int = 4096) -> np.ndarray:
-    """Power (BANDS, columns) of audio (channels, T) in dB, bands even in log frequency.
-
-    Of long audio, a column is the mean of four windows spread over its time; of short audio, windows overlap.
-    """
-    n_fft = min(n_fft, 2 ** math.ceil(math.log2(rate * 0.09)))
-    samples = audio.shape[-1]
-    columns = int(np.clip(samples // (n_fft // 16), 1, COLUMNS))
-    windows = 4 if samples > 2 * columns * n_fft else 1
-    centres = (np.arange(columns * windows) + 0.5) * samples / (columns * windows)
-    window, weights = np.hanning(n_fft).astype(np.float32), _bands(rate, n_fft)
-    power = np.empty((BANDS, columns), dtype=np.float32)
-    block = 128
-    for first in range(0, columns, block):
-        some = centres[first * windows : (first + block) * windows]
-        frames = np.stack([_window_at(audio, int(centre) - n_fft // 2, n_fft) for centre in some])
-        spectrum = np.square(np.abs(np.fft.rfft(frames * window)))
-        spectrum = spectrum.reshape(-1, windows, spectrum.shape[-1]).mean(1)
-        power[:, first : first + block] = (spectrum @ weights).T
-    return 10 * np.log10(np.nan_to_num(power) + 1e-12)
-
-
-def _window_at(audio: np.ndarray, start: int, length: int) -> np.ndarray:
-    """`length` samples (mean of the channels) from `start`, zeros outside the audio."""
-    piece = audio[..., max(0, start) : max(0, start + length)].mean(0, dtype=np.float32)
-    before = max(0, -start)
-    return np.pad(piece, (before, length - before - len(piece)))
-
-
-def _bands(rate: int, n_fft: int) -> np.ndarray:
-    """(bins, BANDS) triangles around the band centres, at least a bin wide so that low bands interpolate."""
-    centres = np.geomspace(LOWEST_HZ, _top(rate), BANDS)
-    bins = np.fft.rfftfreq(n_fft, 1 / rate)
-    width = np.maximum(centres * (centres[1] / centres[0] - 1), rate / n_fft)
-    weights = np.maximum(0, 1 - np.abs(bins[:, None] - centres) / width)
-    return (weights / np.maximum(weights.sum(0), 1e-9)).astype(np.float32)
-
-
-def _top(rate: int) -> float:
-    return min(HIGHEST_HZ, rate / 2)
-
-
 def _draw_spectrogram(
     axes: Axes, power: np.ndarray, loudest: float, seconds: float, rate: int, title: str
 ) -> QuadMesh:
@@ -212,12 +168,12 @@ def _draw_spectrogram(
     from matplotlib.ticker import FuncFormatter, NullLocator
 
     time = np.linspace(0, seconds, power.shape[1] + 1)
-    frequency = np.geomspace(LOWEST_HZ, _top(rate), BANDS + 1)
+    frequency = np.geomspace(LOWEST_HZ, highest_hz(rate), BANDS + 1)
     decibels = np.clip(power - loudest, -RANGE_DB, 0)
     image = axes.pcolormesh(time, frequency, decibels, cmap=MAP, vmin=-RANGE_DB, vmax=0, rasterized=True)
     axes.set_yscale("log")
-    axes.set(xlim=(0, seconds), ylim=(LOWEST_HZ, _top(rate)))
-    ticks = [hz for hz in (50, 100, 200, 500, 1000, 2000, 5000, 10000) if hz <= _top(rate)]
+    axes.set(xlim=(0, seconds), ylim=(LOWEST_HZ, highest_hz(rate)))
+    ticks = [hz for hz in (50, 100, 200, 500, 1000, 2000, 5000, 10000) if hz <= highest_hz(rate)]
     axes.set_yticks(ticks)
     axes.yaxis.set_major_formatter(
         FuncFormatter(lambda hz, _: f"{hz / 1000:g}k" if hz >= 1000 else f"{hz:g}")

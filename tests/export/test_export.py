@@ -9,11 +9,10 @@ import pytest
 
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.export.csv import write_controls_csv
+from ddsp_zoo.export.log_spectrogram import COLUMNS, log_spectrogram
 from ddsp_zoo.export.midi import notes_by_source, notes_from_f0, write_midi
 from ddsp_zoo.export.plots import (
-    COLUMNS,
     _every,
-    _log_spectrogram,
     figure_to_rgb,
     plot_controls,
     plot_separation,
@@ -284,7 +283,7 @@ def test_a_picture_of_another_kind_is_refused(tmp_path):
 @pytest.mark.parametrize("rate, tone_hz", [(8000, 100), (44100, 100), (44100, 5000)])
 def test_a_tone_lies_in_its_band_of_the_spectrogram(rate, tone_hz):
     tone = np.sin(2 * np.pi * tone_hz * np.arange(rate) / rate).astype(np.float32)[None]
-    power = _log_spectrogram(tone, rate)
+    power = log_spectrogram(tone, rate)
     bands = np.geomspace(30, min(16000, rate / 2), len(power))
     loudest = bands[power[:, power.shape[1] // 2].argmax()]
     assert loudest == pytest.approx(tone_hz, rel=0.05)
@@ -293,7 +292,7 @@ def test_a_tone_lies_in_its_band_of_the_spectrogram(rate, tone_hz):
 def test_time_in_the_spectrogram_is_time_in_the_audio():
     rate, click = 8000, np.zeros((1, 8000 * 40), np.float32)
     click[0, 8000 * 10 : 8000 * 11] = np.random.default_rng(0).standard_normal(8000)
-    power = _log_spectrogram(click, rate)
+    power = log_spectrogram(click, rate)
     loud = np.flatnonzero(power.max(0) > power.max() - 20) / power.shape[1] * 40
     assert power.shape[1] == COLUMNS
     assert 9.8 < loud.min() < 10.1 and 10.9 < loud.max() < 11.2
@@ -302,7 +301,7 @@ def test_time_in_the_spectrogram_is_time_in_the_audio():
 def test_long_audio_and_controls_are_thinned_and_only_looked_at_in_windows():
     """Ten hours, of which a memory map of zeros stands for the audio, at the cost of minutes."""
     hours = np.broadcast_to(np.float32(0), (1, 36000 * 44100))
-    assert _log_spectrogram(hours, 44100).shape[1] == COLUMNS
+    assert log_spectrogram(hours, 44100).shape[1] == COLUMNS
     thinned, step = _every(np.arange(1_000_000.0)[:, None])
     assert len(thinned) <= 2 * COLUMNS and thinned[1] == step
     peaks = np.zeros((1_000_000, 1))
