@@ -118,7 +118,7 @@ def main(argv: list[str] | None = None) -> AstDdsp:
     farm, stop = start_farm(band, work / "tracks", options.workers), threading.Event()
     filler = threading.Thread(target=keep_filling, args=(pool, work / "tracks", stop), daemon=True)
     filler.start()
-    torch.set_flush_denormal(True)  # backwards through silence is a third faster on a CPU
+    torch.set_flush_denormal(True)  # silent stems fill gradients with them, which slows a CPU
     try:
         wait_for_tracks(pool, options.first_tracks, farm)
         return train(model, pool, pace, options.seed, report)

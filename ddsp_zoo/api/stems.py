@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ddsp_zoo.api.ladder import saved, with_progress
+from ddsp_zoo.api.ladder import BLOCK, saved, with_progress
 from ddsp_zoo.api.result import Separation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.export.folder import made_by
@@ -15,8 +15,6 @@ from ddsp_zoo.models.given_stems import GivenStems
 from ddsp_zoo.separation.blocks import resampled
 from ddsp_zoo.separation.stream import maker_of, stream
 from ddsp_zoo.sources import RESIDUAL
-
-BLOCK = 1 << 18  # samples that are read at a time
 
 
 def separate_from_stems(
@@ -96,7 +94,8 @@ def _stems(folder: Path, song: Path, seconds: float) -> dict[str, Path]:
 
 def _like_song(path: Path, rate: int, channels: int) -> Iterator[np.ndarray]:
     """Blocks (channels, n) of a stem at the rate of its song; a mono song has the mean of a stem's channels."""
-    own_rate = open_audio(path).samplerate
+    with open_audio(path) as file:
+        own_rate = file.samplerate
     for block in resampled(read_blocks(path), own_rate, rate, at_least=0):
         yield (
             block.mean(0, keepdims=True)

@@ -7,7 +7,6 @@ from typing import Any
 from ddsp_zoo.cli.parser import Parser, add_checkpoint, device, load
 from ddsp_zoo.errors import DdspZooError
 
-NOTES = ("tab.txt", "notes.mid", "notes.jams", "notes.gp5")  # which a result has or not
 DEFAULT_MODEL = "ast_ddsp_all"
 
 
@@ -65,6 +64,7 @@ def separate(arguments: list[str]) -> int:
     from ddsp_zoo.api.ladder import separate_files
     from ddsp_zoo.pitch.neck import Neck
 
+    files = inputs(options.inputs)
     named = options.tuning is not None or options.capo is not None
     neck = Neck.parse(options.tuning, options.capo or 0) if named else None
     model = load(options, options.model or DEFAULT_MODEL, options.checkpoint).to(device(options.device))
@@ -72,7 +72,7 @@ def separate(arguments: list[str]) -> int:
         model.only = only(model, options.stems)
     separate_files(
         model,
-        inputs(options.inputs),
+        files,
         options.out,
         options.skip_existing,
         options.pitch,
@@ -132,5 +132,7 @@ def _from_stems(options: Namespace) -> int:
 
 
 def _tell(folder: Path) -> None:
-    notes = "".join(f", {name}" for name in NOTES if (folder / name).exists())
+    from ddsp_zoo.export.folder import guitar_files
+
+    notes = "".join(f", {name}" for name in guitar_files() if (folder / name).exists())
     print(f"{folder}: stems, residual, synthesised/, controls.npz, overview.png{notes}", flush=True)

@@ -153,9 +153,8 @@ def _dc_block(x: Tensor, state: Tensor, pole: float, backwards: bool) -> Tensor:
     """High-pass of x (R, T), forwards in time or, which is the adjoint, backwards."""
     from ddsp_zoo.dsp import one_pole_kernel
 
-    signal = (
-        (x.flip(1) if backwards else x).detach().contiguous().numpy()
-    )  # one order is one kernel to compile
+    # One order of samples is one kernel to compile.
+    signal = (x.flip(1) if backwards else x).detach().contiguous().numpy()
     poles, result = x.new_full((len(x), 1), pole).numpy(), np.empty_like(signal)
     one_pole_kernel.forward(signal, poles, poles, state.detach().contiguous().numpy(), x.shape[1], result)
     y = torch.from_numpy(np.subtract(signal, result, out=result))

@@ -14,18 +14,8 @@ from ddsp_zoo.files.cut import missing_share
 MAX_CHANNELS = 2
 LOUDEST = 1e6  # samples of floating-point files that hold 16-bit numbers pass
 LOWEST_RATE, HIGHEST_RATE = 1000, 1_000_000  # Hz
-ENDINGS = (
-    ".wav",
-    ".flac",
-    ".ogg",
-    ".opus",
-    ".mp3",
-    ".aiff",
-    ".aif",
-    ".au",
-    ".caf",
-    ".w64",
-)  # of files in a folder
+# Of files that are looked for in a folder.
+ENDINGS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64")
 SLACK_SECONDS = 0.1  # by which a length may be an estimate
 
 

@@ -15,9 +15,8 @@ from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.networks.axial import AxialUNet
 from ddsp_zoo.networks.band_features import FAINT, BandPictures, Bands
 from ddsp_zoo.networks.dense_ast import DenseAST
-from ddsp_zoo.pitch.salience import salient_f0
+from ddsp_zoo.pitch.salience import melodies
 from ddsp_zoo.separation.masks import spectral_shares
-from ddsp_zoo.sources import UNPITCHED
 from ddsp_zoo.synths.banded import BandedSinusoids
 from ddsp_zoo.synths.control import Controls, heard_pitch
 
@@ -263,9 +262,7 @@ class AstDdsp(Separator):
 
     def hear(self, stems: Tensor) -> Controls:
         """Returns f0_hz (B, targets, N, 1), the fundamental of the stems; drums have none."""
-        f0 = salient_f0(stems, self.sample_rate, self.hop_samples)
-        pitched = torch.tensor([name not in UNPITCHED for name in self.targets], device=f0.device)
-        return {"f0_hz": (f0 * pitched[:, None])[..., None]}
+        return {"f0_hz": melodies(stems, self.targets, self.sample_rate, self.hop_samples)[..., None]}
 
 
 def emphasised(hz: Tensor) -> Tensor:

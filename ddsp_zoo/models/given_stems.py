@@ -7,8 +7,7 @@ from ddsp_zoo.dsp.channels import one_channel
 from ddsp_zoo.dsp.mel import hz_to_mel
 from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.networks.band_features import BandAnalysis
-from ddsp_zoo.pitch.salience import salient_f0
-from ddsp_zoo.sources import UNPITCHED
+from ddsp_zoo.pitch.salience import melodies
 from ddsp_zoo.synths.banded import BandedSinusoids
 from ddsp_zoo.synths.control import Controls, heard_pitch
 
@@ -43,7 +42,9 @@ class GivenStems(Separator):
         noise = torch.randn(
             round(NOISE_SECONDS / FRAME_SECONDS) * hop, generator=torch.Generator().manual_seed(0)
         )
-        self.register_buffer("noise_spread", self.analysis.spread(noise).median(0).values, persistent=False)
+        self.register_buffer(
+            "noise_spread", self.analysis.with_spread(noise)[1].median(0).values, persistent=False
+        )
 
     def hearing(self, mixture: Tensor) -> Tensor:
         """Returns the stems (B, S, T) of the song and its stems (B, (1 + S) * C, T), each in one channel."""
@@ -58,8 +59,9 @@ class GivenStems(Separator):
 
     def raw_controls(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> Tensor:
         """Measures stems of peak 1 (B, T): -> raw controls (B, 1, N, channels)."""
-        tonal = (self.analysis.spread(audio) < TONAL * self.noise_spread).to(audio.dtype)
-        raw = self.analysis.raw_controls(self.analysis(audio), PLACES, tonal, 1 - tonal)
+        bands, spread = self.analysis.with_spread(audio)
+        tonal = (spread < TONAL * self.noise_spread).to(audio.dtype)
+        raw = self.analysis.raw_controls(bands, PLACES, tonal, 1 - tonal)
         return torch.cat(raw, dim=-1)[:, None]
 
     def stems(self, mixture: Tensor, rendered: Rendered) -> Tensor:
@@ -68,9 +70,7 @@ class GivenStems(Separator):
 
     def hear(self, stems: Tensor) -> Controls:
         """Returns f0_hz (B, S, N, 1), the fundamental of the stems; drums have none."""
-        f0 = salient_f0(stems, self.sample_rate, self.hop_samples)
-        pitched = torch.tensor([name not in UNPITCHED for name in self.targets], device=f0.device)
-        return {"f0_hz": (f0 * pitched[:, None])[..., None]}
+        return {"f0_hz": melodies(stems, self.targets, self.sample_rate, self.hop_samples)[..., None]}
 
     def _each(self, mixture: Tensor) -> Tensor:
         return mixture.unflatten(1, (1 + len(self.sources), -1))[:, 1:]

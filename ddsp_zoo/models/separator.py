@@ -72,9 +72,8 @@ class Separator(Learner):
         self.supervised = supervised
         self.mask_power, self.mask_fft = masks.power, masks.fft or 8 * hop_samples
         self.expected_masks = masks.expected
-        self.tracker: MultiPitch | StringTracker | None = (
-            None  # finds the pitches in the mixture where none are given
-        )
+        # Finds the pitches in the mixture where none are given.
+        self.tracker: MultiPitch | StringTracker | None = None
 
     @abstractmethod
     def raw_controls(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> Tensor:

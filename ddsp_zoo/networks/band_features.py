@@ -48,9 +48,15 @@ class BandAnalysis(nn.Module):
 
     def forward(self, audio: Tensor) -> Bands:
         """Returns the `Bands` of audio (..., T) in N = T / hop frames; the first is centred at the first sample."""
+        return self._bands(*self._reassigned(audio))
+
+    def _reassigned(self, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns power (..., N, F), and that power times by how many Hz each bin lies above what it hears."""
         spectrum, slope = self.spectrum(audio), self.spectrum(audio, self._slope_of_window(audio))
         density = spectrum.real.square() + spectrum.imag.square()
-        turned = (slope * spectrum.conj()).imag * (self.sample_rate / (2 * torch.pi))
+        return density, (slope * spectrum.conj()).imag * (self.sample_rate / (2 * torch.pi))
+
+    def _bands(self, density: Tensor, turned: Tensor) -> Bands:
         power = density @ self.weights
         moment = (density * self.frequency_hz - turned) @ self.weights
         mean_hz = (moment / power.clamp(min=1e-12)).clamp(min=0)
@@ -62,18 +68,18 @@ class BandAnalysis(nn.Module):
         spectrum = self.spectrum(audio)
         return (spectrum.real.square() + spectrum.imag.square()) @ self.weights
 
-    def spread(self, audio: Tensor) -> Tensor:
-        """Returns how far the power of each band (..., N, K) lies from its mean frequency: the variance in Hz^2.
+    def with_spread(self, audio: Tensor) -> tuple[Bands, Tensor]:
+        """Returns the `Bands`, and how far the power of each (..., N, K) lies from its mean: the variance in Hz^2.
 
         It is that of the reassigned frequencies, 0 for a single partial and almost constant for noise.
         """
-        spectrum, slope = self.spectrum(audio), self.spectrum(audio, self._slope_of_window(audio))
-        density = spectrum.real.square() + spectrum.imag.square()
-        turned = (slope * spectrum.conj()).imag * (self.sample_rate / (2 * torch.pi))
+        density, turned = self._reassigned(audio)
         hz = (self.frequency_hz - turned / density.clamp(min=1e-12)).clamp(0, self.sample_rate / 2)
-        power = (density @ self.weights).clamp(min=1e-12)
+        bands = self._bands(density, turned)
+        power = bands.power.clamp(min=1e-12)
         mean = (density * hz) @ self.weights / power
-        return ((density * hz.square()) @ self.weights / power - mean.square()).clamp(min=0)
+        variance = (density * hz.square()) @ self.weights / power - mean.square()
+        return bands, variance.clamp(min=0)
 
     def raw_controls(
         self, bands: Bands, bins: int, sine: Tensor | float, noise: Tensor | float

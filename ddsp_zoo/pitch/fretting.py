@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ddsp_zoo.pitch.neck import FRETS, LOWEST, Neck
+from ddsp_zoo.pitch.neck import FRETS, LOWEST, REST, Neck
 from ddsp_zoo.pitch.onsets import pick_peaks
 from ddsp_zoo.pitch.voicings import find_voicings
 
-REST = FRETS  # the state after the frets
 REACH = 4  # frets above the index finger's that the hand reaches
 # Costs in natural logarithms.
 GATE, CHANGE, STEP = 1.0, 2.0, 0.15  # to begin or end a note, to change the fret, and for each fret between
@@ -23,10 +22,8 @@ OUT_OF_REACH, FARTHER, FARTHEST = 1.0, 0.5, 4.0  # each frame; each fret more; a
 MOVE, MOVE_STEP = 3.0, 0.2  # of the hand, and for each fret
 UNISON = 2.0  # each frame on a pitch that another string plays
 RESTING = 0.3  # each frame of a rest: a pitch that is missed does more harm than one too many
-HEARD, SUREST = (
-    0.7,
-    3.0,
-)  # share of a pitch's log odds that counts for a string that plays it, and what they are at most
+# Share of a pitch's log odds that counts for a string that plays it, and what they are at most.
+HEARD, SUREST = 0.7, 3.0
 TOGETHER = 1.5  # that each frame of a fret gains which belongs to the voicing
 ROUNDS = 2
 LEAST = -50.0  # that a network may say of a state

@@ -88,14 +88,7 @@ class MultiPitch(Learner):
         They do not depend on how loud the audio is.
         """
         shift = audio.new_zeros(len(audio)) if shift is None else shift
-        count = -(-audio.shape[-1] // self.stride)
-        planes = []
-        for seconds in WINDOWS_SECONDS:
-            n_fft = 2 * round(seconds * self.sample_rate / 2)
-            power = stft(audio, n_fft, self.stride)[..., :count].abs().square()
-            level = torch.log10(power / power.mean((1, 2), keepdim=True).clamp(min=1e-20) + FLOOR)
-            planes.append(read_levels(level, _grid_hz(shift) * (n_fft / self.sample_rate)))
-        return torch.cat(planes, 1) / 2 + 1  # about -2 to 2
+        return levels_at(audio, WINDOWS_SECONDS, self.sample_rate, self.stride, _grid_hz(shift))
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Returns the loss of one batch: some of its voices, transposed by reading the spectrum at other places."""
@@ -239,8 +232,25 @@ def _grid_hz(shift: Tensor) -> Tensor:
     )
 
 
-def read_levels(level: Tensor, place: Tensor) -> Tensor:
-    """Reads spectra (B, F, N) at fractional bins (B, H, P), linearly: (B, H, N, P). The last bin is held."""
+def levels_at(
+    audio: Tensor, windows_seconds: tuple[float, ...], sample_rate: int, hop: int, hz: Tensor
+) -> Tensor:
+    """Returns levels of audio (B, T) at frequencies ``hz`` (B, H, P): (B, windows * H, ceil(T / hop), P).
+
+    They are logarithms of power beside the excerpt's mean, about -2 to 2.
+    """
+    count = -(-audio.shape[-1] // hop)
+    planes = []
+    for seconds in windows_seconds:
+        n_fft = 2 * round(seconds * sample_rate / 2)
+        power = stft(audio, n_fft, hop)[..., :count].abs().square()
+        level = torch.log10(power / power.mean((1, 2), keepdim=True).clamp(min=1e-20) + FLOOR)
+        planes.append(_read(level, hz * (n_fft / sample_rate)))
+    return torch.cat(planes, 1) / 2 + 1
+
+
+def _read(level: Tensor, place: Tensor) -> Tensor:
+    """Reads spectra (B, F, N) at fractional bins (B, H, P) linearly; the last bin is held: (B, H, N, P)."""
     place = place.clamp(max=level.shape[1] - 1.001)
     left = place.floor()
     rows = torch.arange(len(level), device=level.device)[:, None, None]

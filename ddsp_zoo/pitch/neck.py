@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ddsp_zoo.errors import DdspZooError
 
 FRETS = 25  # of a string, the open one among them
+REST = FRETS  # the state of a string that plays none of them
 STANDARD = (40, 45, 50, 55, 59, 64)  # MIDI pitches of the open strings, low to high
 LOWEST, HIGHEST = 34, 81  # MIDI pitches that an open string can have, with the capo
 HIGHEST_CAPO = 12

@@ -40,6 +40,24 @@ def corrupted(f0_hz: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where(exact, f0_hz, f0)
 
 
+def remixed(
+    batch: dict[str, Tensor], apart: float, gain_db: float, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Returns mixture, f0_hz and onset of a batch whose strings are louder and softer by up to ``gain_db``.
+
+    In a share ``apart`` of batches the strings of an excerpt come from different excerpts.
+    """
+    sources = batch["sources"]
+    size, rows = sources.shape[:2]
+    order = torch.arange(size)[:, None].expand(-1, rows)
+    if torch.rand((), generator=generator) < apart:
+        order = torch.rand(size, rows, generator=generator).argsort(0)
+    picked = order.to(sources.device), torch.arange(rows, device=sources.device)
+    gain = 10 ** (gain_db / 20 * (2 * torch.rand(size, rows, 1, generator=generator) - 1))
+    mixture = (sources[picked] * gain.to(sources.device)).sum(1)
+    return {"mixture": mixture} | {name: batch[name][picked] for name in ("f0_hz", "onset")}
+
+
 def muddied(mixture: Tensor, sample_rate: int, generator: torch.Generator) -> Tensor:
     """Returns a mixture (B, T) as it sounds in a room, with knocks on the wood and hiss.
 

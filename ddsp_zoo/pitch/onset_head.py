@@ -14,7 +14,7 @@ from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.learner import Learner
 from ddsp_zoo.learning.optimiser import Optimiser
-from ddsp_zoo.pitch.onset_corruption import corrupted, muddied
+from ddsp_zoo.pitch.onset_corruption import corrupted, muddied, remixed
 from ddsp_zoo.pitch.onsets import Evidence, Times, keep_pitched, pick_peaks
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 
@@ -97,16 +97,10 @@ class OnsetHead(Learner):
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Returns the loss of one batch, with strings at other levels, some from other excerpts, and f0 with errors."""
         generator = self.generator_of_step()
-        rows, size = len(self.sources), len(batch["mixture"])
-        order = torch.arange(size)[:, None].expand(-1, rows)
-        if torch.rand((), generator=generator) < self.apart:
-            order = torch.rand(size, rows, generator=generator).argsort(0)
-        picked = order.to(self.device), torch.arange(rows, device=self.device)
-        gain = 10 ** (self.gain_db / 20 * (2 * torch.rand(size, rows, 1, generator=generator) - 1))
-        mixture = (batch["sources"][picked] * gain.to(self.device)).sum(1)
-        mixture = muddied(mixture, self.sample_rate, generator)
-        exact = batch["f0_hz"][picked][..., ::STRIDE]
-        return self._step(mixture, corrupted(exact, generator), batch["onset"][picked], "train")
+        batch = remixed(batch, self.apart, self.gain_db, generator)
+        mixture = muddied(batch["mixture"], self.sample_rate, generator)
+        f0_hz = corrupted(batch["f0_hz"][..., ::STRIDE], generator)
+        return self._step(mixture, f0_hz, batch["onset"], "train")
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Returns the loss of one batch with the same errors of f0 at every validation."""

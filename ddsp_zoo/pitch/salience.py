@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp.stft import stft
+from ddsp_zoo.sources import UNPITCHED
 
 GRID_CENTS = 10
 HARMONICS = 8
@@ -35,6 +36,12 @@ def salient_f0(
     centred = torch.nn.functional.pad(audio, (hop // 2, -(hop // 2)))
     level = centred.unflatten(-1, (-1, hop)).square().mean(-1).sqrt()
     return torch.where(level >= floor, f0, torch.zeros_like(f0))
+
+
+def melodies(stems: Tensor, names: tuple[str, ...], sample_rate: int, hop: int) -> Tensor:
+    """Returns the `salient_f0` (..., S, N) of stems (..., S, N * hop) by their names: drums have none."""
+    f0 = salient_f0(stems, sample_rate, hop)
+    return f0 * torch.tensor([name not in UNPITCHED for name in names], device=f0.device)[:, None]
 
 
 def _comb(candidates: Tensor, n_fft: int, sample_rate: int) -> Tensor:

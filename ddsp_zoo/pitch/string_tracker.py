@@ -26,15 +26,14 @@ from torch.nn.functional import (
 
 from ddsp_zoo.dsp.harmonic_ls import HarmonicFit, fit_windows
 from ddsp_zoo.dsp.scale import midi_to_hz
-from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.learner import Learner
 from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.pitch.concert_pitch import tuning_deviation
-from ddsp_zoo.pitch.fretting import REST, find_frets
-from ddsp_zoo.pitch.multipitch import read_levels
-from ddsp_zoo.pitch.neck import FRETS, LOWEST, STANDARD, Neck
-from ddsp_zoo.pitch.onset_corruption import amplified, muddied
+from ddsp_zoo.pitch.fretting import find_frets
+from ddsp_zoo.pitch.multipitch import levels_at
+from ddsp_zoo.pitch.neck import FRETS, LOWEST, REST, STANDARD, Neck
+from ddsp_zoo.pitch.onset_corruption import amplified, muddied, remixed
 from ddsp_zoo.pitch.track import PitchTrack
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 
@@ -42,7 +41,6 @@ STEPS = 3  # of the axis in a semitone
 SEMITONES = 60  # of the axis, which begins at the lowest pitch that an open string can have
 HARMONICS = (0.5, 1, 2, 3, 4, 5, 6, 7)
 WINDOWS_SECONDS = (0.032, 0.064, 0.128, 0.256)
-FLOOR = 1e-6  # of a bin's power beside the mean over the excerpt
 PIECE_SECONDS, MARGIN_SECONDS = 6.144, 1.024  # of a recording that is heard piece by piece
 SILENT, QUIETEST = 1e-7, 1e-11  # power of a frame that nothing sounds in, beside the loudest one, and at all
 REFINEMENTS, FITTED = 2, 6  # fits that move f0 to where the partials really lie, and how many partials
@@ -125,14 +123,8 @@ class StringTracker(Learner):
         They do not depend on how loud the audio is.
         """
         shift = audio.new_zeros(len(audio)) if shift is None else shift
-        count = -(-audio.shape[-1] // self.hop_samples)
-        planes = []
-        for seconds in WINDOWS_SECONDS:
-            n_fft = 2 * round(seconds * self.sample_rate / 2)
-            power = stft(audio, n_fft, self.hop_samples)[..., :count].abs().square()
-            level = torch.log10(power / power.mean((1, 2), keepdim=True).clamp(min=1e-20) + FLOOR)
-            planes.append(read_levels(level, _axis_hz(shift) * (n_fft / self.sample_rate)))
-        spectrum = torch.cat(planes, 1) / 2 + 1  # about -2 to 2
+        axis = self.sample_rate, self.hop_samples, _axis_hz(shift)
+        spectrum = levels_at(audio, WINDOWS_SECONDS, *axis)
         return torch.cat([spectrum[..., at : at + SEMITONES * STEPS] for at in _harmonic_steps()], 1)
 
     @torch.inference_mode()
@@ -206,19 +198,12 @@ class StringTracker(Learner):
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Returns the loss of one batch as it is heard in training, see the class."""
         generator = self.generator_of_step()
-        rows, size = len(self.sources), len(batch["mixture"])
-        order = torch.arange(size)[:, None].expand(-1, rows)
-        if torch.rand((), generator=generator) < self.apart:
-            order = torch.rand(size, rows, generator=generator).argsort(0)
-        picked = order.to(self.device), torch.arange(rows, device=self.device)
-        gain = 10 ** (self.gain_db / 20 * (2 * torch.rand(size, rows, 1, generator=generator) - 1))
-        mixture = (batch["sources"][picked] * gain.to(self.device)).sum(1)
-        mixture = muddied(amplified(mixture, generator), self.sample_rate, generator)
-        strings = {name: batch[name][picked] for name in ("f0_hz", "onset")}
+        batch = remixed(batch, self.apart, self.gain_db, generator)
+        mixture = muddied(amplified(batch["mixture"], generator), self.sample_rate, generator)
         most = self.transposition
         semitones = int(torch.randint(-most, most + 1, (), generator=generator))
-        detuned = self.detuning * (2 * torch.rand(size, generator=generator) - 1)
-        return self._step(mixture, strings, semitones, detuned.to(self.device), "train")
+        detuned = self.detuning * (2 * torch.rand(len(mixture), generator=generator) - 1)
+        return self._step(mixture, batch, semitones, detuned.to(self.device), "train")
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Returns the loss of one batch as it is."""
@@ -273,9 +258,8 @@ class FretNetwork(nn.Module):
         self.norms = nn.ModuleList(nn.GroupNorm(4, width) for _ in (None, *shapes))
         self.semitone = nn.Linear(width, 2 * width)
         self.maps = nn.Linear(2 * width, 3)  # of any string: sounding, plucked, offset
-        self.place = nn.Linear(
-            2 * width, strings + FRETS
-        )  # what each string and each fret looks for in a semitone
+        # What each string and each fret looks for in a semitone.
+        self.place = nn.Linear(2 * width, strings + FRETS)
         self.bias = nn.Parameter(torch.zeros(strings, FRETS))
         self.inward = nn.Linear(strings * FRETS + SEMITONES, context)
         self.recurrent = nn.GRU(context, context, batch_first=True, bidirectional=True)

@@ -9,25 +9,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ddsp_zoo.pitch.neck import FRETS, LOWEST, Neck
+from ddsp_zoo.pitch.neck import FRETS, LOWEST, REST, Neck
 from ddsp_zoo.pitch.onsets import pick_peaks
 
-REST = FRETS
-PLUCK, AGAIN, APART_FRAMES = (
-    0.4,
-    0.28,
-    3.0,
-)  # probability on any string that begins a voicing, and below it between two
+# Probability on any string that begins a voicing, what it falls below between two, and how close they may be.
+PLUCK, AGAIN, APART_FRAMES = 0.4, 0.28, 3.0
 LOOK_FRAMES = 16  # that a voicing is judged by
 CHOICES, BEAM = 6, 32  # of a string, and voicings that are followed
 LEAST, SUREST = -6.0, 3.0  # what a frame can say against a state, and of a pitch
 HEARD = 1.0  # share of a pitch's log odds that counts
 SPAN, STRETCH = 4, 1.0  # frets that a hand reaches, and cost of each one more
 UNISON = 1.0  # cost of a pitch that two strings play
-MOVE, KEPT = (
-    0.1,
-    0.3,
-)  # cost of each fret that the hand moves, and of a change on a string that is not plucked
+MOVE, KEPT = 0.1, 0.3  # cost of each fret that the hand moves; of a change on a string that is not plucked
 
 
 class Voicings(NamedTuple):
@@ -90,15 +83,13 @@ def _best(every: list[Voicings], struck: list[np.ndarray]) -> list[np.ndarray]:
     """The most likely sequence of voicings; ``struck`` (S,) says how likely each string is plucked where one begins."""
     best, hand, came = every[0].score, every[0].hand, []
     for before, now, plucked in zip(every, every[1:], struck[1:]):
-        here = np.where(np.isnan(now.hand), np.nan, now.hand)
-        away = np.nan_to_num(np.abs(hand[:, None] - here))
+        away = np.nan_to_num(np.abs(hand[:, None] - now.hand))
         changed = (before.states[:, None] != now.states) & (now.states != REST)
         total = best[:, None] - MOVE * away - KEPT * (changed * (1 - plucked)).sum(-1)
         came.append(total.argmax(0))
         best = total.max(0) + now.score
-        hand = np.where(
-            np.isnan(now.hand), hand[came[-1]], now.hand
-        )  # an open string leaves the hand where it is
+        # Open strings leave the hand where it is.
+        hand = np.where(np.isnan(now.hand), hand[came[-1]], now.hand)
     path = [int(best.argmax())]
     for origin in reversed(came):
         path.append(int(origin[path[-1]]))

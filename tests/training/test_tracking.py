@@ -1,6 +1,5 @@
 """Loggers that never stand in the way, and media that really arrive in the run's files."""
 
-import json
 import socket
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import wandb
 import yaml
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loggers import CSVLogger
+from wandb_runs import history, summary
 
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.synths.control import Control, given_notes
@@ -76,29 +76,6 @@ def refusing(monkeypatch):
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         yield
         server.shutdown()
-
-
-def inspected(folder: Path, *options: str) -> str:
-    """What W&B's own reader finds in the only run below `folder`."""
-    (path,) = folder.rglob("run-*.wandb")
-    command = [sys.executable, "-m", "wandb", "leet", "inspect", *options, "--json", str(path)]
-    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
-
-
-def summary(folder: Path) -> dict:
-    """State, configuration and last values of the only run below `folder`."""
-    return json.loads(inspected(folder, "--summary"))
-
-
-def history(folder: Path) -> dict:
-    """All that was logged to the only run below `folder` and waits for the server, the last of each name."""
-    records = [json.loads(line) for line in inspected(folder).splitlines()]
-    return {
-        key: value
-        for record in records
-        if record["type"] == "history"
-        for key, value in record["history"]["item"].items()
-    }
 
 
 def test_without_a_key_the_run_is_offline_and_one_line_says_what_to_do(tmp_path, said):

@@ -159,9 +159,8 @@ class RenderedStrings(StemDataModule):
         self.notes = notes or os.environ.get("GUITAR_NOTES_ROOT")
         self.performances = performances or os.environ.get("GUITARSET_ROOT")
         self.track_seconds, self.render_seed, self.styles = track_seconds, render_seed, tuple(styles)
-        unusual = (
-            {} if self.styles == USUAL else {"styles": self.styles}
-        )  # or older renderings would not be found
+        # Only what is unusual is named, or older renderings would not be found.
+        unusual = {} if self.styles == USUAL else {"styles": self.styles}
         self.root = folder_or_cache(root, "rendered_strings") / fingerprint(
             version=VERSION, instruments=instruments, seconds=track_seconds, seed=render_seed, **unusual
         )
