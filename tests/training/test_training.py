@@ -249,11 +249,20 @@ def test_a_run_that_was_stopped_inside_an_epoch_goes_on_there(
 
 def run_until_killed(seconds: float, arguments: list[str]) -> None:
     """Trains in a copy of this process, which saves the imports, until that copy is killed."""
-    torch.set_num_threads(1)  # the threads of this process are not copied
     threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
     run_trainer(arguments)
 
 
+@pytest.fixture
+def one_thread() -> None:
+    """Each sum is then rounded in one way; the threads of a process are not copied with it either."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("kills, epochs", [(1, 4), pytest.param(20, 60, marks=pytest.mark.slow)])
 def test_a_run_that_is_killed_at_any_moment_goes_on_as_if_it_had_not_been(
     recipe: Path, tmp_path: Path, kills: int, epochs: int
