@@ -200,7 +200,7 @@ def _is_there(
     if not owned.is_complete(folder):
         return False
     wanted, there = _about(model, path, pitch, seed, audio_format, neck), owned.made_from(folder)
-    asked = {*wanted, "neck", "stems"} - {"recording", "version"}
+    asked = {*wanted, "neck", "stems", "edited"} - {"recording", "version"}
     return all(there.get(key) == wanted.get(key) for key in asked)
 
 

@@ -2,32 +2,64 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ddsp_zoo.api.edit import Edit, Sound
 from ddsp_zoo.controls import file as controls_file
-from ddsp_zoo.controls.render import render
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export.folder import CONTROLS, RESIDUAL, SUBTYPES, SYNTHESISED, made_by, save_pieces
+from ddsp_zoo.export.folder import CONTROLS, EDITED, RESIDUAL, SUBTYPES, SYNTHESISED, made_by, save_pieces
 from ddsp_zoo.files.audio import open_audio
 from ddsp_zoo.files.owned import made_from
 from ddsp_zoo.separation.result import Separated
 from ddsp_zoo.synths.base import Synth
 
+if TYPE_CHECKING:
+    from ddsp_zoo.api.mix import Edits
+
 
 class Separation(Separated):
     """Holds what a model made of a recording, at the recording's own rate; see `Separated` for what it holds."""
 
-    def render(self, source: str, seed: int | None = None) -> np.ndarray:
-        """Plays the controls of a source as they are now: (1, T) at the recording's rate.
+    def edit(self, source: str) -> Edit:
+        """Returns a source to be edited step by step, `DdspZooError` for one that there is not; see `Edit`."""
+        return Edit.of(self, source)
 
-        Unchanged controls give the synthesised source again. Another ``seed`` gives other noise. Raises `DdspZooError`
-        for an unknown source, controls out of range, and a model without a synthesiser.
+    def render(self, source: str | Edit, seed: int | None = None, sound: Sound = "synthesised") -> np.ndarray:
+        """Plays one source as its controls are now, or an edit of one, at the recording's rate.
+
+        "synthesised" is what the synthesiser plays, (1, T): unchanged controls give the synthesised source again.
+        Another ``seed`` gives other noise. "filtered" is the recorded stem (channels, T), changed as an edit changes
+        level and timbre. Raises `DdspZooError` for an unknown source, controls out of range, edits that do not go
+        with the sound, and a model without a synthesiser.
         """
-        if source not in self.controls:
-            raise DdspZooError(f"There is no source {source!r}: choose one of {', '.join(self.controls)}.")
-        return render(self.controls[source], source, self.maker, self.sample_rate, self.samples, seed)
+        return (source if isinstance(source, Edit) else self.edit(source)).render(sound, seed)
+
+    def mix(self, edits: "Edits" = (), sound: Sound = "synthesised", seed: int | None = None) -> np.ndarray:
+        """Plays the whole song (channels, T) with edits in place, all else as it was recorded.
+
+        Args:
+            edits: an edit or several, each in place of its source; or {place: edit}, also of another song. Without a
+                change it is the song.
+            sound: "synthesised" or "filtered", see `render`.
+            seed: of the synthesiser's noise.
+
+        Raises:
+            DdspZooError: as for `render`, and for two edits of one source.
+        """
+        from ddsp_zoo.api.mix import mix
+
+        return mix(self, edits, sound, seed)
+
+    def edited(self, edits: "Edits", sound: Sound = "synthesised", seed: int | None = None) -> "Separation":
+        """Returns the song with edits in place as a separation of its own, which can be saved and opened again.
+
+        Its mixture is that of `mix`, with the same arguments and errors, and its controls are those of the edits.
+        """
+        from ddsp_zoo.api.mix import edited
+
+        return edited(self, edits, sound, seed)
 
     def save(self, folder: str | Path, audio_format: str = "wav", overwrite: bool = False) -> Path:
         """Writes stems, synthesised stems, residual, controls and a picture; see `ddsp_zoo.export.folder`.
@@ -36,6 +68,7 @@ class Separation(Separated):
         ``overwrite`` also another result. Raises `DdspZooError` where anything else would be lost.
         """
         about = {"recording_sha256": self.recording_sha256} | made_by(self.maker) | {"format": audio_format}
+        about |= {EDITED: True} if self.is_edit else {}
         options = {"made_from": about, "overwrite": overwrite}
         return save_pieces([self], folder, self.controls, audio_format, self.samples, **options).folder
 
@@ -50,7 +83,9 @@ class Separation(Separated):
 
         if source is None and is_guitar(self.controls):
             return write_string_midi(self._played(), path)
-        notes = notes_by_source(self.controls, self.control_rate_hz, self.maker.declared, source)
+        notes = notes_by_source(
+            self.controls, self.control_rate_hz, self.maker.declared, source, full_db=self.maker.full_db
+        )
         if not any(notes.values()):
             raise DdspZooError(f"There are no notes to write: nothing in {', '.join(notes)} has a pitch.")
         write_midi({name: own for name, own in notes.items() if own}, path)
@@ -69,7 +104,8 @@ class Separation(Separated):
             raise DdspZooError(
                 f"There is no tablature of {', '.join(self.controls)}: only of six guitar strings."
             )
-        return read_played(self.controls, self.maker.declared, self.control_rate_hz, self.maker.neck)
+        maker = self.maker
+        return read_played(self.controls, maker.declared, maker.rate_hz, maker.neck, maker.full_db)
 
     def plot(self, path: str | Path) -> None:
         """Draws mixture, stems and controls."""
@@ -89,7 +125,7 @@ class OpenedSeparation(Separation):
         saved = controls_file.read(self.folder / CONTROLS, kind)
         self.controls, self.maker, self.sample_rate = saved.controls, saved.maker, saved.sample_rate
         self._samples, about = saved.samples, made_from(self.folder)
-        self.recording_sha256 = about.get("recording_sha256", "")
+        self.recording_sha256, self.is_edit = about.get("recording_sha256", ""), bool(about.get(EDITED))
         # Other files of the same names may lie there.
         self._endings = (about["format"],) if about.get("format") in SUBTYPES else tuple(SUBTYPES)
         self.stems = AudioFiles(self.folder, tuple(self.controls), self._endings)

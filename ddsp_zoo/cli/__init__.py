@@ -17,6 +17,8 @@ from ddsp_zoo.errors import DdspZooError
 TRAINER_COMMANDS = ("fit", "validate", "test")
 COMMANDS = {  # by name, with the function that runs it
     "separate": "separate.separate",
+    "render": "render.render",
+    "transfer": "render.transfer",
     "list": "models.list_models",
     "info": "models.info",
     "evaluate": "evaluate.evaluate",
@@ -25,6 +27,8 @@ COMMANDS = {  # by name, with the function that runs it
 USAGE = """usage: ddsp-zoo COMMAND ...
 
   separate IN...   separate audio files with a pretrained model
+  render FOLDER    play a separation again, with edits
+  transfer A:X B:Y play source X of A with the sound of source Y of B
   list             the models there are
   info NAME        what a model is, was trained on and reaches
   evaluate         measure a model against baselines on a data set

@@ -97,6 +97,7 @@ def write(saved: Saved, path: str | Path) -> None:
         "controls": [asdict(control) for control in maker.declared.values()],
         "synth": _described(maker.synth),
         "neck": asdict(maker.neck) if maker.neck else None,
+        "full_db": maker.full_db,
     }
     arrays = {f"{s}/{name}": value for s, named in saved.controls.items() for name, value in named.items()}
     with replaced_when_done(path) as draft:
@@ -129,7 +130,7 @@ def read(path: str | Path, kind: type[Synth] | None = None) -> Saved:
             check(named, saved.maker.declared, source, saved.maker.rate_hz)
     except DdspZooError as error:
         raise DdspZooError(f"{path}: {error}") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DdspZooError(
             f"{path} does not say how its controls are played ({error}): separate again."
         ) from error
@@ -159,6 +160,7 @@ def _saved(about: dict[str, Any], arrays: Named, known: Collection[type[Synth]])
         declared=declared,
         synth=_built(about, declared.values(), known),
         neck=_neck(about.get("neck")),
+        full_db=_levels(about.get("full_db")),
     )
     check_names(maker.sources)
     controls: dict[str, Named] = {}
@@ -172,6 +174,10 @@ def _saved(about: dict[str, Any], arrays: Named, known: Collection[type[Synth]])
 
 def _neck(about: dict[str, Any] | None) -> Neck | None:
     return Neck(tuple(about["tuning"]), about["capo"]) if about else None
+
+
+def _levels(about: dict[str, Any] | None) -> dict[str, float] | None:
+    return {source: float(level) for source, level in about.items()} if about else None
 
 
 def _described(synth: Synth | None) -> dict[str, Any] | None:

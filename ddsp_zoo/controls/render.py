@@ -36,6 +36,13 @@ def render(
     Raises:
         DdspZooError: a model that plays nothing, an unknown source, controls that are missing or out of range.
     """
+    rows = rows_of(controls, source, maker)
+    audio = _played(rows, maker, maker.sources.index(source), seed, sample_rate)[:, :samples]
+    return np.pad(audio, ((0, 0), (0, samples - audio.shape[1])))
+
+
+def rows_of(controls: Mapping[str, np.ndarray], source: str, maker: Maker) -> dict[str, torch.Tensor]:
+    """Returns what a synthesiser plays of the controls of a source, {name: (1, N, k)}; errors as for `render`."""
     if maker.synth is None:
         raise DdspZooError(
             f"{maker.model} has no synthesiser, it only cuts sources out of a mixture: take its stems instead."
@@ -44,12 +51,10 @@ def render(
         raise DdspZooError(f"There is no source {source!r}: choose one of {', '.join(maker.sources)}.")
     wanted = {name: control for name, control in maker.declared.items() if control.origin != "heard"}
     check({name: controls[name] for name in wanted if name in controls}, wanted, source, maker.rate_hz)
-    rows = {
+    return {
         name: torch.as_tensor(np.array(controls[name], dtype=np.float32)).reshape(1, -1, control.size)
         for name, control in wanted.items()
     }
-    audio = _played(rows, maker, maker.sources.index(source), seed, sample_rate)[:, :samples]
-    return np.pad(audio, ((0, 0), (0, samples - audio.shape[1])))
 
 
 @torch.inference_mode()

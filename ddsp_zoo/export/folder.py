@@ -25,11 +25,13 @@ from ddsp_zoo.sources import RESIDUAL
 SUBTYPES = {"wav": "FLOAT", "flac": "PCM_24"}
 PLOT_SECONDS = 60.0
 CONTROLS, OVERVIEW, SYNTHESISED, NOTES = "controls.npz", "overview.png", "synthesised", "notes.mid"
+MIXTURE = "mixture"  # of what was edited: of a recording there is the recording
 IDENTITY = {  # what must be the same for a result to be replaced, and what to say where it is not
     "model": "what {model} has made",
     "weights_sha256": "what other weights of {model} have made",
     "recording_sha256": "what {model} has made of another recording",
 }
+EDITED = "edited"  # whether a result is not of the recording alone
 LARGEST_WAV = 1 << 32  # bytes; beyond it the header of RF64 is needed
 
 
@@ -38,7 +40,8 @@ class OutputFolder:
 
     It holds ``<source>.wav`` and ``residual.wav`` (which sum to the mixture), ``synthesised/<source>.wav``,
     ``controls.npz``, ``overview.png`` (the first minute), ``notes.mid`` where there are notes, for the strings of a
-    guitar those of `guitar_files`, and ``ddsp_zoo.json``, which lists these files and says what they were made from.
+    guitar those of `guitar_files`, for edits ``mixture.wav``, and ``ddsp_zoo.json``, which lists these files and says
+    what they were made from.
     Use as a context manager; after an error everything is as it was. An earlier separation of the same recording by the
     same model is replaced; other files in the folder stay.
 
@@ -98,23 +101,25 @@ class OutputFolder:
             return
         saved = read(self._draft / CONTROLS, maker.synth and type(maker.synth))
         if is_guitar(self.sources):
-            played = read_played(saved.controls, maker.declared, maker.rate_hz, maker.neck)
+            played = read_played(saved.controls, maker.declared, maker.rate_hz, maker.neck, maker.full_db)
             for name, write in guitar_files().items():
                 write(played, self._draft / name)
             return
-        notes = notes_by_source(saved.controls, maker.rate_hz, maker.declared)
+        notes = notes_by_source(saved.controls, maker.rate_hz, maker.declared, full_db=maker.full_db)
         if some := {name: own for name, own in notes.items() if own}:
             write_midi(some, self._draft / NOTES)
 
     def _names(self) -> list[str]:
         guitar = guitar_files() if is_guitar(self.sources) else (NOTES,)
         sounds = [*self.sources, RESIDUAL, *(f"{SYNTHESISED}/{name}" for name in self.sources)]
+        sounds += [MIXTURE] if self.made_from.get(EDITED) else []
         return [CONTROLS, OVERVIEW, *guitar, *(f"{name}.{self.format}" for name in sounds)]
 
     def write(self, piece: Separated) -> None:
         """Appends a piece."""
         tracks = dict(piece.stems) | {RESIDUAL: piece.residual}
         tracks |= {f"{SYNTHESISED}/{name}": audio for name, audio in piece.synthesised.items()}
+        tracks |= {MIXTURE: piece.mixture} if self.made_from.get(EDITED) else {}
         for name, audio in tracks.items():
             self._file(name, piece.sample_rate, len(audio)).write(audio.T)
             self.peak = max(self.peak, float(np.abs(audio).max(initial=0)))
@@ -154,6 +159,9 @@ def made_by(maker: Maker) -> dict[str, Any]:
 def refuse_other_result(folder: str | Path, made_from: dict[str, Any]) -> None:
     """Raises `DdspZooError` where a folder holds what another model has made, or the same of another recording."""
     there = owned.made_from(folder)
+    if there.get("model") and bool(there.get(EDITED)) != bool(made_from.get(EDITED)):
+        text = "an edit of a separation" if there.get(EDITED) else "a separation that nobody has edited"
+        raise DdspZooError(f"{folder} holds {text}: choose another folder, or replace it with `overwrite=`.")
     for key, text in IDENTITY.items():
         ours, theirs = made_from.get(key), there.get(key)
         if ours and theirs and ours != theirs:

@@ -11,6 +11,8 @@ from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.music.midi import DRUM_CHANNEL, PITCHED_CHANNELS, MidiNote, MidiTrack, write_midi_file
 from ddsp_zoo.synths.control import Control
 
+RANGE_DB = 50.0  # from velocity 127 down to 1
+
 # First match of a part of the source's name; numbers of General Midi, counted from 0.
 PROGRAMS = {
     "bass": 33,
@@ -44,15 +46,16 @@ def notes_from_f0(
     onset: np.ndarray | None = None,
     min_duration_s: float = 0.06,
     jump_semitones: float = 0.7,
-    range_db: float = 50.0,
+    range_db: float = RANGE_DB,
+    full_db: float | None = None,
 ) -> list[MidiNote]:
     """Finds the notes of one pitch curve: every voiced stretch, cut at onsets and where the pitch moves on to stay.
 
     f0_hz, loudness_db, onset: (N,) at `rate_hz` frames a second; f0 of 0 or NaN is unvoiced. A pitch has
     moved on when it (smoothed over .15 s, so vibrato and single wrong frames do not count) stays more than
     `jump_semitones` from the median of the last half second, to the same side, for `min_duration_s`. A note's
-    key is its median pitch; its velocity goes by its loudest frame, from 127 at the loudest of all to 1 at
-    `range_db` below (80 without loudness). Notes shorter than `min_duration_s` are left out.
+    key is its median pitch; its velocity goes by its loudest frame, from 127 at `full_db`, by default the loudest of
+    all, to 1 at `range_db` below (80 without loudness). Notes shorter than `min_duration_s` are left out.
     """
     f0_hz = np.asarray(f0_hz, dtype=np.float64).reshape(-1)
     voiced = np.isfinite(f0_hz) & (f0_hz > 0)
@@ -60,7 +63,8 @@ def notes_from_f0(
     velocity = np.full(len(pitch), 80.0)
     if loudness_db is not None and voiced.any():
         level = _level(loudness_db)
-        velocity = 127 + 126 * (level - level[voiced].max()) / range_db
+        full_db = level[voiced].max() if full_db is None else full_db
+        velocity = 127 + 126 * (level - full_db) / range_db
     shortest = max(1, round(min_duration_s * rate_hz))
     notes = []
     begins = _rising(onset, len(pitch))
@@ -120,6 +124,7 @@ def notes_by_source(
     declared: Mapping[str, Control],
     source: str | None = None,
     silence_db: float = -50.0,
+    full_db: Mapping[str, float] | None = None,
 ) -> dict[str, list[MidiNote]]:
     """Returns the notes of one source, or of every source that has a pitch.
 
@@ -131,6 +136,7 @@ def notes_by_source(
         declared: what the controls are, by name.
         source: the one that is wanted, None for all.
         silence_db: a pitch that is only heard counts where the level is no more than this below the loudest.
+        full_db: by source, the level of velocity 127, where it is not that of the loudest note.
 
     Raises:
         DdspZooError: an unknown source, and where there is no pitch.
@@ -148,6 +154,7 @@ def notes_by_source(
             of,
             control_rate_hz,
             silence_db,
+            (full_db or {}).get(name),
         )
         for name, of in pitched.items()
     }
@@ -160,20 +167,35 @@ def _by_role(controls: Mapping[str, np.ndarray], declared: Mapping[str, Control]
 
 
 def _notes(
-    values: Mapping[str, np.ndarray], declared: Mapping[str, Control], rate_hz: float, silence_db: float
+    values: Mapping[str, np.ndarray],
+    declared: Mapping[str, Control],
+    rate_hz: float,
+    silence_db: float,
+    full_db: float | None,
 ) -> list[MidiNote]:
     """The notes of one source, whose controls come by their role."""
     f0_hz = np.asarray(values["pitch"]).reshape(-1)
-    loudness_db = _energy_db(values["level"]) if "level" in values else None
+    loudness_db = energy_db(values["level"]) if "level" in values else None
     if loudness_db is not None and declared["pitch"].origin == "heard":
         level = _level(loudness_db)
-        f0_hz = np.where(level > level.max(initial=-300) + silence_db, f0_hz, 0)
-    return notes_from_f0(f0_hz, rate_hz, loudness_db, values.get("gate"))
+        loudest = level.max(initial=-300) if full_db is None else full_db
+        f0_hz = np.where(level > loudest + silence_db, f0_hz, 0)
+    return notes_from_f0(f0_hz, rate_hz, loudness_db, values.get("gate"), full_db=full_db)
 
 
-def _energy_db(amplitude: np.ndarray) -> np.ndarray:
+def energy_db(amplitude: np.ndarray) -> np.ndarray:
+    """Returns how loud frames (N, k) of a level are, (N,)."""
     amplitude = np.asarray(amplitude, dtype=np.float64)
     return 10 * np.log10(np.square(amplitude).reshape(len(amplitude), -1).sum(-1) + 1e-20)
+
+
+def loudness_of(controls: Mapping[str, np.ndarray], declared: Mapping[str, Control]) -> np.ndarray:
+    """Returns how loud the frames of a source are in dB (N,): its first level where it has a pitch, else -200."""
+    roles = _by_role(controls, declared)
+    if "pitch" not in roles or "level" not in roles:
+        return np.full(len(next(iter(controls.values()))), -200.0)
+    voiced = np.reshape(controls[roles["pitch"].name], -1) > 0
+    return np.where(voiced, energy_db(controls[roles["level"].name]), -200.0)
 
 
 def _level(loudness_db: np.ndarray) -> np.ndarray:
@@ -190,9 +212,13 @@ def write_midi(notes: Mapping[str, Sequence[MidiNote]], path: str | Path) -> Non
     write_midi_file(tracks, path, with_tempo=True)
 
 
+def channel_of(number: int, source: str) -> int:
+    """Returns the channel that the source of this number, among those that play, has in a MIDI file."""
+    return DRUM_CHANNEL if "drum" in source.lower() else PITCHED_CHANNELS[number % len(PITCHED_CHANNELS)]
+
+
 def _track(number: int, source: str, notes: Sequence[MidiNote]) -> MidiTrack:
-    lowered = source.lower()
-    is_drum = "drum" in lowered
-    channel = DRUM_CHANNEL if is_drum else PITCHED_CHANNELS[number % len(PITCHED_CHANNELS)]
-    program = next((program for part, program in PROGRAMS.items() if part in lowered and not is_drum), 0)
+    lowered, channel = source.lower(), channel_of(number, source)
+    pitched = channel != DRUM_CHANNEL
+    program = next((program for part, program in PROGRAMS.items() if part in lowered and pitched), 0)
     return MidiTrack(source, notes, program, channel)

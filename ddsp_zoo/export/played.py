@@ -53,15 +53,19 @@ def is_guitar(sources: object) -> bool:
 
 
 def read_played(
-    controls: Mapping[str, Named], declared: Mapping[str, Control], rate_hz: float, neck: Neck | None = None
+    controls: Mapping[str, Named],
+    declared: Mapping[str, Control],
+    rate_hz: float,
+    neck: Neck | None = None,
+    full_db: Mapping[str, float] | None = None,
 ) -> Played:
     """Finds the notes in the controls of six strings, {string: {control: (N,) or (N, k)}}.
 
     Pitches are rounded to the frets of a guitar that may lie beside concert pitch; a pitch below the open string counts
-    as that. Raises `DdspZooError` where the controls have no pitch.
+    as that. Velocity 127 is ``full_db``, see `notes_by_source`. Raises `DdspZooError` where the controls have no pitch.
     """
     neck = neck or Neck()
-    notes = notes_by_source(controls, rate_hz, declared)
+    notes = notes_by_source(controls, rate_hz, declared, full_db=full_db)
     (pitch,) = [name for name, control in declared.items() if control.role == "pitch"][:1]
     f0_hz = np.stack([np.nan_to_num(np.reshape(own[pitch], -1)) for own in controls.values()])
     midi, deviation = hz_to_midi(f0_hz), _deviation(f0_hz)

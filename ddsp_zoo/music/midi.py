@@ -1,9 +1,12 @@
-"""Writes notes as MIDI files."""
+"""Writes notes as MIDI files, and reads them back."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.atomic import replaced_when_done
 
 DRUM_CHANNEL = 9  # "channel 10" of the MIDI standard, which counts from 1
@@ -89,3 +92,83 @@ def _messages(track: MidiTrack) -> list:
             messages.append(mido.Message("note_on", note=value, velocity=velocity, **about))
         now = tick
     return messages
+
+
+def read_midi_tracks(path: str | Path) -> list[MidiTrack]:
+    """Reads the tracks of a MIDI file: one for each channel in a track that plays notes, or that is named.
+
+    All tempo changes are applied. What bends the pitch is not read, nor anything else but notes, names and programs. A
+    note that never ends goes to the end of its track; one that begins again while it sounds ends there. Raises
+    `DdspZooError` for what is no MIDI file, and for one whose tracks are pieces of their own (type 2) or whose times
+    are those of film.
+    """
+    import mido
+
+    try:
+        file = mido.MidiFile(str(path), clip=True)
+    except FileNotFoundError as error:
+        raise DdspZooError(f"There is no file {path}.") from error
+    except Exception as error:  # of a file from anywhere, the parser does not say all that it may raise
+        raise DdspZooError(
+            f"{path} is no MIDI file that can be read: export it again as type 0 or 1."
+        ) from error
+    if file.type == 2 or file.ticks_per_beat <= 0:
+        raise DdspZooError(f"{path} is of a kind of MIDI that has no beats: export it again as type 0 or 1.")
+    seconds = _Clock([message for track in file.tracks for message in _timed(track)], file.ticks_per_beat)
+    return [found for track in file.tracks for found in _tracks(_timed(track), seconds)]
+
+
+def _timed(track: Sequence[Any]) -> list[tuple[int, Any]]:
+    """Messages with the tick that they stand at."""
+    now, out = 0, []
+    for message in track:
+        now += message.time
+        out.append((now, message))
+    return out
+
+
+class _Clock:
+    """Tells the second of a tick, by the tempo changes in any track."""
+
+    def __init__(self, messages: list[tuple[int, Any]], ticks_per_beat: int) -> None:
+        changes = sorted(
+            (tick, message.tempo)
+            for tick, message in messages
+            if message.type == "set_tempo" and message.tempo
+        )
+        self.ticks_per_beat, self.marks = ticks_per_beat, [(0, 0.0, 60_000_000 // BEATS_PER_MINUTE)]
+        for tick, tempo in changes:
+            self.marks.append((tick, self(tick), tempo))
+
+    def __call__(self, tick: int) -> float:
+        begin, second, tempo = self.marks[bisect_right(self.marks, tick, key=lambda mark: mark[0]) - 1]
+        return second + (tick - begin) * tempo / (self.ticks_per_beat * 1e6)
+
+
+def _tracks(messages: list[tuple[int, Any]], seconds: _Clock) -> list[MidiTrack]:
+    """The channels of one track, each as a track of its own."""
+    name, programs = "", {}
+    notes: dict[int, list[MidiNote]] = {}
+    sounding: dict[tuple[int, int], tuple[float, int]] = {}
+
+    def end(channel: int, key: int, tick: int) -> None:
+        start, velocity = sounding.pop((channel, key), (0.0, 0))
+        if velocity and seconds(tick) > start:
+            notes.setdefault(channel, []).append(MidiNote(start, seconds(tick), key, velocity))
+
+    for tick, message in messages:
+        if message.type == "track_name":
+            name = message.name.strip()
+        elif message.type == "program_change":
+            programs[message.channel] = message.program
+        elif message.type in ("note_on", "note_off"):
+            end(message.channel, message.note, tick)
+            if message.type == "note_on" and message.velocity:
+                sounding[message.channel, message.note] = (seconds(tick), message.velocity)
+    for channel, key in list(sounding):
+        end(channel, key, messages[-1][0])
+    found = [
+        MidiTrack(name, sorted(own, key=lambda note: note.start_seconds), programs.get(channel, 0), channel)
+        for channel, own in sorted(notes.items())
+    ]
+    return found or ([MidiTrack(name, [], 0, next(iter(programs), 0))] if name else [])

@@ -43,6 +43,7 @@ class Maker:
     declared: every control that is given out, by name.
     synth: the synthesiser, None for a model that only cuts stems out of the mixture.
     neck: tuning and capo of a guitar, None where nobody named them.
+    full_db: by source, the level of velocity 127, where an edit keeps it though the loudest note has changed.
     """
 
     model: str
@@ -55,6 +56,7 @@ class Maker:
     declared: dict[str, Control]
     synth: Synth | None
     neck: Neck | None = None
+    full_db: dict[str, float] | None = None
 
     @property
     def rate_hz(self) -> float:
@@ -73,6 +75,7 @@ class Separated:
     controls: {name: {control: (N, k)}} every 1 / control_rate_hz seconds; ``f0_hz`` is (N,).
     maker: what made it.
     recording_sha256: of the file or the samples that were separated, empty where unknown.
+    is_edit: whether a source is no longer what was heard in the recording; the mixture is then that of the edits.
     """
 
     mixture: np.ndarray
@@ -83,6 +86,7 @@ class Separated:
     sample_rate: int
     maker: Maker
     recording_sha256: str = ""
+    is_edit: bool = False
 
     @property
     def control_rate_hz(self) -> float:
@@ -114,4 +118,5 @@ class Separated:
             sample_rate=first.sample_rate,
             maker=first.maker,
             recording_sha256=first.recording_sha256,
+            is_edit=first.is_edit,
         )

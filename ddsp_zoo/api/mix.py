@@ -1,0 +1,149 @@
+"""The whole song with edited sources in their places."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ddsp_zoo.api.edit import Edit, Sound, check_sound
+from ddsp_zoo.controls.render import render
+from ddsp_zoo.errors import DdspZooError
+
+if TYPE_CHECKING:
+    from ddsp_zoo.api.result import Separation
+
+Edits = Edit | Iterable[Edit] | Mapping[str, Edit]
+
+
+def in_place(song: "Separation", edits: Edits) -> dict[str, Edit]:
+    """Returns the edits by the source whose place they take.
+
+    Raises `DdspZooError` where two take one place, and for one of another song that says no place.
+    """
+    if isinstance(edits, Mapping):
+        places = list(edits.items())
+    else:
+        places = [(edit.source, edit) for edit in ([edits] if isinstance(edits, Edit) else edits)]
+        if stranger := next((edit.source for _, edit in places if edit.song is not song), None):
+            raise DdspZooError(
+                f"The edit of {stranger} is of another song: say which source it takes the place of, as "
+                "{'bass': edit}."
+            )
+    for number, (place, _) in enumerate(places):
+        if place not in song.controls:
+            raise DdspZooError(f"There is no source {place!r}: choose one of {', '.join(song.controls)}.")
+        if place in [other for other, _ in places[:number]]:
+            raise DdspZooError(f"Two edits are of {place}: put all steps into one.")
+    return dict(places)
+
+
+def mix(
+    song: "Separation", edits: Edits = (), sound: Sound = "synthesised", seed: int | None = None
+) -> np.ndarray:
+    """Returns the song (channels, T) with edits in place of what their sources played; see `Separation.mix`."""
+    check_sound(sound)
+    parts = [*others(song, places := in_place(song, edits)).values(), song.residual]
+    for place, edit in places.items():
+        if edit.sample_rate != song.sample_rate:
+            raise DdspZooError(
+                f"The edit in place of {place} has {edit.sample_rate} Hz, not {song.sample_rate} Hz."
+            )
+        parts.append(heard(edit, song.stems[place], sound, seed))
+    return sum(at_length(parts))
+
+
+def others(song: "Separation", places: Mapping[str, Edit]) -> dict[str, np.ndarray]:
+    """Returns the stems that are not edited."""
+    return {name: song.stems[name] for name in song.controls if name not in places}
+
+
+def heard(edit: Edit, stem: np.ndarray, sound: Sound, seed: int | None = None) -> np.ndarray:
+    """Returns an edit as it sounds in the place of a stem (channels, T), which it takes over where nothing changed.
+
+    What is synthesised has one channel: it is spread over those of the stem so that it lies where that lay, and its
+    mean over the channels stays what it is.
+    """
+    if not edit.is_changed and edit.samples == stem.shape[1]:
+        return edit.song.stems[edit.source]
+    audio = edit.render(sound, seed)
+    if len(audio) == len(stem):
+        return audio
+    mono = stem.mean(0, dtype=np.float64)
+    power = np.square(mono).sum()
+    spread = stem @ mono / power if power > 0 else np.ones(len(stem))
+    return (spread[:, None] * audio.mean(0)).astype(np.float32)
+
+
+def at_length(parts: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """Returns audio (C, T) as long as the longest, with silence at the end."""
+    parts = list(parts)
+    longest = max(part.shape[1] for part in parts)
+    return [np.pad(part, ((0, 0), (0, longest - part.shape[1]))) for part in parts]
+
+
+def edited(
+    song: "Separation", edits: Edits, sound: Sound = "synthesised", seed: int | None = None
+) -> "Separation":
+    """Returns the song with edits in place as a separation of its own, to be saved; see `Separation.edited`."""
+    from ddsp_zoo.api.result import Separation
+
+    check_sound(sound)
+    places = in_place(song, edits)
+    if odd := next((name for name, edit in places.items() if edit.source != name), None):
+        raise DdspZooError(
+            f"In the place of {odd} another source plays: take `transfer`, or `mix` to hear it."
+        )
+    stems = {
+        name: heard(places[name], song.stems[name], sound, seed) if name in places else song.stems[name]
+        for name in song.controls
+    }
+    *parts, residual = at_length([*stems.values(), song.residual])
+    samples = residual.shape[1]
+    every = {name: places.get(name) or song.edit(name) for name in stems}
+    controls = {name: edit.lengthened(samples) for name, edit in every.items()}
+    full_db = (song.maker.full_db or {}) | {
+        name: edit.full_db for name, edit in places.items() if edit.full_db > -200
+    }
+    maker = replace(song.maker, full_db=full_db or None, seed=song.maker.seed if seed is None else seed)
+    return Separation(
+        mixture=sum(parts, residual),
+        stems=dict(zip(stems, parts, strict=True)),
+        synthesised={
+            name: render(own, name, maker, song.sample_rate, samples) for name, own in controls.items()
+        },
+        residual=residual,
+        controls=controls,
+        sample_rate=song.sample_rate,
+        maker=maker,
+        recording_sha256=song.recording_sha256,
+        is_edit=True,
+    )
+
+
+def transferred(lead: Edit, onto: Edit, seed: int | None = None) -> "Separation":
+    """Returns a song in which one source plays what another of it has played, as a separation of that source.
+
+    Its only stem is ``onto`` with the notes, the pitch and the loudness of ``lead``, see `Edit.follow`; all else of the
+    lead's song is its residual.
+    """
+    from ddsp_zoo.api.result import Separation
+
+    edit, song = onto.follow(lead), lead.song
+    stem = heard(edit, song.stems[lead.source], "synthesised", seed)
+    residual = sum(others(song, {lead.source: lead}).values(), song.residual)
+    stem, residual = at_length([stem, residual])
+    controls = {edit.source: edit.lengthened(residual.shape[1])}
+    maker = replace(edit.maker, full_db=None, seed=edit.maker.seed if seed is None else seed)
+    synthesised = render(controls[edit.source], edit.source, maker, song.sample_rate, residual.shape[1])
+    return Separation(
+        mixture=stem + residual,
+        stems={edit.source: stem},
+        synthesised={edit.source: synthesised},
+        residual=residual,
+        controls=controls,
+        sample_rate=song.sample_rate,
+        maker=maker,
+        recording_sha256=song.recording_sha256,
+        is_edit=True,
+    )

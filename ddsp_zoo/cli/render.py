@@ -1,0 +1,92 @@
+"""`ddsp-zoo render` and `ddsp-zoo transfer`."""
+
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ddsp_zoo.cli.parser import Parser
+from ddsp_zoo.errors import DdspZooError
+
+if TYPE_CHECKING:
+    from ddsp_zoo.api.edit import Edit
+    from ddsp_zoo.api.result import Separation
+
+
+def render(arguments: list[str]) -> int:
+    """Runs `ddsp-zoo render FOLDER --edit edits.yaml --out DIR`."""
+    parser = Parser("ddsp-zoo render", description="Play a separation again, with edits.")
+    parser.add_argument(
+        "folder", metavar="FOLDER", help="of one separation, as `ddsp-zoo separate` leaves it"
+    )
+    parser.add_argument("--edit", required=True, help="a YAML file that says what is done to which source")
+    parser.add_argument(
+        "--sound",
+        choices=("synthesised", "filtered"),
+        default="synthesised",
+        help="what the synthesiser plays, where everything may change, or the recorded stem, filtered as level, timbre "
+        "and decay change (%(default)s)",
+    )
+    _add_output(parser)
+    options = parser.parse_args(arguments)
+
+    import ddsp_zoo
+    from ddsp_zoo.api.edits_file import read_edits
+
+    song = ddsp_zoo.open(options.folder)
+    _refuse_same_folder(options.out, options.folder)
+    edits = read_edits(options.edit, song)
+    result = song.edited(edits, options.sound, options.seed)
+    return _saved(result, options, [edit.source for edit in edits])
+
+
+def transfer(arguments: list[str]) -> int:
+    """Runs `ddsp-zoo transfer FOLDER:SOURCE FOLDER:SOURCE --out DIR`."""
+    parser = Parser(
+        "ddsp-zoo transfer",
+        description="Play one source with the sound of another: the notes, the pitch curve and the loudness of LEAD "
+        "drive the synthesiser of ONTO, in the song of LEAD.",
+    )
+    parser.add_argument("lead", metavar="LEAD", help="folder and source, as out/band:bass")
+    parser.add_argument("onto", metavar="ONTO", help="likewise, as out/guitar:E2; it may be the same folder")
+    _add_output(parser)
+    options = parser.parse_args(arguments)
+    from ddsp_zoo.api.mix import transferred
+
+    lead, onto = (_source(text) for text in (options.lead, options.onto))
+    for edit in (lead, onto):
+        _refuse_same_folder(options.out, edit.song.folder)
+    return _saved(transferred(lead, onto, options.seed), options, [onto.source])
+
+
+def _add_output(parser: Parser) -> None:
+    parser.add_argument(
+        "--out", required=True, help="folder for the result, which can be opened as any other"
+    )
+    parser.add_argument(
+        "--format", choices=("wav", "flac"), default="wav", help="32-bit float WAV or 24-bit FLAC"
+    )
+    parser.add_argument("--seed", type=int, help="of the synthesiser's noise (that of the separation)")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace what is no edit of this song in --out"
+    )
+
+
+def _source(text: str) -> "Edit":
+    import ddsp_zoo
+
+    folder, colon, source = text.rpartition(":")
+    if not (folder and colon and source):
+        raise DdspZooError(f"{text!r} names no folder and source: write it as out/band:bass.")
+    return ddsp_zoo.open(folder).edit(source)
+
+
+def _refuse_same_folder(out: str, folder: str | Path) -> None:
+    if Path(out).resolve() == Path(folder).resolve():
+        raise DdspZooError(f"{out} is the separation itself, which stays as it is: choose another --out.")
+
+
+def _saved(result: "Separation", options: Namespace, sources: list[str]) -> int:
+    folder = result.save(options.out, options.format, options.overwrite)
+    edited = ", ".join(f"{source}.{options.format}" for source in sources)
+    print(f"{folder}: mixture.{options.format}, edited {edited}; opens as any separation", flush=True)
+    return 0
