@@ -7,10 +7,11 @@ from ddsp_zoo.version import __version__ as __version__
 if TYPE_CHECKING:
     from ddsp_zoo.api.result import Separation, open
     from ddsp_zoo.api.stems import separate_from_stems
+    from ddsp_zoo.controls.notes import Note
     from ddsp_zoo.zoo import list_models, load
     from ddsp_zoo.zoo.separate import separate
 
-__all__ = ["Separation", "list_models", "load", "open", "separate", "separate_from_stems"]
+__all__ = ["Note", "Separation", "list_models", "load", "open", "separate", "separate_from_stems"]
 
 _HOMES = {
     "load": "zoo",
@@ -18,6 +19,7 @@ _HOMES = {
     "separate": "zoo.separate",
     "Separation": "api.result",
     "open": "api.result",
+    "Note": "controls.notes",
     "separate_from_stems": "api.stems",
 }
 

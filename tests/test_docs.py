@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
+import yaml
+from edits import band_song, guitar_song
 
 from ddsp_zoo.cli import COMMANDS, main
 
@@ -21,6 +23,12 @@ COMMAND_LINES = [
     for line in block.splitlines()
     if line.startswith("ddsp-zoo ")
 ]
+EDIT_COMMANDS = ("render", "transfer")
+
+EDITING = (ROOT / "docs/editing.md").read_text(encoding="utf-8")
+(EDITS,) = re.findall(r"```yaml\n(.*?)```", EDITING, flags=re.DOTALL)
+EDIT_LINES = [line for line in COMMAND_LINES if line.split()[1] in EDIT_COMMANDS]
+EDITING_LINES = [line.split("#")[0].strip() for line in EDITING.splitlines() if line.startswith("ddsp-zoo ")]
 
 
 @pytest.fixture
@@ -56,6 +64,36 @@ def test_python_example(songs: Path) -> None:
     )
 
 
+@pytest.fixture
+def made_songs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undrawn: None) -> Path:
+    """Separations and a file of edits, for what edits them."""
+    band_song().save(tmp_path / "out/song")
+    guitar_song().save(tmp_path / "out/guitar")
+    (tmp_path / "edits.yaml").write_text(EDITS)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_page_on_editing(made_songs: Path) -> None:
+    names: dict[str, Any] = {}
+    for code in re.findall(r"```python\n(.*?)```", EDITING, flags=re.DOTALL):
+        exec(compile(code, "editing.md", "exec"), names)
+    assert names["song"].edit("bass").is_changed is False and (made_songs / "out/edited/mixture.wav").exists()
+    assert [note.number for note in names["notes"]] == [0, 1]
+
+
+@pytest.mark.parametrize("line", [*EDITING_LINES, *EDIT_LINES])
+def test_command_that_edits(line: str, made_songs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(shlex.split(line)[1:]) == 0
+    assert "opens as any separation" in capsys.readouterr().out
+
+
+def test_edits_of_the_examples_are_read() -> None:
+    for example, source in (("band", "bass"), ("guitar", "D3"), ("choir", "alto")):
+        edits = yaml.safe_load((ROOT / f"examples/edits/{example}.yaml").read_text())
+        assert list(edits) == [source] and f"examples/edits/{example}.yaml" in (ROOT / "Makefile").read_text()
+
+
 def test_examples_of_synthesisers() -> None:
     page = (ROOT / "docs/synthesisers.md").read_text(encoding="utf-8")
     string, stream = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
@@ -66,7 +104,7 @@ def test_examples_of_synthesisers() -> None:
     assert streamed["whole"].shape == (1, 6, 250 * 256) and streamed["whole"][..., 16000:].abs().max() > 0.01
 
 
-@pytest.mark.parametrize("line", COMMAND_LINES)
+@pytest.mark.parametrize("line", [line for line in COMMAND_LINES if line.split()[1] not in EDIT_COMMANDS])
 def test_command(line: str, songs: Path, capsys: pytest.CaptureFixture[str], undrawn: None) -> None:
     arguments = shlex.split(line)[1:]
     if arguments[0] in (

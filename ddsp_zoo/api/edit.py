@@ -31,7 +31,7 @@ Change = float | np.ndarray | Callable[[np.ndarray], np.ndarray]
 MOST_SEMITONES, MOST_DB, MOST_STRETCH = 48.0, 120.0, 10.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Edit:
     """Holds the controls of one source of a separation, to be changed; each step gives a new edit.
 
@@ -117,11 +117,6 @@ class Edit:
                 f"{self.source}/{name} is set to no numbers of shape {old.shape} ({error}): give a number, such an "
                 "array, or a function from one to another."
             ) from error
-
-    @property
-    def seconds(self) -> float:
-        """Returns how long the source lasts."""
-        return self.samples / self.sample_rate
 
     @property
     def notes(self) -> list[Note]:
@@ -235,9 +230,7 @@ class Edit:
             Note(n.start_seconds, n.end_seconds, n.key, n.velocity, self.source, number)
             for number, n in enumerate(found)
         ]
-        return Played(
-            table, [float(level[span].max()) for span in spans], self.full_db, rate_hz, self.seconds
-        )
+        return Played(table, [float(level[span].max()) for span in spans], self.full_db, rate_hz, len(level))
 
     def _performed(self, plan: Plan) -> "Edit":
         return self._with(performed(self.controls, self.maker.declared, plan))

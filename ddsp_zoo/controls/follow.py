@@ -44,6 +44,8 @@ def plan_to_follow(
         raise DdspZooError(
             "A source that plays no notes has none whose sound could follow another: choose another."
         )
+    if not lead.notes:
+        raise DdspZooError("A source that plays no notes cannot lead another: choose another.")
     count = len(lead.f0_hz)
     plan = Plan.over(np.zeros(count), np.zeros(count, dtype=bool))
     plan.sounds[:], plan.touched[:] = False, True

@@ -56,7 +56,8 @@ def check_same_song(table: Sequence[Note], played: Played, path: str | Path, sou
     if max(on_time, in_tune) < FAMILIAR * fewer:
         raise DdspZooError(
             f"{path} is of another song: of its {len(table)} notes {on_time} begin with notes of {source} and "
-            f"{in_tune} have their pitch; edit the MIDI file that was written of this song."
+            f"{in_tune} have their pitch; edit the file that was written of this song, "
+            "and move notes in time and in pitch one after the other."
         )
 
 

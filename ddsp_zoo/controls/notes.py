@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddsp_zoo.controls.plan import Declared, Plan
+from ddsp_zoo.controls.plan import Declared, Plan, performed
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export.midi import RANGE_DB
+from ddsp_zoo.export.midi import RANGE_DB, loudness_of
 from ddsp_zoo.separation.result import Named
 
 
@@ -18,7 +18,7 @@ class Note:
 
     start_seconds, end_seconds: when it sounds.
     pitch: its MIDI pitch, 69 is A4; a whole number as it is read, and a fraction where you want one.
-    velocity: how loud it is, 1 to 127; a step is 0.4 dB.
+    velocity: how loud its loudest frame is, 1 to 127; a step is 0.4 dB.
     string: the source that plays it, for a guitar the string.
     number: the note of the source that it is made from, as the table numbers them; None for a new one.
     """
@@ -36,21 +36,27 @@ class Played:
     """Holds what a source plays: its own notes, and what a note is measured by.
 
     notes: the own notes in order, each with its number.
-    levels_db: how loud each of them is.
+    levels_db: how loud the loudest frame of each is.
     full_db: what velocity 127 is.
     rate_hz: frames a second.
-    seconds: when the source ends.
+    count: how many there are.
     """
 
     notes: list[Note]
     levels_db: list[float]
     full_db: float
     rate_hz: float
-    seconds: float
+    count: int
+
+    @property
+    def seconds(self) -> float:
+        """Returns when the last frame ends."""
+        return self.count / self.rate_hz
 
     def frames(self, note: Note) -> tuple[int, int]:
         """Returns the first frame of a note and the one after its last."""
-        return round(note.start_seconds * self.rate_hz), round(note.end_seconds * self.rate_hz)
+        first, last = (round(t * self.rate_hz) for t in (note.start_seconds, note.end_seconds))
+        return first, min(last, self.count)
 
     def origin(self, note: Note) -> int:
         """Returns the number of the own note that a note is made from: a second counts as much as a semitone."""
@@ -64,12 +70,15 @@ class Played:
             ),
         )
 
-    def gain(self, number: int, velocity: float) -> float:
-        """Returns by what the levels of an own note are multiplied so that it has this velocity."""
-        if velocity == self.notes[number].velocity:
+    def gain(self, number: int, peak_db: float, velocity: float) -> float:
+        """Returns by what levels are multiplied so that what is made from an own note has a velocity.
+
+        ``peak_db`` is how loud it is without.
+        """
+        if velocity == self.notes[number].velocity and peak_db == self.levels_db[number]:
             return 1.0
         wanted_db = self.full_db + (velocity - 127) * RANGE_DB / 126
-        return float(10 ** ((wanted_db - self.levels_db[number]) / 20))
+        return float(10 ** ((wanted_db - peak_db) / 20))
 
 
 def check_table(table: Sequence[Note], played: Played, string: str) -> None:
@@ -146,9 +155,12 @@ def plan_of(table: Sequence[Note], played: Played, controls: Named, declared: De
         own, (first, last) = played.notes[number], played.frames(note)
         if stays.get(number) != place:
             put(plan, first, last, *played.frames(own))
-        ratio, gain = 2 ** ((note.pitch - own.pitch) / 12), played.gain(number, note.velocity)
-        if (ratio, gain) != (1, 1):
-            plan.ratio[first:last], plan.gain[first:last], plan.touched[first:last] = ratio, gain, True
+        plan.ratio[first:last] = 2 ** ((note.pitch - own.pitch) / 12)
+    loudness = loudness_of(performed(controls, declared, plan), declared)
+    for note, number in zip(table, made_from, strict=True):
+        span = slice(*played.frames(note))
+        plan.gain[span] = played.gain(number, float(loudness[span].max()), note.velocity)
+        plan.touched[span] |= (plan.ratio[span] != 1) | (plan.gain[span] != 1)
     return plan
 
 
