@@ -209,8 +209,7 @@ def _tab(separation: Separated) -> dict[str, tuple[FrettedNote, ...]]:
     declared, first = separation.maker.declared, next(iter(separation.controls.values()), {})
     if not is_guitar(separation.stems) or _with_role(first, declared, "pitch") is None:
         return {}
-    maker = separation.maker
-    played = read_played(separation.controls, declared, maker.rate_hz, maker.neck, maker.full_db)
+    played = read_played(separation.controls, declared, separation.control_rate_hz, separation.maker.neck)
     return dict(zip(separation.stems, played.strings, strict=True))
 
 
