@@ -7,6 +7,7 @@ fluidsynth and everything that the recipe names. Sounds that are in the folder a
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import soundfile as sf
@@ -19,11 +20,14 @@ from ddsp_zoo.music.band.renderer import read_piece
 
 SINGING_SECONDS = 40.0  # of each recording
 EXCERPT_SECONDS = 20.0  # of each validation track
+SONG_SECONDS = 150.0  # of each recording of a guitar, and of each song
+SONG_FILES = {"guitar": "guitar.ogg", "other": "song.ogg"}  # of Frets on Fire
 
 
-def pack_audio(source: Path, target: Path, seconds: float, quality: float) -> None:
-    """Packs the first seconds of a recording, as mono."""
+def pack_audio(source: Path, target: Path, seconds: float, quality: float, start: float = 0.0) -> None:
+    """Packs so many seconds of a recording, from a share of its length on, as mono."""
     with sf.SoundFile(source) as file:
+        file.seek(round(start * file.frames))
         audio = file.read(round(seconds * file.samplerate), always_2d=True)
         write_ogg(target, audio.mean(1), file.samplerate, quality)
 
@@ -36,6 +40,17 @@ def pack_validation(corpus: RenderedBand, folder: Path, quality: float) -> None:
             pack_audio(path, folder / track.name / f"{stem}.ogg", EXCERPT_SECONDS, quality)
 
 
+def pack_songs(songs: Path, folder: Path, validation: Sequence[str], quality: float) -> None:
+    """Packs the guitar and the rest of songs; of those to validate on, an excerpt from the middle."""
+    for song in sorted(songs.iterdir()):
+        if song.name in validation:
+            kind, seconds, start = "validation_songs", EXCERPT_SECONDS, 0.5
+        else:
+            kind, seconds, start = "songs", SONG_SECONDS, 0.0
+        for stem, file in SONG_FILES.items():
+            pack_audio(song / file, folder / kind / song.name / f"{stem}.ogg", seconds, quality, start)
+
+
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Reads the arguments."""
     layout = argparse.RawDescriptionHelpFormatter
@@ -46,6 +61,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--programs", type=int, nargs="*", help="General MIDI programs that are neither bass nor guitar; all"
     )
     parser.add_argument("--guitars", type=Path, help="folder of recordings of guitars alone (FLAC, WAV, Ogg)")
+    parser.add_argument(
+        "--songs", type=Path, help="folder of songs, each with guitar.ogg and song.ogg, the rest"
+    )
+    parser.add_argument(
+        "--validation-songs", nargs="*", default=[], metavar="SONG", help="those of them to validate on"
+    )
     parser.add_argument("--validation-tracks", type=int, default=4)
     parser.add_argument("--rate", type=int, default=44100, help="Hz")
     parser.add_argument("--quality", type=float, default=0.3, help="of Vorbis, 0 to 1")
@@ -72,7 +93,9 @@ def main(argv: list[str] | None = None) -> None:
     for path in band.sounds["train"].singing:
         pack_audio(path, folder / "singing" / f"{path.stem}.ogg", SINGING_SECONDS, quality)
     for path in sorted(options.guitars.iterdir()) if options.guitars else ():
-        pack_audio(path, folder / "guitars" / f"{path.stem}.ogg", 150.0, quality)
+        pack_audio(path, folder / "guitars" / f"{path.stem}.ogg", SONG_SECONDS, quality)
+    if options.songs:
+        pack_songs(options.songs, folder, options.validation_songs, quality)
     pack_validation(corpus, folder / "validation", quality)
 
 

@@ -24,7 +24,7 @@ from ddsp_zoo.measuring.held_out import Excerpt, read_excerpts, separation_db
 from ddsp_zoo.models import AstDdsp
 from ddsp_zoo.music.band.farm import finished, packed_band, start_farm, unpack_all
 from ddsp_zoo.settings.build import build
-from ddsp_zoo.training.stem_pool import StemPool, lone_guitars
+from ddsp_zoo.training.stem_pool import StemPool, lone_guitars, songs
 from ddsp_zoo.training.timed import Pace, Report, train
 from ddsp_zoo.zoo.loading import copy_weights
 
@@ -54,12 +54,23 @@ def wait_for_tracks(pool: StemPool, count: int, farm: list[BaseProcess]) -> None
         time.sleep(0.2)
 
 
-def reporter(out: Path, excerpts: list[Excerpt]) -> Report:
+def excerpts_by_kind(sounds: Path, rate: int) -> dict[str, list[Excerpt]]:
+    """Returns the excerpts to validate on: those of rendered bands under "", those of recorded songs under "song_"."""
+    folders = {"": sounds / "validation", "song_": sounds / "validation_songs"}
+    return {kind: read_excerpts(folder, rate) for kind, folder in folders.items()}
+
+
+def reporter(out: Path, excerpts: dict[str, list[Excerpt]]) -> Report:
     """Returns what saves and measures a model: see `ddsp_zoo.training.timed.train`."""
 
     def report(model: AstDdsp, row: dict[str, float]) -> None:
         zoo.save_checkpoint(model, out)
-        line = json.dumps(row | separation_db(model, excerpts))
+        measured = {
+            kind + name: db
+            for kind, some in excerpts.items()
+            for name, db in separation_db(model, some).items()
+        }
+        line = json.dumps(row | measured)
         print(line, flush=True)
         with (out / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(line + "\n")
@@ -105,9 +116,12 @@ def main(argv: list[str] | None = None) -> AstDdsp:
     work = options.work or options.out / "work"
     band = packed_band(options.sounds, work / "banks", options.track_seconds, rate, options.seed)
     unpack_all(options.sounds, work / "banks", options.workers)
-    lone = lone_guitars(options.sounds / "guitars", samples, rate)
-    pool = StemPool(options.capacity, samples, rate, device, lone)
-    report = reporter(options.out, read_excerpts(options.sounds / "validation", rate))
+    lone, recorded = (
+        read(options.sounds / name, samples, rate)
+        for read, name in ((lone_guitars, "guitars"), (songs, "songs"))
+    )
+    pool = StemPool(options.capacity, samples, rate, device, lone, recorded)
+    report = reporter(options.out, excerpts_by_kind(options.sounds, rate))
     pace = Pace(
         seconds=options.seconds,
         steps=options.steps,

@@ -8,6 +8,7 @@ from torch import Tensor
 from ddsp_zoo.dsp.mel import hz_to_mel, mel_to_hz
 from ddsp_zoo.dsp.noise import seen_by_stft
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.learning.joining import Joining
 from ddsp_zoo.learning.losses import MultiScaleSpectralLoss, cells_error_db, mask_error_db, products
 from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.models.separator import Rendered, Separator
@@ -157,29 +158,36 @@ class AstDdsp(Separator):
         silence = mixture.new_zeros(len(mixture), len(self.sources), 0)
         return Rendered(silence, self.predict_controls(mixture), silence)
 
-    def losses(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
-        """Measures masked stems' error, synthesised spectra, and the controls against what the true stems hold."""
+    def losses(
+        self, rendered: Rendered, targets: Tensor, mixture: Tensor, known: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Measures masked stems' error, synthesised spectra, and the controls against what the true stems hold.
+
+        Where a source is not ``known`` (B, S), its target is silent and that of the rest holds it too; what is
+        predicted for it is then counted to the rest.
+        """
+        join = Joining(known, self.sources)
         with torch.autocast(mixture.device.type, enabled=False):
             truth = self.pictures.long(targets)
-            masked, treble = self._mask_errors(rendered, targets, mixture)
+            masked, treble = self._mask_errors(rendered, targets, mixture, join)
             parts = {
                 "masked": self.error_weight * masked,
-                "level": self.level_weight * self._level_distance(rendered.controls, truth),
-                "frequency": self.frequency_weight * self._frequency_distance(rendered.controls, truth),
+                "level": self.level_weight * self._level_distance(rendered.controls, truth, join),
+                "frequency": self.frequency_weight * self._frequency_distance(rendered.controls, truth, join),
             }
             if self.treble_weight:
                 parts["treble"] = self.treble_weight * treble
             if self.spectral_weight:
-                parts["spectral"] = self.spectral_weight * self.loss(rendered.sources, targets)
+                parts["spectral"] = self.spectral_weight * self.loss(join(rendered.sources), targets)
             return parts
 
-    def _mask_errors(self, rendered: Rendered, targets: Tensor, mixture: Tensor) -> Tensor:
+    def _mask_errors(self, rendered: Rendered, targets: Tensor, mixture: Tensor, join: Joining) -> Tensor:
         """Returns the mean error of the masked stems in dB (2,): as it is, and with treble as strong as bass."""
         if self.exact_below_hz:
-            return self._mask_errors_by_bands(rendered.controls, targets, mixture)
+            return self._mask_errors_by_bands(rendered.controls, targets, mixture, join)
         hop = self.error_every * self.hop_samples
         spectra = self.synth.power_spectra(rendered.controls, rendered.tonal, self.mask_fft, self.error_every)
-        masks = spectral_shares(spectra, self.mask_power)
+        masks = join(spectral_shares(spectra, self.mask_power))
         emphasis = emphasised(self._bin_hz(masks.shape[2], masks.device))
         return mask_error_db(
             masks,
@@ -191,7 +199,9 @@ class AstDdsp(Separator):
             emphasis=emphasis,
         )
 
-    def _mask_errors_by_bands(self, controls: Controls, targets: Tensor, mixture: Tensor) -> Tensor:
+    def _mask_errors_by_bands(
+        self, controls: Controls, targets: Tensor, mixture: Tensor, join: Joining
+    ) -> Tensor:
         """Returns the same, computed with one mask for each bin below a frequency and for each mel band above it."""
         analysis, every = self.pictures.long, self.error_every
         centres_hz = mel_to_hz(analysis.centres)
@@ -206,7 +216,9 @@ class AstDdsp(Separator):
             for x in products(*spectra)
         ]
         frames = cells[0].shape[-1]
-        masks = torch.cat([spectral_shares(x[..., :frames], self.mask_power) for x in (bins, bands)], dim=2)
+        masks = join(
+            torch.cat([spectral_shares(x[..., :frames], self.mask_power) for x in (bins, bands)], dim=2)
+        )
         hz = torch.cat([self._bin_hz(analysis.n_fft // 2 + 1, masks.device)[:edge], centres_hz[first:]])
         return cells_error_db(masks, *cells, emphasised(hz), stretch_frames=self._stretch_frames)
 
@@ -223,19 +235,22 @@ class AstDdsp(Separator):
         noise = controls["noise_magnitude"].square() * (analysis.weights.sum(0) * analysis.n_fft / 8)
         return controls["amplitude"].square() / 4 + noise
 
-    def _level_distance(self, controls: Controls, truth: Bands) -> Tensor:
+    def _level_distance(self, controls: Controls, truth: Bands, join: Joining) -> Tensor:
         """Squared difference of the bands' levels, in square roots of amplitude, as a share of what is there.
 
         Not of logarithms: most bands of a stem are empty most of the time, and a network in doubt would leave all so.
         """
-        level, true = ((power + FAINT) ** 0.25 for power in (self._band_power(controls), truth.power))
+        level, true = ((power + FAINT) ** 0.25 for power in (join(self._band_power(controls)), truth.power))
         return (level - true).square().sum() / true.square().sum()
 
-    def _frequency_distance(self, controls: Controls, truth: Bands) -> Tensor:
-        """Mean absolute difference in bands, each counted by the square root of the true amplitude in it."""
+    def _frequency_distance(self, controls: Controls, truth: Bands, join: Joining) -> Tensor:
+        """Mean absolute difference in bands, each counted by the square root of the true amplitude in it.
+
+        What several sources play together has no frequency to compare with.
+        """
         analysis = self.pictures.long
         offset = (hz_to_mel(controls["frequency_hz"]) - analysis.centres) / analysis.distance
-        weight = truth.power.clamp(min=0) ** 0.25
+        weight = join.alone(truth.power.clamp(min=0) ** 0.25)
         return ((offset - truth.offset).abs() * weight).sum() / weight.sum().clamp(min=1e-3)
 
     def adapt_weights(self, weights: dict[str, Tensor], sources: tuple[str, ...]) -> dict[str, Tensor]:

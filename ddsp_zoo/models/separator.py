@@ -156,10 +156,14 @@ class Separator(Learner):
         return self._step(batch, "test", torch.Generator().manual_seed(batch_index))
 
     def terms(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
-        """Returns the named terms of the loss of a batch, whose mixtures are brought to peak 1 first."""
+        """Returns the named terms of the loss of a batch, whose mixtures are brought to peak 1 first.
+
+        A batch may say which of its sources are ``known`` (B, S), for a model that learns from such batches too.
+        """
         level = batch["mixture"].abs().amax(-1)[:, None].clamp(min=QUIETEST_PEAK)
         mixture, targets = batch["mixture"] / level, batch["sources"] / level[:, None]
-        return self.losses(self._rendered(mixture, batch, generator), targets, mixture)
+        known = {"known": batch["known"]} if "known" in batch else {}
+        return self.losses(self._rendered(mixture, batch, generator), targets, mixture, **known)
 
     def _step(self, batch: dict[str, Tensor], stage: str, generator: torch.Generator) -> Tensor:
         parts = self.terms(batch, generator)

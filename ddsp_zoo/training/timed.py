@@ -75,8 +75,8 @@ def train(model: AstDdsp, pool: StemPool, pace: Pace, seed: int, report: Report)
     while (passed := time.monotonic() - began) < pace.seconds and step < pace.steps:
         for group in optimiser.param_groups:
             group["lr"] = pace.rate(step, passed)
-        mixture, stems = mixtures(pool, pace.batch, model.segment_samples, Mixing(), generator)
-        parts = _learn(model, optimiser, {"mixture": mixture, "sources": stems})
+        batch = mixtures(pool, pace.batch, model.segment_samples, Mixing(), generator)
+        parts = _learn(model, optimiser, batch)
         average.update(model)
         news, step = [*news[1 - NEWS_STEPS :], parts], step + 1
         if time.monotonic() - told > pace.report_seconds:

@@ -12,6 +12,7 @@ from ddsp_zoo import zoo
 from ddsp_zoo.dsp.mel import hz_to_mel
 from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.learning.joining import Joining
 from ddsp_zoo.models import AstDdsp, Rendered
 from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.networks.band_features import Bands
@@ -181,9 +182,11 @@ def test_levels_are_compared_by_band_whatever_makes_them() -> None:
     """Square roots of amplitudes: of a quarter of the power, (1 - 1 / sqrt 2)^2 of what is there is missing."""
     model = tiny_ast()
     truth = bands_of(model)
-    assert model._level_distance(controls_at(model, truth), truth).item() == pytest.approx(0, abs=1e-6)
+    assert model._level_distance(controls_at(model, truth), truth, Joining()).item() == pytest.approx(
+        0, abs=1e-6
+    )
     for gain, expected in ((0.5, (1 - 0.5**0.5) ** 2), (4.0, 1.0), (0.0, 1.0)):
-        distance = model._level_distance(controls_at(model, truth, gain), truth)
+        distance = model._level_distance(controls_at(model, truth, gain), truth, Joining())
         assert distance.item() == pytest.approx(expected, rel=0.13)
 
 
@@ -194,8 +197,8 @@ def test_the_level_of_noise_is_that_of_its_bands() -> None:
     ones = torch.ones_like(heard.power[:, :, 8:-8])
     told = {"amplitude": 0 * ones, "noise_magnitude": ones}
     truth = Bands(heard.power[:, :, 8:-8].mean(2, keepdim=True).expand_as(ones), ones)
-    assert model._level_distance(told, truth) < 1e-3
-    assert model._level_distance(told | {"noise_magnitude": 2 * ones}, truth) > 0.1
+    assert model._level_distance(told, truth, Joining()) < 1e-3
+    assert model._level_distance(told | {"noise_magnitude": 2 * ones}, truth, Joining()) > 0.1
 
 
 def test_frequencies_are_compared_in_bands_where_there_is_something() -> None:
@@ -203,14 +206,16 @@ def test_frequencies_are_compared_in_bands_where_there_is_something() -> None:
     truth = bands_of(model)
     offset = torch.where(torch.arange(16) < 8, 0.5, 0.0).expand_as(truth.offset)
     controls = controls_at(model, truth)
-    assert model._frequency_distance(controls, truth).item() == pytest.approx(0, abs=1e-4)
-    assert model._frequency_distance(controls, Bands(truth.power, offset)).item() == pytest.approx(
+    assert model._frequency_distance(controls, truth, Joining()).item() == pytest.approx(0, abs=1e-4)
+    assert model._frequency_distance(controls, Bands(truth.power, offset), Joining()).item() == pytest.approx(
         0.25, abs=1e-4
     )
     heard = truth.power.clone()
     heard[..., 8:] = 0
-    assert model._frequency_distance(controls, Bands(heard, offset)).item() == pytest.approx(0.5, abs=1e-4)
-    assert model._frequency_distance(controls, Bands(0 * heard, offset)).item() == 0
+    assert model._frequency_distance(controls, Bands(heard, offset), Joining()).item() == pytest.approx(
+        0.5, abs=1e-4
+    )
+    assert model._frequency_distance(controls, Bands(0 * heard, offset), Joining()).item() == 0
 
 
 def test_the_true_controls_are_the_best_there_are() -> None:
@@ -228,6 +233,35 @@ def test_the_true_controls_are_the_best_there_are() -> None:
     terms = [model.losses(Rendered(stems, c, stems), stems, stems.sum(1)) for c in (true, shared)]
     assert all(terms[0][name] < terms[1][name] for name in ("masked", "level"))
     assert terms[0]["masked"] < -2
+
+
+@pytest.mark.parametrize("exact_below_hz", [0.0, 500.0])
+def test_what_is_not_known_by_itself_is_learned_as_a_part_of_the_rest(exact_below_hz: float) -> None:
+    """Of an excerpt whose bass is not known, only what bass and rest have together counts."""
+    model = tiny_ast(sources=["bass", "guitar", "rest"], exact_below_hz=exact_below_hz)
+    stems = torch.stack([tones(model, hz) for hz in (200.0, 700.0, 1500.0)], dim=1).expand(2, -1, -1)
+    targets, known = stems.clone(), torch.tensor([[True] * 3, [False, True, True]])
+    targets[1, 2], targets[1, 0] = stems[1, 0] + stems[1, 2], 0.0
+    with torch.no_grad():
+        controls = model.predict_controls(stems.sum(1))
+        controls["amplitude"][:, 0] *= 2
+        changed = {name: value[:, [2, 1, 0]] for name, value in controls.items()}
+
+    def loss_of(row: int, controls: Controls, known: Tensor) -> dict[str, Tensor]:
+        own = {name: value[row : row + 1] for name, value in controls.items()}
+        rendered = Rendered(targets[row : row + 1], own, targets[row : row + 1])
+        return model.losses(rendered, targets[row : row + 1], stems[row : row + 1].sum(1), known)
+
+    def change(row: int) -> dict[str, float]:
+        before, after = (loss_of(row, which, known[row : row + 1]) for which in (controls, changed))
+        return {name: float((before[name] - after[name]).abs()) for name in before}
+
+    assert all(value < 1e-6 for value in change(1).values())
+    assert min(value for name, value in change(0).items() if name != "frequency") > 1e-4
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(loss_of(0, controls, None).values(), loss_of(0, controls, known[:1]).values())
+    )
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])

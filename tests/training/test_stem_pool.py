@@ -18,6 +18,7 @@ AS_THEY_ARE = Mixing(
     absent=0,
     second=0,
     lone=0,
+    song=0,
     filter_db=0,
     driven=0,
     dulled=0,
@@ -42,8 +43,9 @@ def pool(count: int = 3, capacity: int = 3, **settings: object) -> StemPool:
 def drawn(
     mixing: Mixing, batch: int = 16, samples: int = 1000, seed: int = 0, **settings: object
 ) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return mixtures(pool(**settings), batch, samples, mixing, generator)
+    batch = mixtures(pool(**settings), batch, samples, mixing, torch.Generator().manual_seed(seed))
+    assert batch["known"].all() or "songs" in settings
+    return batch["mixture"], batch["sources"]
 
 
 @pytest.mark.parametrize("mixing", [Mixing(), Mixing(driven=1, pressed=1), AS_THEY_ARE])
@@ -90,6 +92,36 @@ def test_lone_recordings_take_the_place_of_their_stem_alone() -> None:
     _, stems = drawn(replace(AS_THEY_ARE, lone=1.0), lone=lone)
     assert torch.allclose(stems[:, 2], torch.tensor(5000 / 32767), atol=1e-4)
     assert stems[:, [0, 1, 3]].std(-1).min() > 0.01
+
+
+@pytest.mark.parametrize("swap", [0.0, 1.0])
+def test_songs_give_their_guitar_or_another_and_all_that_plays_with_it(swap: float) -> None:
+    songs = np.stack([np.full(LENGTH, 5000, np.int16), np.full(LENGTH, -7000, np.int16)])[None]
+    filled, mixing = pool(songs=songs), replace(AS_THEY_ARE, song=0.5, swap=swap)
+    batch = mixtures(filled, 64, 1000, mixing, torch.Generator().manual_seed(0))
+    known, stems = batch["known"], batch["sources"]
+    of_song = ~known[:, 0]
+    assert 20 < of_song.sum() < 44 and known[~of_song].all()
+    assert known[of_song].unique(dim=0).tolist() == [[False, False, True, True]]
+    assert not stems[of_song][:, :2].any() and stems[~of_song][:, :2].std(-1).min() > 0.01
+    assert torch.allclose(stems[of_song][:, 3], torch.tensor(-7000 / 32767), atol=1e-4)
+    guitar_of_song = (stems[of_song][:, 2] - 5000 / 32767).abs().amax(-1) < 1e-4
+    assert guitar_of_song.all() if swap == 0 else not guitar_of_song.any()
+
+
+def test_a_second_rest_has_no_bass_of_its_own() -> None:
+    """Only what is told as unknown may hold bass and drums."""
+    songs = np.zeros((1, 2, LENGTH), np.int16)
+    songs[:, 1] = 30000
+    batch = mixtures(
+        pool(songs=songs),
+        64,
+        1000,
+        replace(AS_THEY_ARE, song=0.5, second=1.0),
+        torch.Generator().manual_seed(0),
+    )
+    loud = batch["sources"][:, 3].abs().amax(-1) > 0.8
+    assert torch.equal(loud, ~batch["known"][:, 0])
 
 
 def test_shares_of_one_reach_every_excerpt() -> None:

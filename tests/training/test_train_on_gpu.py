@@ -19,7 +19,7 @@ from ddsp_zoo import zoo
 from ddsp_zoo.music.band.farm import finished, packed_band, render_track, unpack_all
 from ddsp_zoo.music.band.packed_sounds import pack_pieces
 from ddsp_zoo.music.band.scores import STEMS
-from ddsp_zoo.training.stem_pool import StemPool
+from ddsp_zoo.training.stem_pool import StemPool, songs
 from ddsp_zoo.training.timed import Pace, train
 
 TOOL = Path(__file__).parents[2] / "tools" / "train_on_gpu.py"
@@ -51,11 +51,16 @@ def tool() -> ModuleType:
 
 @pytest.fixture
 def sounds(tmp_path: Path) -> Path:
-    """A font, a piece, a guitar alone, and an excerpt for validation."""
+    """A font, a piece, a guitar alone, a song, and an excerpt of a band and of a song for validation."""
     folder = pack_font(tmp_path / "sounds")
     for name in ("pieces", "performances"):
         pack_pieces([piece()], folder / f"{name}.xz")
-    pitches = {"guitars/a": 50, **{f"validation/0/{stem}": 40 + 6 * n for n, stem in enumerate(STEMS)}}
+    songs = {f"{kind}/a/{stem}": 50 for kind in ("songs", "validation_songs") for stem in ("guitar", "other")}
+    pitches = {
+        "guitars/a": 50,
+        **songs,
+        **{f"validation/0/{stem}": 40 + 6 * n for n, stem in enumerate(STEMS)},
+    }
     for file, midi in pitches.items():
         path = folder / f"{file}.ogg"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,10 +82,11 @@ def test_a_training_ends_in_a_checkpoint_that_loads_and_can_be_gone_on_from(
     banks, tracks, out = (tmp_path / name for name in ("banks", "tracks", "out"))
     unpack_all(sounds, banks, 1)
     render_track(packed_band(sounds, banks, 3.0, RATE, seed=0), tracks, 0)
-    pool = StemPool(2, 3 * RATE, RATE, torch.device("cpu"))
+    recorded = songs(sounds / "songs", 3 * RATE, RATE)
+    pool = StemPool(2, 3 * RATE, RATE, torch.device("cpu"), songs=recorded)
     for track in finished(tracks):
         pool.add(track)
-    report = tool.reporter(out, tool.read_excerpts(sounds / "validation", RATE))
+    report = tool.reporter(out, tool.excerpts_by_kind(sounds, RATE))
     model = tool.make_model(recipe, None)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     trained = train(model, pool, Pace(600, steps=3, batch=2, warm_steps=1), 0, report)
@@ -90,7 +96,7 @@ def test_a_training_ends_in_a_checkpoint_that_loads_and_can_be_gone_on_from(
         assert (value - again.state_dict()[name]).abs().max() < 1e-3
     assert any((value - before[name]).abs().max() > 1e-4 for name, value in trained.state_dict().items())
     row = json.loads((out / "log.jsonl").read_text())
-    assert row["step"] == 3 and {"masked", "treble", "level", "drums", "drums_mixture"} <= set(row)
+    assert row["step"] == 3 and {"masked", "treble", "level", "drums_mixture", "song_guitar"} <= set(row)
     onwards = tool.make_model(recipe, str(out))
     assert torch.equal(onwards.network.head.weight, again.network.head.weight)
 
