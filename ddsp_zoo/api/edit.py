@@ -11,7 +11,7 @@ import numpy as np
 from ddsp_zoo.controls import follow as following
 from ddsp_zoo.controls.check import check
 from ddsp_zoo.controls.filtered import filtered
-from ddsp_zoo.controls.match import check_same_song, matched, track_for
+from ddsp_zoo.controls.match import check_not_too_many, check_same_song, matched, track_for
 from ddsp_zoo.controls.notes import Note, Played, check_table, plan_of
 from ddsp_zoo.controls.plan import Plan, lengthened, performed, stretched
 from ddsp_zoo.controls.render import render
@@ -144,8 +144,9 @@ class Edit:
         others = [name for name in self.song.controls if name != self.source]
         track = track_for(read_midi_tracks(path), names, others, channel, path)
         table = [Note(n.start_seconds, n.end_seconds, n.key, n.velocity, self.source) for n in track.notes]
-        table = matched(table, played)
+        check_not_too_many(table, played, path, self.source)
         check_table(table, played, self.source)
+        table = matched(table, played)
         check_same_song(table, played, path, self.source)
         return self.with_notes(table)
 
@@ -238,6 +239,11 @@ class Edit:
     def _with(self, controls: Named) -> "Edit":
         """The edit with other controls, which are as they are declared and leave something to hear."""
         maker = self.maker
+        if maker.synth is None:
+            raise DdspZooError(
+                f"{maker.model} has no synthesiser, it only cuts sources out of a mixture: what it gives cannot be "
+                "edited."
+            )
         wanted = {name: control for name, control in maker.declared.items() if name in controls}
         check(controls, wanted, self.source, maker.rate_hz)
         levels = [n for n, control in wanted.items() if control.role == "level" and control.origin != "heard"]

@@ -31,14 +31,12 @@ def read_edits(path: str | Path, song: "Separation") -> list[Edit]:
 
     Raises `DdspZooError` for a file that cannot be read, an unknown source, verb or control, and as the verbs do.
     """
-    path = Path(path)
-    content = _content(path)
-    edits = []
-    for source, steps in content.items():
-        sources = list(song.controls) if source == EVERY and EVERY not in song.controls else [source]
-        for name in sources:
-            edits.append(_edited(song.edit(name), steps, path))
-    return edits
+    path, edits = Path(path), dict[str, Edit]()
+    for source, steps in _content(path).items():
+        every = source == EVERY and EVERY not in song.controls
+        for name in song.controls if every else [source]:
+            edits[name] = _edited(edits.get(name) or song.edit(name), steps, path)
+    return list(edits.values())
 
 
 def _content(path: Path) -> dict[str, Any]:
@@ -46,7 +44,8 @@ def _content(path: Path) -> dict[str, Any]:
 
     try:
         with path.open(encoding="utf-8") as file:
-            content = yaml.safe_load(file.read(LONGEST))
+            text = file.read(LONGEST)
+        content, tree = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
     except OSError as error:
         raise DdspZooError(f"{path} cannot be read ({error.strerror}): name a file of edits.") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -54,7 +53,28 @@ def _content(path: Path) -> dict[str, Any]:
         raise DdspZooError(f"{path}{place} is no YAML: see docs/editing.md for an example.") from error
     if not isinstance(content, Mapping) or not content:
         raise DdspZooError(f"{path} names no source: write `bass:` and below it what is done to it.")
+    _check_names_once(tree, path)
     return {str(source): steps for source, steps in content.items()}
+
+
+def _check_names_once(tree: Any, path: Path) -> None:
+    """Raises `DdspZooError` where one name stands twice in one place, of which YAML drops the first."""
+    nodes, seen = [tree], set[int]()
+    while nodes:
+        node = nodes.pop()
+        if id(node) in seen or not isinstance(node.value, list):
+            continue
+        seen.add(id(node))
+        if node.id == "mapping":
+            names = [key.value for key, _ in node.value if isinstance(key.value, str)]
+            if twice := next((name for name in names if names.count(name) > 1), None):
+                line = next(key.start_mark.line for key, _ in reversed(node.value) if key.value == twice)
+                raise DdspZooError(
+                    f"{path}, line {line + 1}: {twice} stands twice: put all into one, as a list of steps."
+                )
+            nodes += [own for _, own in node.value]
+        else:
+            nodes += node.value
 
 
 def _edited(edit: Edit, steps: Any, path: Path) -> Edit:

@@ -1,7 +1,6 @@
 """Separating an array or a file, a file into a folder, and many files: each step calls the one before."""
 
 import hashlib
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 
 from ddsp_zoo.api.result import Separation
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export.folder import made_by, save_pieces
+from ddsp_zoo.export.folder import made_by, save_pieces, tell_clipped
 from ddsp_zoo.files import owned
 from ddsp_zoo.files.audio import MAX_CHANNELS, check_finite, check_rate, open_audio, read_blocks
 from ddsp_zoo.files.digest import sha256_of
@@ -86,12 +85,7 @@ def saved(
 ) -> Path:
     """Writes the pieces of the recording ``path``, and says where FLAC clips; the rest is as for `save_pieces`."""
     output = save_pieces(pieces, folder, sources, audio_format, frames, **options)
-    if audio_format == "flac" and output.peak > 1:
-        print(
-            f"ddsp-zoo: a stem of {path} exceeds full scale (peak {output.peak:.2f}) and is clipped in FLAC: "
-            "write WAV to keep it.",
-            file=sys.stderr,
-        )
+    tell_clipped(output, f"a stem of {path}")
     return output.folder
 
 

@@ -1,6 +1,6 @@
 """A separation in the hands of a user: kept in memory, or in the folder where it was saved."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,8 +8,18 @@ import numpy as np
 
 from ddsp_zoo.api.edit import Edit, Sound
 from ddsp_zoo.controls import file as controls_file
+from ddsp_zoo.controls.notes import Note
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export.folder import CONTROLS, EDITED, RESIDUAL, SUBTYPES, SYNTHESISED, made_by, save_pieces
+from ddsp_zoo.export.folder import (
+    CONTROLS,
+    EDITED,
+    RESIDUAL,
+    SUBTYPES,
+    SYNTHESISED,
+    made_by,
+    save_pieces,
+    tell_clipped,
+)
 from ddsp_zoo.files.audio import open_audio
 from ddsp_zoo.files.owned import made_from
 from ddsp_zoo.separation.result import Separated
@@ -35,6 +45,23 @@ class Separation(Separated):
         with the sound, and a model without a synthesiser.
         """
         return (source if isinstance(source, Edit) else self.edit(source)).render(sound, seed)
+
+    @property
+    def notes(self) -> list[Note]:
+        """Returns the notes of all sources as one table in the order of time, to be changed for `with_notes`."""
+        from ddsp_zoo.api.table import notes_of
+
+        return notes_of(self)
+
+    def with_notes(self, table: Sequence[Note]) -> list[Edit]:
+        """Returns an edit of each source whose notes are not as in `notes`; see `Edit.with_notes`.
+
+        A note whose ``string`` is another than it was is played by that source, with the controls of its nearest
+        neighbour there. Raises `DdspZooError` for a string that there is not, and as for `Edit.with_notes`.
+        """
+        from ddsp_zoo.api.table import edits_of
+
+        return edits_of(self, table)
 
     def mix(self, edits: "Edits" = (), sound: Sound = "synthesised", seed: int | None = None) -> np.ndarray:
         """Plays the whole song (channels, T) with edits in place, all else as it was recorded.
@@ -70,7 +97,9 @@ class Separation(Separated):
         about = {"recording_sha256": self.recording_sha256} | made_by(self.maker) | {"format": audio_format}
         about |= {EDITED: True} if self.is_edit else {}
         options = {"made_from": about, "overwrite": overwrite}
-        return save_pieces([self], folder, self.controls, audio_format, self.samples, **options).folder
+        output = save_pieces([self], folder, self.controls, audio_format, self.samples, **options)
+        tell_clipped(output, f"audio in {folder}")
+        return output.folder
 
     def to_midi(self, path: str | Path, source: str | None = None) -> None:
         """Writes the notes of one source, or of all that have some; `DdspZooError` where none has.

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from ddsp_zoo.controls.notes import Note, Played
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.music.midi import MidiTrack
@@ -11,6 +13,7 @@ from ddsp_zoo.music.midi import MidiTrack
 OTHER_PITCH, OTHER_TIME = 0.6, 0.6  # what a pair costs whose notes differ in one of them
 A_SECOND, A_SEMITONE = 0.02, 0.005  # and that, so that of equal pairs the nearer one is taken
 LONE = 0.65  # what a note costs that has no partner
+MOST_TIMES = 8  # as many notes as there are a file may have
 FAMILIAR = 0.5  # share of notes that have kept time or pitch; what has fewer is another song
 
 
@@ -21,30 +24,43 @@ def matched(table: Sequence[Note], played: Played) -> list[Note]:
     finds its own, whether the file was transposed, played slower, thinned out or added to. Source: Needleman and Wunsch
     1970, alignment of sequences.
     """
-    table, own = sorted(table, key=lambda note: note.start_seconds), played.notes
-    costs = [[_cost(note, other, played) for other in own] for note in table]
-    best = [[LONE * (i + j) for j in range(len(own) + 1)] for i in range(len(table) + 1)]
-    for i, row in enumerate(costs, 1):
-        for j, cost in enumerate(row, 1):
-            best[i][j] = min(best[i - 1][j - 1] + cost, best[i - 1][j] + LONE, best[i][j - 1] + LONE)
+    table = sorted(table, key=lambda note: note.start_seconds)
+    costs = _costs(table, played)
+    alone = LONE * np.arange(costs.shape[1] + 1)
+    best = [alone]
+    for row in costs:
+        with_own = np.minimum(best[-1][:-1] + row, best[-1][1:] + LONE)
+        first = np.concatenate([[best[-1][0] + LONE], with_own])
+        best.append(np.minimum.accumulate(first - alone) + alone)  # some of the own may be left out before
     numbers: list[int | None] = [None] * len(table)
-    i, j = len(table), len(own)
+    i, j = costs.shape
     while i and j:
-        if best[i][j] == best[i - 1][j - 1] + costs[i - 1][j - 1]:
-            i, j = i - 1, j - 1
+        ways = best[i - 1][j - 1] + costs[i - 1, j - 1], best[i - 1][j] + LONE, best[i][j - 1] + LONE
+        way = int(np.argmin(ways))
+        i, j = i - (way < 2), j - (way != 1)
+        if way == 0:
             numbers[i] = j
-        elif best[i][j] == best[i - 1][j] + LONE:
-            i -= 1
-        else:
-            j -= 1
     return [replace(note, number=number) for note, number in zip(table, numbers, strict=True)]
 
 
-def _cost(note: Note, own: Note, played: Played) -> float:
-    late = abs(note.start_seconds - own.start_seconds)
-    high = abs(note.pitch - own.pitch)
-    moved = OTHER_TIME * (late > 1 / played.rate_hz)
-    return moved + OTHER_PITCH * (high > 0) + A_SECOND * late + A_SEMITONE * high
+def _costs(table: Sequence[Note], played: Played) -> np.ndarray:
+    """What it costs to make each note of a table from each of the own (n, m)."""
+    (starts, pitches), (own_starts, own_pitches) = (
+        np.array([(note.start_seconds, note.pitch) for note in notes]).reshape(-1, 2).T
+        for notes in (table, played.notes)
+    )
+    late = np.abs(starts[:, None] - own_starts)
+    high = np.abs(pitches[:, None] - own_pitches)
+    apart = OTHER_TIME * (late > 1 / played.rate_hz) + OTHER_PITCH * (high > 0)
+    return apart + A_SECOND * late + A_SEMITONE * high
+
+
+def check_not_too_many(table: Sequence[Note], played: Played, path: str | Path, source: str) -> None:
+    """Raises `DdspZooError` for a table with so many notes that it cannot be of this song."""
+    if len(table) > MOST_TIMES * len(played.notes) + MOST_TIMES:
+        raise DdspZooError(
+            f"{path} is of another song: it has {len(table)} notes for {source}, which plays {len(played.notes)}."
+        )
 
 
 def check_same_song(table: Sequence[Note], played: Played, path: str | Path, source: str) -> None:

@@ -1,6 +1,7 @@
 """The folder that a separation leaves: its files are complete or absent, whatever their length."""
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -193,3 +194,13 @@ def save_pieces(
         for piece in pieces:
             output.write(piece)
     return output
+
+
+def tell_clipped(output: OutputFolder, what: str) -> None:
+    """Says on the standard error where FLAC has cut off what exceeds full scale."""
+    if output.format == "flac" and output.peak > 1:
+        print(
+            f"ddsp-zoo: {what} exceeds full scale (peak {output.peak:.2f}) and is clipped in FLAC: "
+            "write WAV to keep it.",
+            file=sys.stderr,
+        )

@@ -20,6 +20,7 @@ from ddsp_zoo.synths.control import LOWEST_F0_HZ, Control, Controls, ControlSet,
 from ddsp_zoo.synths.streaming import Frames, Window
 
 HIGHEST_F0 = 1 / 8  # of the loop's rate: what is higher sounds there
+LOWEST_CEILING = 1e-12  # of a string that is silenced, whose pluck is 0 too
 DC_HZ = 5.0  # of the DC blocker (thesis eq. 5.5)
 LOOP_DC_HZ = {
     "one_pole": 5.0,
@@ -258,7 +259,7 @@ class KarplusStrong(Synth):
         if string is None and ahead:
             string = StringState.silent(len(f0_hz), longest_delay(self.loop_rate), f0_hz)
         audio, string = string_loop(
-            excitation / ceiling,
+            excitation / ceiling.clamp(min=LOWEST_CEILING),
             self._delay(f0_hz, smoothing),
             voiced * self._feedback(flat, f0_hz, smoothing),
             smoothing,

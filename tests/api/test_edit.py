@@ -286,3 +286,12 @@ def test_what_has_no_notes_cannot_follow_and_what_has_no_pitch_cannot_lead(
         mute.edit("tenor").follow(song.edit("bass"))
     with pytest.raises(DdspZooError, match="plays no notes cannot lead"):
         song.edit("bass").follow(mute.edit("tenor"))
+
+
+def test_what_no_synthesiser_plays_cannot_be_edited(songs: dict[str, Separation]) -> None:
+    song = songs["tenor"]
+    cut = Separation(**vars(song) | {"maker": replace(song.maker, synth=None)})
+    np.testing.assert_allclose(cut.mix(cut.edit("tenor")), song.mix(), atol=1e-7)
+    for step in (lambda e: e.gain_db(3), lambda e: e.with_notes(e.notes[:1]), lambda e: e.render()):
+        with pytest.raises(DdspZooError, match="made has no synthesiser, it only cuts sources out"):
+            step(cut.edit("tenor"))

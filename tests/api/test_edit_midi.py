@@ -143,6 +143,16 @@ def test_a_melody_of_another_song_is_refused(edit: Edit, tmp_path: Path) -> None
     assert "\n" not in str(error.value)
 
 
+def test_a_file_with_far_too_many_notes_is_refused_at_once(
+    songs: dict[str, Separation], tmp_path: Path
+) -> None:
+    write_midi(
+        {"bass": [MidiNote(t, t + 0.015, 60, 9) for t in np.arange(0, 2.3, 0.032)]}, tmp_path / "many.mid"
+    )
+    with pytest.raises(DdspZooError, match="is of another song: it has 72 notes for bass, which plays 3"):
+        songs["bass"].edit("bass").midi(tmp_path / "many.mid")
+
+
 def test_files_without_the_notes_of_a_source_are_refused(
     songs: dict[str, Separation], tmp_path: Path
 ) -> None:

@@ -141,3 +141,39 @@ def test_a_transfer_is_a_separation_in_the_song_of_its_lead(
     assert [n[:3] for n in numbers(opened.edit("A2").notes)] == [
         n[:3] for n in numbers(song.edit("bass").notes)
     ]
+
+
+# The notes of all sources
+
+
+def test_the_notes_of_all_strings_are_one_table(songs: dict[str, Separation]) -> None:
+    song = songs["A2"]
+    table = song.notes
+    assert [note.number for note in table] == list(range(6)) and {note.string for note in table} == {
+        "A2",
+        "D3",
+    }
+    assert [note.start_seconds for note in table] == sorted(note.start_seconds for note in table)
+    assert song.with_notes(table) == []
+    moved = next(note for note in table if note.string == "A2" and note.pitch == 45)
+    moved.string, moved.start_seconds, moved.end_seconds = "D3", 0.55, 0.9
+    low, high = song.with_notes(table)
+    assert [note.pitch for note in low.notes] == [48, 52]
+    assert [note.pitch for note in high.notes] == [50, 45, 47, 55]
+    only = [note for note in table if note.string == "A2" or note.pitch != 47]
+    (edit,) = song.with_notes([note for note in only if note is not moved] + [song.notes[1]])
+    assert edit.source == "D3" and len(edit.notes) == 2
+
+
+def test_a_table_of_strings_that_there_are_not_is_refused(songs: dict[str, Separation]) -> None:
+    song = songs["A2"]
+    for change, words in (
+        ({"string": "E4"}, "There is no string 'E4': choose one of A2, D3"),
+        ({"number": 6}, "note 6, and there are 6"),
+    ):
+        table = song.notes
+        vars(table[0]).update(change)
+        with pytest.raises(DdspZooError, match=words):
+            song.with_notes(table)
+    with pytest.raises(DdspZooError, match="No note of D3 is left"):
+        song.with_notes([note for note in song.notes if note.string == "A2"])

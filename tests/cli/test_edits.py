@@ -82,6 +82,20 @@ def test_render_filters_the_recorded_stems_where_it_is_told_so(here: Path) -> No
     assert render("all: {gain_db: -5}", "--format", "flac") == 0  # an edit of the same song is replaced
 
 
+def test_steps_for_all_sources_and_for_one_are_done_one_after_the_other(here: Path, capsys: Capture) -> None:
+    assert render("all: {gain_db: 20}\ntenor: [{transpose: 2}, {gain_db: 30}]", "--format", "flac") == 0
+    song, new = ddsp_zoo.open("choir"), ddsp_zoo.open("out/new")
+    assert [
+        b.pitch - a.pitch for a, b in zip(song.edit("tenor").notes, new.edit("tenor").notes, strict=True)
+    ] == [2, 2, 2]
+    for source, gain_db in (("tenor", 50), ("bass", 20)):
+        level = np.log10(
+            new.controls[source]["harmonic_amplitude"] / song.controls[source]["harmonic_amplitude"]
+        )
+        np.testing.assert_allclose(20 * level, gain_db, atol=1e-4)
+    assert "exceeds full scale" in capsys.readouterr().err
+
+
 def test_transfer_plays_one_with_another(here: Path, capsys: Capture) -> None:
     assert main(["transfer", "guitar:A2", "choir:tenor", "--out", "out/sung"]) == 0
     new, song = ddsp_zoo.open("out/sung"), ddsp_zoo.open("guitar")
@@ -90,6 +104,9 @@ def test_transfer_plays_one_with_another(here: Path, capsys: Capture) -> None:
 
 
 FAULTS = {
+    "tenor: {transpose: 1}\nbass: {transpose: 2}\ntenor: {gain_db: 1}": "line 3: tenor stands twice",
+    "tenor: {transpose: 1, transpose: 2}": "line 1: transpose stands twice",
+    "tenor: &a [{set: {noise_gain: &b {times: *b}}}]": "times is|give a number",
     "": "edits.yaml names no source",
     "- 1": "names no source",
     "tenor: [": "edits.yaml, line 1.* is no YAML",

@@ -184,6 +184,11 @@ def test_a_clipped_string_stays_below_its_ceiling(oversampling, slack, ceiling):
     assert 0.9 * ceiling < clipped.abs().max() <= (1 + slack) * ceiling  # resampling overshoots
 
 
+def test_a_string_whose_levels_are_zero_is_silent():
+    controls = played(torch.full((2, 30), 150.0), 0.1, excitation_gain=0.0, ceiling=0.0)
+    assert (render(controls, clip=True) == 0).all()
+
+
 def test_nothing_is_clipped_below_the_ceiling():
     controls = played(torch.full((2, 30), 150.0), 0.1)
     plain = render(controls)
