@@ -178,7 +178,7 @@ class StemDataset(Dataset):
         sources = torch.stack([self._read(row, take) for row, take in enumerate(takes)])
         item = {"mixture": sources.sum(0), "sources": sources}
         if self.spec.needs_pitch:
-            pitches = [self._pitch_excerpt(take.place) for take in takes]
+            pitches = [self._pitch_excerpt(take) for take in takes]
             for name in ("f0_hz", "onset"):
                 rows = [getattr(pitch, name)[row] for row, pitch in enumerate(pitches)]
                 item[name] = torch.from_numpy(np.stack(rows))
@@ -201,17 +201,25 @@ class StemDataset(Dataset):
 
     def _read(self, row: int, take: Take) -> torch.Tensor:
         """Reads one source (T,), silent beyond the end of its files."""
-        track = self.tracks[take.place.track]
-        start = self._frame(take.place) * self.spec.hop_samples / self.spec.sample_rate
+        track, start = self.tracks[take.place.track], self._start(take)
         rate, seconds = self.spec.sample_rate, self.seconds
         if take.speed != 1:  # what is read at another rate than it is played at is faster or slower
             rate, seconds = rate / take.speed, seconds * take.speed + SPARE_SECONDS
-            start = max(min(start, track.seconds - seconds), 0)
         out = np.zeros(self.spec.segment_samples, np.float32)
         for path in self._files(track, self.spec.sources[row]):
             audio = read_mono(path, rate, start, seconds)[: len(out)]
             out[: len(audio)] += audio
+        if take.tone:
+            out = self.variation.toned(out, take.tone, self.spec.sample_rate)
         return torch.from_numpy(out) * take.gain
+
+    def _start(self, take: Take) -> float:
+        """Returns from which second of its track a take is read."""
+        start = self._frame(take.place) * self.spec.hop_samples / self.spec.sample_rate
+        if take.speed == 1:
+            return start
+        seconds = self.seconds * take.speed + SPARE_SECONDS
+        return max(min(start, self.tracks[take.place.track].seconds - seconds), 0)
 
     def _files(self, track: Track, source: str) -> tuple[Path, ...]:
         if source != REST:
@@ -220,9 +228,12 @@ class StemDataset(Dataset):
             path for name, paths in track.stems.items() if name not in self.spec.sources for path in paths
         )
 
-    def _pitch_excerpt(self, place: Place) -> PitchTrack:
+    def _pitch_excerpt(self, take: Take) -> PitchTrack:
         frames = self.spec.segment_samples // self.spec.hop_samples
-        return self._pitch_of(place.track).excerpt(self._frame(place), frames)
+        pitch = self._pitch_of(take.place.track)
+        if take.speed == 1:
+            return pitch.excerpt(self._frame(take.place), frames)
+        return pitch.faster(take.speed, self._start(take) / pitch.hop_seconds, frames)
 
     def _pitch_of(self, number: int) -> PitchTrack:
         track = self.tracks[number]
@@ -284,10 +295,6 @@ class StemDataModule(L.LightningDataModule):
         """Finds the tracks of a stage and checks that they have what the model needs."""
         if self.trainer is not None:
             self.feed(self.trainer.lightning_module)
-        if self.spec.needs_pitch and self.variation.stretch:
-            raise DdspZooError(
-                "A stretched source no longer has its pitch, which the model needs: set data.variation.stretch to 0."
-            )
         how = self.excerpts
         splits = {"fit": ("train", "validation"), "validate": ("validation",)}.get(stage, ("test",))
         for split in splits:

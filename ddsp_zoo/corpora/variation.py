@@ -1,4 +1,4 @@
-"""Varies training excerpts at random: where each source is read, how fast, how loud, and with which sign."""
+"""Varies training excerpts at random: where each source is read, how fast, how loud, with which sign and tone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.music.effects import retoned
 
 
 class Place(NamedTuple):
@@ -17,11 +18,15 @@ class Place(NamedTuple):
 
 
 class Take(NamedTuple):
-    """Says how one source of an excerpt is read; at a speed of 1.1 it is 10 % faster and as much higher."""
+    """Says how one source of an excerpt is read; at a speed of 1.1 it is 10 % faster and as much higher.
+
+    ``tone``: what its tone is drawn from (see `Variation.toned`); None leaves it as it is.
+    """
 
     place: Place
     gain: float = 1.0
     speed: float = 1.0
+    tone: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,12 @@ class Variation:
         swap: share of the excerpts whose sources come from different tracks.
         stretch: play up to so much faster and higher or slower and lower (0.1: 10 %); sources that belong together
             by the same factor, others each by its own.
+        detune_cents: each source is besides so much higher or lower, at most, and as much faster or slower.
+        tone_db: each source goes through an equaliser of its own, smooth and within so many dB, and through the comb
+            of a place where a string is plucked or heard.
 
     Raises:
-        DdspZooError: for a share that is none.
+        DdspZooError: for a share that is none, or a limit below 0.
     """
 
     gain_db: float = 0.0
@@ -45,6 +53,8 @@ class Variation:
     polarity: bool = False
     swap: float = 0.0
     stretch: float = 0.0
+    detune_cents: float = 0.0
+    tone_db: float = 0.0
 
     def __post_init__(self) -> None:
         if min(self.apart, self.swap) < 0 or self.apart + self.swap > 1:
@@ -56,8 +66,9 @@ class Variation:
             raise DdspZooError(
                 f"stretch lies between 0 and 1 (0.1: up to 10 % faster), not at {self.stretch:g}."
             )
-        if self.gain_db < 0:
-            raise DdspZooError(f"gain_db is how far gains reach up and down: {self.gain_db:g} is below 0.")
+        for name in ("gain_db", "detune_cents", "tone_db"):
+            if (limit := getattr(self, name)) < 0:
+                raise DdspZooError(f"{name} is how far it reaches up and down: {limit:g} is below 0.")
 
     @property
     def takes_apart(self) -> bool:
@@ -91,7 +102,14 @@ class Variation:
         speeds = (1 + self.stretch) ** rng.uniform(-1, 1, count)
         if lot >= self.apart + self.swap:
             speeds[:] = speeds[0]
-        return [Take(*take) for take in zip(places, gains.tolist(), speeds.tolist(), strict=True)]
+        detune = np.random.default_rng([*key, 3]).uniform(-self.detune_cents, self.detune_cents, count)
+        speeds = speeds * 2 ** (detune / 1200)
+        tones = [(*key, 4, row) if self.tone_db else None for row in range(count)]
+        return [Take(*take) for take in zip(places, gains.tolist(), speeds.tolist(), tones, strict=True)]
+
+    def toned(self, audio: np.ndarray, tone: tuple[int, ...], sample_rate: int) -> np.ndarray:
+        """Gives a source (T,) the tone that is drawn from ``tone``, at the level that it has."""
+        return retoned(audio, np.random.default_rng(tone), self.tone_db, sample_rate)
 
 
 def random_place(rng: np.random.Generator, track_seconds: np.ndarray, seconds: float) -> Place:

@@ -6,6 +6,9 @@ from scipy import signal
 from ddsp_zoo.music.signals import Audio, band, drive, log_uniform, peak_filter, playing_level, reverb, tilt
 
 FRAME_SECONDS = 0.002
+TONE_HZ = (80, 160, 320, 640, 1280, 2560, 5120, 10240)  # where a smooth equaliser is set
+COMB_SECONDS = (1e-4, 3e-3)  # from a place by the bridge of a high string to the middle of a low one
+COMB_DEPTH = 0.9
 
 
 def amplifier(audio: Audio, rng: np.random.Generator, rate_hz: int) -> Audio:
@@ -75,6 +78,22 @@ def equalise(audio: Audio, rng: np.random.Generator, rate_hz: int) -> Audio:
         centre_hz = log_uniform(rng, 60, 0.42 * rate_hz)
         audio = peak_filter(audio, centre_hz, rng.uniform(-8, 8), log_uniform(rng, 0.5, 3), rate_hz)
     return audio
+
+
+def retoned(audio: Audio, rng: np.random.Generator, most_db: float, rate_hz: int) -> Audio:
+    """Gives a stem the tone of another instrument, string or hand; it keeps its level, and nothing is delayed.
+
+    An equaliser that is smooth over octaves lies within ``most_db``. The comb is what a string has that is plucked, or
+    heard, at one place: its delay is the way to the bridge and back, whichever fret is pressed.
+    """
+    size = len(audio) + round(COMB_SECONDS[1] * rate_hz) + rate_hz // 8
+    hertz = np.fft.rfftfreq(size, 1 / rate_hz)
+    gain_db = rng.uniform(0, most_db) * rng.uniform(-1, 1, len(TONE_HZ))
+    tone = 10 ** (np.interp(np.log(hertz.clip(min=1)), np.log(TONE_HZ), gain_db) / 20)
+    comb = 1 - rng.uniform(0, COMB_DEPTH) * np.exp(-2j * np.pi * hertz * log_uniform(rng, *COMB_SECONDS))
+    out = np.fft.irfft(np.fft.rfft(audio, size) * tone * comb, size)[: len(audio)]
+    before, after = (float(np.sqrt(np.mean(np.square(part, dtype=float)))) for part in (audio, out))
+    return (out * (before / max(after, 1e-12))).astype(audio.dtype)
 
 
 def room_microphones(audio: Audio, rng: np.random.Generator, rate_hz: int) -> Audio:

@@ -99,3 +99,19 @@ class PitchTrack:
         f0, onset = (np.pad(part, ((0, 0), (0, count - part.shape[1]))) for part in parts)
         onset[:, 0] = f0[:, 0] > 0
         return PitchTrack(f0, onset, self.hop_seconds)
+
+    def faster(self, speed: float, start: float, count: int) -> "PitchTrack":
+        """Returns ``count`` frames of what is played so much faster and higher, from frame ``start`` of it on.
+
+        Silent beyond the end; a note that already sounds starts anew.
+        """
+        read = np.rint(start + speed * np.arange(count)).astype(int)
+        inside = read < self.f0_hz.shape[1]
+        f0, onset = np.zeros((2, len(self.f0_hz), count), dtype=np.float32)
+        f0[:, inside] = speed * self.f0_hz[:, read[inside]]
+        source, at = np.nonzero(self.onset)
+        frame = np.rint((at - start) / speed).astype(int)
+        kept = (frame >= 0) & (frame < count)
+        onset[source[kept], frame[kept]] = 1
+        onset[:, 0] = 1
+        return PitchTrack(f0, onset * (f0 > 0), self.hop_seconds)

@@ -216,6 +216,85 @@ def test_everything_follows_from_seed_and_number(tracks: list[Track]) -> None:
     assert not any(torch.equal(other[n]["sources"], excerpts[n]) for n in range(20))
 
 
+# ---- tone, and pitch that follows the speed
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory: pytest.TempPathFactory) -> list[Track]:
+    """A track of two steady tones of ten harmonics, each plucked twice, with their pitch."""
+    root = tmp_path_factory.mktemp("tones")
+    (root / "t").mkdir()
+    time = np.arange(3 * RATE) / RATE
+    for name, hertz in (("a", 200.0), ("b", 290.0)):
+        audio = 0.05 * np.sin(2 * np.pi * hertz * np.arange(1, 11)[:, None] * time).sum(0)
+        sf.write(root / "t" / f"{name}.wav", audio, RATE, subtype="FLOAT")
+    rows = [f"{t:.4f},200,290,{int(k in (60, 200))},{int(k == 140)}" for k, t in enumerate(time[::HOP])]
+    (root / "t" / "f0.csv").write_text("\n".join(["time_seconds,a,b,a_onset,b_onset", *rows]) + "\n")
+    return folder_tracks(root)
+
+
+def pitched(tracks: list[Track], **changes: float) -> StemDataset:
+    return StemDataset(tracks, BatchSpec(("a", "b"), RATE, HOP, SEGMENT, True), 100, 0, Variation(**changes))
+
+
+def partials(audio: torch.Tensor, hertz: float) -> np.ndarray:
+    """Levels of ten harmonics in dB."""
+    wave = torch.exp(-2j * np.pi * hertz * torch.arange(1, 11)[:, None] * torch.arange(len(audio)) / RATE)
+    return 20 * torch.log10((wave * audio * torch.hann_window(len(audio))).sum(-1).abs()).numpy()
+
+
+def test_each_source_gets_a_tone_of_its_own_and_keeps_its_level_and_pitch(tones: list[Track]) -> None:
+    plain, toned = pitched(tones), pitched(tones, tone_db=12.0)
+    changes = []
+    for n in range(8):
+        before, after = plain[n], toned[n]
+        assert torch.equal(before["f0_hz"], after["f0_hz"]) and torch.equal(before["onset"], after["onset"])
+        assert torch.equal(after["mixture"], after["sources"].sum(0))
+        levels = (item["sources"].square().mean(-1) for item in (before, after))
+        assert torch.allclose(*levels, rtol=1e-4)
+        for row, hertz in enumerate((200.0, 290.0)):
+            pair = [partials(item["sources"][row], hertz) for item in (before, after)]
+            changes.append(pair[1] - pair[0])
+    assert np.std(changes, axis=0).min() > 2  # dB: each partial
+    assert np.abs(np.corrcoef(changes) - np.eye(16)).mean() < 0.6  # no tone is another one's
+    again = pitched(tones, tone_db=12.0)
+    assert all(torch.equal(again[n]["sources"], toned[n]["sources"]) for n in range(3))
+
+
+def test_a_tone_leaves_silence_silent_and_notes_where_they_begin() -> None:
+    audio = np.zeros(SEGMENT, np.float32)
+    assert not Variation(tone_db=12.0).toned(audio, (1,), RATE).any()
+    audio[2000:2400] = np.sin(np.arange(400))
+    toned = Variation(tone_db=12.0).toned(audio, (1,), RATE)
+    assert toned.dtype == np.float32 and np.abs(toned[:1900]).max() < 0.02 * np.abs(toned).max()
+
+
+@pytest.mark.parametrize("changes", [{"detune_cents": 30.0}, {"stretch": 0.1}], ids=str)
+def test_pitch_and_onsets_follow_the_speed(tones: list[Track], changes: dict[str, float]) -> None:
+    varied, speeds = pitched(tones, **changes), []
+    for n in range(20):
+        item, takes = varied[n], varied._takes(n)
+        speeds.append([take.speed for take in takes])
+        for row, (hertz, marks) in enumerate(((200.0, (60, 200)), (290.0, (140,)))):
+            speed, start = takes[row].speed, varied._start(takes[row]) * RATE / HOP
+            assert item["f0_hz"][row].numpy() == pytest.approx(speed * hertz, rel=1e-5)
+            level = partials(item["sources"][row], speed * hertz)
+            assert level.min() > partials(item["sources"][row], speed * hertz * 1.02)[5:].max() + 6
+            begun = [m for m in {round((mark - start) / speed) for mark in marks} if 0 < m < SEGMENT // HOP]
+            assert item["onset"][row].nonzero().flatten().tolist() == [0, *sorted(begun)]
+    speeds = 1200 * np.log2(speeds)
+    if "stretch" in changes:
+        assert (speeds[:, 0] == speeds[:, 1]).all() and np.ptp(speeds) > 165
+    else:
+        assert np.abs(speeds).max() <= 30 and np.ptp(speeds) > 40 and (speeds[:, 0] != speeds[:, 1]).all()
+
+
+def test_other_draws_are_what_they_are_without_tones(tones: list[Track]) -> None:
+    plain, toned = (pitched(tones, gain_db=6.0, apart=0.5, **more) for more in ({}, {"tone_db": 9.0}))
+    for n in range(20):
+        assert [take[:3] for take in plain._takes(n)] == [take[:3] for take in toned._takes(n)]
+
+
 # ---- errors
 
 
@@ -226,6 +305,8 @@ def test_everything_follows_from_seed_and_number(tracks: list[Track]) -> None:
         ({"swap": -0.1}, "set both from 0 to 1"),
         ({"stretch": 1.5}, "stretch lies between 0 and 1"),
         ({"gain_db": -6.0}, "gain_db is how far"),
+        ({"tone_db": -1.0}, "tone_db is how far"),
+        ({"detune_cents": -1.0}, "detune_cents is how far"),
     ],
 )
 def test_unusable_settings(changes: dict[str, float], message: str) -> None:
@@ -237,10 +318,3 @@ def test_unusable_settings(changes: dict[str, float], message: str) -> None:
 def test_other_places_need_random_excerpts(change: str) -> None:
     with pytest.raises(DdspZooError, match="set excerpts.examples_per_epoch too"):
         StemFolder("x", variation=Variation(**{change: 0.5}))
-
-
-def test_no_stretch_where_pitch_is_needed(tmp_path: Path) -> None:
-    data = StemFolder(str(tmp_path), variation=Variation(stretch=0.1))
-    data.spec = BatchSpec(("a",), RATE, HOP, SEGMENT, needs_pitch=True)
-    with pytest.raises(DdspZooError, match="no longer has its pitch.*set data.variation.stretch to 0"):
-        data.setup("fit")
