@@ -22,7 +22,7 @@ ONE_OF_A_KIND = {  # of model, and of what it may begin with; the others are run
     "ast_ddsp_bass.yaml",
     "choir_pitch.yaml",
     "exB4.yaml",
-    "exE7.yaml",
+    "exE8.yaml",
     "prelim.yaml",
     "string_onsets.yaml",
     "string_tracker.yaml",

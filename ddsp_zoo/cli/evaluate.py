@@ -13,9 +13,10 @@ def evaluate(arguments: list[str]) -> int:
     parser.add_argument("--out", default="evaluation", help="folder for tables and plots (%(default)s)")
     parser.add_argument(
         "--pitch",
-        choices=("given", "mixture"),
+        choices=("given", "mixture", "found_on_true_strings", "given_on_found_strings", "next_string"),
         default="given",
-        help="that of the data, or what the model itself finds in the mixture (%(default)s)",
+        help="that of the data; what the model finds in the mixture; either on the strings of the other; or that of "
+        "the data, one string too high (%(default)s)",
     )
     parser.add_argument("--tracks", type=count, help="stop after so many tracks")
     parser.add_argument("--seeds", type=count, default=5, help="noise seeds averaged over (%(default)s)")

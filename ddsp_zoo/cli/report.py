@@ -132,20 +132,26 @@ def report_tab(arguments: list[str]) -> int:
     add_data(parser, required=False)
     parser.add_argument("--takes", metavar="FOLDER", help="GuitarSet's, for its recordings by a microphone")
     parser.add_argument("--crepe", action="store_true", help="CREPE too, which hears a single melody")
+    parser.add_argument(
+        "--basic-pitch", action="store_true", help="Basic Pitch too, which hears notes of any instrument"
+    )
     parser.add_argument("--split", default="test", choices=("train", "validation", "test"))
     parser.add_argument("--tracks", type=count, help="stop after so many tracks of --data")
     parser.add_argument("--markdown", action="store_true", help="as a table for documents")
     options = parser.parse_args(arguments)
-    if not (options.model or options.checkpoint or options.crepe):
-        parser.error("name a model with --model, weights with --checkpoint, or --crepe")
+    if not (options.model or options.checkpoint or options.crepe or options.basic_pitch):
+        parser.error("name a model with --model, weights with --checkpoint, or --crepe or --basic-pitch")
     if not (options.data or options.takes):
         parser.error("name data with --data, or recordings with --takes")
 
     from ddsp_zoo.measuring import tab
+    from ddsp_zoo.reports.basic_pitch import basic_pitch_tracker
     from ddsp_zoo.reports.tab import learned_tracker, melody_tracker
     from ddsp_zoo.reports.tables import render_markdown, render_text, tab_table
 
     trackers = {"crepe": melody_tracker} if options.crepe else {}
+    if options.basic_pitch:
+        trackers["basic_pitch"] = basic_pitch_tracker()
     if options.model or options.checkpoint:
         name = options.model or "tracker"
         trackers[name] = learned_tracker(name, options.checkpoint)

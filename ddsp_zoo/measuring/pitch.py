@@ -1,6 +1,7 @@
 """Scores of pitch tracks: each voice as a melody, and all voices together as multiple pitches."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,30 +10,47 @@ import numpy as np
 from ddsp_zoo.corpora.base import StemDataModule, StemDataset
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.measuring.rows import Row
+from ddsp_zoo.pitch.placing import found_on_true_strings, on_next_string, truth_on_found_strings
+from ddsp_zoo.pitch.track import PitchTrack
 from ddsp_zoo.sources import Split
 
 NEAR_CENTS = 50.0
+UNTRACKED = ("given", "next_string")  # kinds of pitch that ask no tracker
+PITCHES: dict[str, Callable[[PitchTrack, PitchTrack], PitchTrack]] = {
+    "given": lambda given, found: given,
+    "mixture": lambda given, found: found,
+    "found_on_true_strings": found_on_true_strings,
+    "given_on_found_strings": truth_on_found_strings,
+    "next_string": lambda given, found: on_next_string(given),
+}
 
 
-def track_pitches(
-    model: Any, datamodule: StemDataModule, split: Split = "test", limit_tracks: int | None = None
+def change_pitches(
+    model: Any,
+    datamodule: StemDataModule,
+    kind: str,
+    split: Split = "test",
+    limit_tracks: int | None = None,
 ) -> list[Row]:
-    """Lets a model's own tracker find the pitches of whole tracks in their mixtures.
+    """Has a data module give out other pitches of whole tracks instead of its own, see `PITCHES`.
 
-    From then on the data module gives these out instead of its own. Returns the rows of `pitch_scores`, with ``track``.
-    Raises `DdspZooError` for a model without a tracker.
+    Returns the rows of `pitch_scores`, with ``track``, where the model's own tracker is asked. Raises `DdspZooError`
+    for a model without a tracker.
     """
-    if model.tracker is None:
+    tracked = kind not in UNTRACKED
+    if tracked and model.tracker is None:
         raise DdspZooError("This model has no tracker that finds pitches in the mixture: give them.")
     datamodule.feed(model, split).prepare_data()
     rate, hop, rows = model.sample_rate, model.hop_samples, []
     for track in datamodule.tracks(split)[:limit_tracks]:
         whole = replace(datamodule.spec, segment_samples=int(track.seconds * rate) // hop * hop)
         item = StemDataset([track], whole)[0]
-        found = model.tracker.find(item["mixture"].numpy(), len(model.sources))
-        datamodule.pitches[track.name] = found
-        scores = pitch_scores(item["f0_hz"].numpy(), found.f0_hz, model.sources)
-        rows += [{"track": track.name} | row for row in scores]
+        truth = PitchTrack(item["f0_hz"].numpy(), item["onset"].numpy(), hop / rate)
+        found = model.tracker.find(item["mixture"].numpy(), len(model.sources)) if tracked else truth
+        datamodule.pitches[track.name] = PITCHES[kind](truth, found)
+        if tracked:
+            scores = pitch_scores(truth.f0_hz, found.f0_hz, model.sources)
+            rows += [{"track": track.name} | row for row in scores]
     return rows
 
 

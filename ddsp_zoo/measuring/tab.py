@@ -23,10 +23,13 @@ RATE, HOP = 16000, 256  # of the trackers
 FINE_SECONDS = 0.004  # grid on which a corpus's pitch is read
 NEAR_SECONDS, NEAR_CENTS = 0.05, 50.0  # what counts as the same note
 MICROPHONE = Path("audio", "audio_mic")
-COUNTS = tuple(f"{what}_{of}" for what in ("pitch", "tab", "note") for of in ("annotated", "found", "agreed"))
+WHAT = ("pitch", "tab", "note")
+COUNTS = tuple(f"{what}_{of}" for what in WHAT for of in ("annotated", "found", "agreed"))
 
 Notes = list[list[tuple[float, float, float]]]  # of each string: start and end in seconds, MIDI pitch
-Tracker = Callable[[np.ndarray], PitchTrack]
+HeardNote = tuple[float, float, float]  # start and end in seconds, MIDI pitch
+Heard = PitchTrack | list[HeardNote]  # of each string, or notes on whatever string
+Tracker = Callable[[np.ndarray], Heard]
 
 
 @dataclass(frozen=True)
@@ -93,25 +96,48 @@ def evaluate_tab(takes: Iterable[Take], trackers: dict[str, Tracker]) -> list[Ro
     ]
 
 
-def tab_counts(annotated: Notes, found: PitchTrack) -> Row:
+def tab_counts(annotated: Notes, found: Heard) -> Row:
     """Counts what is annotated, found, and agrees: pitches and (string, fret) of each frame, and notes.
 
     A pitch is a semitone here; one that two strings play counts once. A note agrees where it begins within 50 ms and
-    lies within 50 cents, on whatever string. Sources: Wiggins and Kim 2019 (TabCNN) for frames; mir_eval for notes.
+    lies within 50 cents, on whatever string. Notes that are found on no string have no frets to count. Sources: Wiggins
+    and Kim 2019 (TabCNN) for frames; mir_eval for notes.
     """
+    if not isinstance(found, PitchTrack):
+        truth = _annotated_frets(annotated, _frames(annotated, found), HOP / RATE)
+        heard = _sounding_pitches(found, truth.shape[1])
+        return _pitch_counts(_pitches(truth), heard) | _note_counts(annotated, found)
     played = _played(found)
-    truth, heard = _annotated_frets(annotated, found), _found_frets(played)
-    sounding = [[_pitches(column) for column in frets.T] for frets in (truth, heard)]
-    there, agreed = truth >= 0, (truth == heard) & (truth >= 0)
-    counts = {
-        "pitch_annotated": sum(map(len, sounding[0])),
-        "pitch_found": sum(map(len, sounding[1])),
-        "pitch_agreed": sum(len(a & b) for a, b in zip(*sounding, strict=True)),
-        "tab_annotated": int(there.sum()),
+    truth = _annotated_frets(annotated, found.f0_hz.shape[1], found.hop_seconds)
+    heard = _found_frets(played)
+    frets = {
+        "tab_annotated": int((truth >= 0).sum()),
         "tab_found": int((heard >= 0).sum()),
-        "tab_agreed": int(agreed.sum()),
+        "tab_agreed": int(((truth == heard) & (truth >= 0)).sum()),
     }
-    return counts | _note_counts(annotated, played)
+    notes = [(note.start_seconds, note.end_seconds, note.midi) for own in played.strings for note in own]
+    return _pitch_counts(_pitches(truth), _pitches(heard)) | frets | _note_counts(annotated, notes)
+
+
+def _pitch_counts(truth: list[set[int]], heard: list[set[int]]) -> Row:
+    agreed = sum(len(a & b) for a, b in zip(truth, heard, strict=True))
+    found = {"pitch_annotated": sum(map(len, truth)), "pitch_found": sum(map(len, heard))}
+    return found | {"pitch_agreed": agreed}
+
+
+def _frames(annotated: Notes, found: list[HeardNote]) -> int:
+    """How many frames there are until all notes have ended."""
+    ends = [end for own in (*annotated, found) for _, end, _ in own]
+    return round(max(ends, default=0) * RATE / HOP) + 1
+
+
+def _sounding_pitches(notes: list[HeardNote], frames: int) -> list[set[int]]:
+    """The pitches that sound in each frame."""
+    sounding: list[set[int]] = [set() for _ in range(frames)]
+    for start, end, midi in notes:
+        for frame in range(*(round(time * RATE / HOP) for time in (start, end))):
+            sounding[frame].add(round(midi))
+    return sounding
 
 
 def _played(found: PitchTrack) -> Played:
@@ -123,12 +149,12 @@ def _played(found: PitchTrack) -> Played:
     return read_played(controls, declared, 1 / found.hop_seconds)
 
 
-def _annotated_frets(notes: Notes, found: PitchTrack) -> np.ndarray:
+def _annotated_frets(notes: Notes, frames: int, hop_seconds: float) -> np.ndarray:
     """The fret of each string in each frame (6, N), -1 where it rests."""
-    frets = np.full(found.f0_hz.shape, -1)
+    frets = np.full((len(STANDARD), frames), -1)
     for row, (own, opened) in enumerate(zip(notes, STANDARD, strict=True)):
         for start, end, midi in own:
-            first, last = (round(time / found.hop_seconds) for time in (start, end))
+            first, last = (round(time / hop_seconds) for time in (start, end))
             frets[row, first:last] = max(round(midi) - opened, 0)
     return frets
 
@@ -138,15 +164,18 @@ def _found_frets(played: Played) -> np.ndarray:
     return np.where(played.f0_hz > 0, np.maximum(midi - np.array(STANDARD)[:, None], 0), -1)
 
 
-def _pitches(frets: np.ndarray) -> set[int]:
-    return {opened + int(fret) for opened, fret in zip(STANDARD, frets, strict=True) if fret >= 0}
+def _pitches(frets: np.ndarray) -> list[set[int]]:
+    """The pitches of each frame, from frets (6, N)."""
+    return [
+        {opened + int(fret) for opened, fret in zip(STANDARD, column, strict=True) if fret >= 0}
+        for column in frets.T
+    ]
 
 
-def _note_counts(annotated: Notes, played: Played) -> Row:
+def _note_counts(annotated: Notes, found: list[HeardNote]) -> Row:
     from mir_eval.transcription import match_notes
 
     truth = [note for own in annotated for note in own]
-    found = [(n.start_seconds, n.end_seconds, n.midi) for own in played.strings for n in own]
     pairs = []
     if truth and found:
         (a_times, a_hz), (f_times, f_hz) = (
@@ -161,18 +190,22 @@ def _note_counts(annotated: Notes, played: Played) -> Row:
 def summarise_tab(rows: list[Row]) -> list[Row]:
     """Returns a row for each system: precision, recall and f_measure of pitches, strings with frets, and notes.
 
-    ``disambiguation`` is the share of right pitches that are on the right string too.
+    ``disambiguation`` is the share of right pitches that are on the right string too. A system that tells no strings
+    has neither frets nor that.
     """
     out = []
     for system in dict.fromkeys(row["system"] for row in rows):
-        total = {name: sum(row[name] for row in rows if row["system"] == system) for name in COUNTS}
-        row: Row = {"system": system, "tracks": sum(own["system"] == system for own in rows)}
-        for what in ("pitch", "tab", "note"):
+        own = [row for row in rows if row["system"] == system]
+        total = {name: sum(row[name] for row in own) for name in COUNTS if name in own[0]}
+        row: Row = {"system": system, "tracks": len(own)}
+        for what in (what for what in WHAT if f"{what}_found" in total):
             annotated, found, agreed = (total[f"{what}_{of}"] for of in ("annotated", "found", "agreed"))
             row |= {
                 f"{what}_precision": agreed / max(found, 1),
                 f"{what}_recall": agreed / max(annotated, 1),
                 f"{what}_f_measure": 2 * agreed / max(found + annotated, 1),
             }
-        out.append(row | {"disambiguation": min(total["tab_agreed"] / max(total["pitch_agreed"], 1), 1.0)})
+        if "tab_found" in total:
+            row["disambiguation"] = min(total["tab_agreed"] / max(total["pitch_agreed"], 1), 1.0)
+        out.append(row)
     return out

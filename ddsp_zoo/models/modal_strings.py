@@ -2,16 +2,20 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp.harmonic_ls import fit_windows, harmonic_least_squares
+from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.losses import MultiScaleSpectralLoss
 from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.networks.string_listener import StringListener, pool_notes
+from ddsp_zoo.pitch.placing import found_on_true_strings
 from ddsp_zoo.pitch.string_tracker import StringTracker
+from ddsp_zoo.pitch.track import PitchTrack
 from ddsp_zoo.separation.masks import by_channel
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 from ddsp_zoo.synths.control import Controls
@@ -36,6 +40,12 @@ class ModalStrings(Separator):
         optimiser: how it learns.
         masks: exponent and window of the masks.
         tracks_pitch: hold a `StringTracker` as ``tracker``, trained apart, that finds the pitches where none are given.
+        found_share: share of the training batches, and all of the validation, that are heard with the pitches that the
+            tracker finds in them, on the strings that truly play those: notes are missed, late, or too many, as they
+            will be. Which string plays cannot be learned here, since masks follow the pitch that they are given.
+
+    Raises:
+        DdspZooError: for pitches that are to be found by no tracker.
     """
 
     needs_pitch = True
@@ -53,6 +63,7 @@ class ModalStrings(Separator):
         optimiser: Optimiser = Optimiser(),
         masks: Masks = Masks(power=2.0),
         tracks_pitch: bool = False,
+        found_share: float = 0.0,
     ) -> None:
         super().__init__(
             sources,
@@ -69,6 +80,11 @@ class ModalStrings(Separator):
         )
         self.loss = MultiScaleSpectralLoss((1024, 256))
         self.error_weight, self.passes, self.phase_locked = masked_weight, passes, phase_locked
+        if found_share and not tracks_pitch:
+            raise DdspZooError(
+                "found_share is that of pitches found by a tracker: set model.tracks_pitch to true."
+            )
+        self.found_share = found_share
         if tracks_pitch:
             self.tracker = StringTracker(self.sources, sample_rate, self.hop_samples).requires_grad_(False)
         self.save_hyperparameters()
@@ -102,6 +118,29 @@ class ModalStrings(Separator):
         """Returns what brings sources (B, S, T) to the level of a mixture (B, T): -> (B,)."""
         played = sources.sum(1).square().sum(-1)
         return (audio.square().sum(-1) / played.clamp(min=1e-12)).sqrt().clamp(1 / MOST_GAIN, MOST_GAIN)
+
+    def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+        """Returns the loss of a batch as `Separator` does, some with found pitches (``found_share``)."""
+        generator = self.generator_of_step()
+        if torch.rand((), generator=generator) < self.found_share:
+            batch = self.with_found_pitch(batch)
+        return self._step(batch, "train", self.generator_of_step())
+
+    def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+        """Returns the loss of a batch as `Separator` does, with found pitches where it is trained on them."""
+        return super().validation_step(
+            self.with_found_pitch(batch) if self.found_share else batch, batch_index
+        )
+
+    def with_found_pitch(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Returns a batch with the pitches that the tracker finds in it, on the strings that truly play them."""
+        pitches = []
+        for mixture, f0_hz, onset in zip(batch["mixture"], batch["f0_hz"], batch["onset"], strict=True):
+            truth = PitchTrack(f0_hz.cpu().numpy(), onset.cpu().numpy(), self.hop_samples / self.sample_rate)
+            found = self.tracker.find(mixture.cpu().numpy(), len(self.sources))
+            pitches.append(found_on_true_strings(truth, found))
+        parts = {name: np.stack([getattr(pitch, name) for pitch in pitches]) for name in ("f0_hz", "onset")}
+        return batch | {name: torch.from_numpy(part).to(self.device) for name, part in parts.items()}
 
     def raw_controls(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> Tensor:
         """Predicts from (B, T), f0 and onsets (B, S, N): -> (B, S, N, channels), the same in all frames of a note."""

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.owned import made_from, own_files_when_done
 from ddsp_zoo.measuring.metrics import LIMIT_DB, METRICS, Metric
-from ddsp_zoo.measuring.pitch import summarise_pitch, track_pitches
+from ddsp_zoo.measuring.pitch import change_pitches, summarise_pitch
 from ddsp_zoo.measuring.protocol import SEEDS, evaluate
 from ddsp_zoo.measuring.rows import WINDOW, Row
 from ddsp_zoo.measuring.summary import summarise
@@ -26,7 +26,7 @@ def run(
     out_dir: str | Path,
     split: str = "test",
     name: str | None = None,
-    pitch: Literal["given", "mixture"] = "given",
+    pitch: str = "given",
     metrics: Sequence[Metric] = METRICS,
     overwrite: bool = False,
     **options: Any,
@@ -43,7 +43,8 @@ def run(
         out_dir: folder, made where missing. An earlier evaluation of the same is replaced, other files stay.
         split: "test" or "validation".
         name: what the model is called in tables and figures; None: the name it is loaded by, or its class.
-        pitch: "given" by the data, or found by the model's own tracker in the "mixture"; baselines get the same.
+        pitch: "given" by the data, or found by the model's own tracker in the "mixture", or another of
+            `measuring.pitch.PITCHES`; baselines get the same.
         metrics: what to take, the package's or your own.
         overwrite: also replace the evaluation of another model, data set, split or kind of pitch.
         options: of `protocol.evaluate`.
@@ -86,9 +87,8 @@ def _measure(
 ) -> dict[str, Any]:
     """The content of the summary, once all files are written."""
     name, split, pitch = about["model"], about["split"], about["pitch"]
-    tracked = (
-        track_pitches(model, datamodule, split, options.get("limit_tracks")) if pitch == "mixture" else []
-    )
+    limit = options.get("limit_tracks")
+    tracked = change_pitches(model, datamodule, pitch, split, limit) if pitch != "given" else []
     rows = evaluate(model, datamodule, split, metrics=metrics, **options)
     protocol = _protocol(name, model, datamodule, split, rows, options) | {
         "pitch": pitch,

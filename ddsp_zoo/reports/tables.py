@@ -102,7 +102,7 @@ def tab_table(summary: dict[str, list[Row]]) -> Table:
     names = ("pitch_precision", "pitch_recall", "pitch_f_measure", "tab_f_measure", "disambiguation")
     names += ("note_precision", "note_recall", "note_f_measure")
     lines = [
-        [data, row["system"], *(f"{row[name]:.3f}" for name in names)]
+        [data, row["system"], *(f"{row[name]:.3f}" if name in row else "-" for name in names)]
         for data, rows in summary.items()
         for row in rows
     ]

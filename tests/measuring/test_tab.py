@@ -28,6 +28,7 @@ from ddsp_zoo.pitch.neck import STANDARD, Neck
 from ddsp_zoo.pitch.string_tracker import StringTracker
 from ddsp_zoo.pitch.track import PitchTrack
 from ddsp_zoo.reports.tab import learned_tracker
+from ddsp_zoo.reports.tables import tab_table
 
 FRAMES, HOP_SECONDS = 125, 0.016
 WANTED: list[tuple[int, int, int, int]] = [(0, 3, 10, 60), (4, 5, 20, 80), (5, 2, 90, 120)]
@@ -87,6 +88,18 @@ def test_a_pitch_on_two_strings_counts_once():
     counts = tab_counts(annotated((4, 5, 0, 10), (5, 0, 0, 10)), found((5, 0, 0, 10)))
     assert (counts["pitch_annotated"], counts["pitch_agreed"]) == (10, 10)
     assert (counts["tab_annotated"], counts["tab_agreed"]) == (20, 10)
+
+
+def test_notes_on_no_string_have_pitches_and_beginnings_but_no_frets():
+    """Those of another system, which begin 32 ms late; a pitch that is held on twice counts once."""
+    notes = [(start + 0.032, end, midi) for own in annotated(*WANTED) for start, end, midi in own]
+    counts = tab_counts(annotated(*WANTED), [*notes, (0.5, 0.6, 43.2)])
+    (row,) = summarise_tab([{"track": "a", "system": "x"} | counts])
+    assert row["pitch_precision"] == 1 and row["pitch_recall"] == pytest.approx(134 / 140)
+    assert row["note_recall"] == 1 and row["note_precision"] == pytest.approx(3 / 4)
+    assert not {"tab_f_measure", "disambiguation"} & set(row)
+    assert tab_table({"a": [row]})[1][5:7] == ["-", "-"]
+    assert summarise_tab([{"track": "a", "system": "x"} | tab_counts([[]] * 6, [])])[0]["note_f_measure"] == 0
 
 
 def test_counts_of_takes_add_up():
