@@ -80,6 +80,17 @@ def count(text: str) -> int:
     return int(text)
 
 
+def decibels(text: str) -> float:
+    """Returns a number of decibels from 0 to 60; argparse says the rest."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 60:
+        raise argparse.ArgumentTypeError(f"{text:.30} is no number of decibels from 0 to 60")
+    return number
+
+
 def device(name: str) -> str:
     """Returns the name of a device that is there, of "auto" the fastest; raises `DdspZooError` for any other."""
     import torch

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from ddsp_zoo.cli.parser import Parser, add_checkpoint, add_data, count, device, load_all, read_data
+from ddsp_zoo.cli.parser import Parser, add_checkpoint, add_data, count, decibels, device, load_all, read_data
 
 
 def report(arguments: list[str]) -> int:
@@ -135,6 +135,9 @@ def report_tab(arguments: list[str]) -> int:
     parser.add_argument(
         "--basic-pitch", action="store_true", help="Basic Pitch too, which hears notes of any instrument"
     )
+    parser.add_argument(
+        "--tones", type=decibels, default=0.0, metavar="DB", help="give each string of --data another tone"
+    )
     parser.add_argument("--split", default="test", choices=("train", "validation", "test"))
     parser.add_argument("--tracks", type=count, help="stop after so many tracks of --data")
     parser.add_argument("--markdown", action="store_true", help="as a table for documents")
@@ -157,7 +160,7 @@ def report_tab(arguments: list[str]) -> int:
         trackers[name] = learned_tracker(name, options.checkpoint)
     summary = {}
     if options.data:
-        rendered = tab.read_rendered(read_data(options), options.split, options.tracks)
+        rendered = tab.read_rendered(read_data(options), options.split, options.tracks, options.tones)
         summary[Path(options.data).stem] = tab.summarise_tab(tab.evaluate_tab(rendered, trackers))
     if options.takes:
         rows = tab.evaluate_tab(tab.read_takes(options.takes), trackers)

@@ -35,8 +35,10 @@ def change_pitches(
     """Has a data module give out other pitches of whole tracks instead of its own, see `PITCHES`.
 
     Returns the rows of `pitch_scores`, with ``track``, where the model's own tracker is asked. Raises `DdspZooError`
-    for a model without a tracker.
+    for a model without a tracker, and for an unknown kind.
     """
+    if kind not in PITCHES:
+        raise DdspZooError(f"pitch is {kind!r}: choose {', '.join(PITCHES)}.")
     tracked = kind not in UNTRACKED
     if tracked and model.tracker is None:
         raise DdspZooError("This model has no tracker that finds pitches in the mixture: give them.")

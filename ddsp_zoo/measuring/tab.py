@@ -13,6 +13,7 @@ from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.export.played import Played, read_played
 from ddsp_zoo.files.audio import read_mono
 from ddsp_zoo.measuring.rows import Row
+from ddsp_zoo.music.effects import retoned
 from ddsp_zoo.music.strings.jams import read_notes
 from ddsp_zoo.pitch.neck import STANDARD
 from ddsp_zoo.pitch.track import PitchTrack
@@ -59,17 +60,24 @@ def read_takes(root: str | Path) -> Iterator[Take]:
 
 
 def read_rendered(
-    datamodule: StemDataModule, split: Split = "test", limit_tracks: int | None = None
+    datamodule: StemDataModule, split: Split = "test", limit_tracks: int | None = None, tone_db: float = 0.0
 ) -> Iterator[Take]:
-    """Yields the tracks of a corpus of guitar strings, with the notes between its onsets."""
+    """Yields the tracks of a corpus of guitar strings, with the notes between its onsets.
+
+    With ``tone_db`` each string of each track has another tone, always the same (see `effects.retoned`): what is then
+    no longer found was told by the sound of one guitar.
+    """
     datamodule.prepare((split,))
-    for track in datamodule.tracks(split)[:limit_tracks]:
+    for number, track in enumerate(datamodule.tracks(split)[:limit_tracks]):
         if track.pitch is None or not set(GUITAR_STRINGS_HZ) <= set(track.sources):
             raise DdspZooError(
                 f"Track {track.name} lacks an f0.csv, or one of the strings {', '.join(GUITAR_STRINGS_HZ)}."
             )
-        files = [path for name in GUITAR_STRINGS_HZ for path in track.stems[name]]
-        yield Take(track.name, sum(read_mono(path, RATE) for path in files), _notes_of(track))
+        strings = [sum(read_mono(path, RATE) for path in track.stems[name]) for name in GUITAR_STRINGS_HZ]
+        if tone_db:
+            draws = [np.random.default_rng([number, row]) for row in range(len(strings))]
+            strings = [retoned(audio, rng, tone_db, RATE) for audio, rng in zip(strings, draws, strict=True)]
+        yield Take(track.name, sum(strings), _notes_of(track))
 
 
 def _notes_of(track: Track) -> Notes:

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from ddsp_zoo.cli import main
 from ddsp_zoo.corpora import StemDataModule, Track
 from ddsp_zoo.corpora.base import Excerpts, folder_tracks
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.f0_csv import write_f0_csv
 from ddsp_zoo.measuring.metrics import SI_SDR
-from ddsp_zoo.measuring.pitch import pitch_scores
+from ddsp_zoo.measuring.pitch import PITCHES, pitch_scores
 from ddsp_zoo.models import Umss
 from ddsp_zoo.reports import evaluation
 from ddsp_zoo.reports.tables import pitch_table
@@ -104,9 +105,24 @@ def test_tracked_pitches_take_the_place_of_the_given_ones(
     given = evaluation.run(model, Corpus(tmp_path / "data"), tmp_path / "given", **options)
     assert comb_db(given) > 15 > -15 > comb_db(summary)  # baselines hear the same exchanged pitches
     assert "pitch" not in given
+    apart = {}
+    for pitch in ("found_on_true_strings", "next_string"):
+        options |= {"pitch": pitch, "parts": ("baselines",)}
+        apart[pitch] = evaluation.run(model, Corpus(tmp_path / "data"), tmp_path / pitch, **options)
+    assert comb_db(apart["found_on_true_strings"]) == pytest.approx(comb_db(given))
+    assert comb_db(apart["next_string"]) == pytest.approx(comb_db(summary))  # of two strings
+    assert [("pitch" in found) for found in apart.values()] == [True, False]
+
+
+def test_the_command_names_every_kind_of_pitch(capsys: pytest.CaptureFixture):
+    assert main(["evaluate", "--model", "exE8", "--data", "x", "--pitch", "none"]) == 2
+    told = capsys.readouterr().err
+    assert all(f"{name}" in told for name in PITCHES)
 
 
 def test_a_model_without_a_tracker(tmp_path: Path):
     write_track(tmp_path / "data" / "duet")
     with pytest.raises(DdspZooError, match="no tracker"):
         evaluation.run(Umss(sources=NAMES), Corpus(tmp_path / "data"), tmp_path / "out", pitch="mixture")
+    with pytest.raises(DdspZooError, match="pitch is 'none': choose given, mixture, found_on_true_strings"):
+        evaluation.run(Umss(sources=NAMES), Corpus(tmp_path / "data"), tmp_path / "out", pitch="none")

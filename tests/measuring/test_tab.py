@@ -143,6 +143,13 @@ def test_a_corpus_has_its_notes_between_its_onsets(corpus: StemFolder):
     assert row["note_f_measure"] == 1 and row["tab_f_measure"] > 0.99
 
 
+def test_strings_with_other_tones_play_the_same(corpus: StemFolder):
+    (plain,), (toned,), (again,) = (list(read_rendered(corpus, tone_db=db)) for db in (0.0, 12.0, 12.0))
+    assert toned.notes == plain.notes and (toned.audio == again.audio).all()
+    assert np.corrcoef(toned.audio, plain.audio)[0, 1] < 0.98
+    assert np.square(toned.audio).sum() == pytest.approx(np.square(plain.audio).sum(), rel=0.1)
+
+
 @pytest.fixture
 def takes(tmp_path: Path) -> Path:
     """A recording by a microphone of open strings, and its annotation."""
@@ -182,7 +189,11 @@ def test_the_command_prints_a_table(
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [([], "name a model with --model"), (["--crepe"], "name data with --data, or recordings with --takes")],
+    [
+        ([], "name a model with --model"),
+        (["--crepe"], "name data with --data, or recordings with --takes"),
+        (["--tones", "-3"], "-3 is no number of decibels from 0 to 60"),
+    ],
 )
 def test_the_command_needs_trackers_and_recordings(
     words: list[str], message: str, capsys: pytest.CaptureFixture
