@@ -13,9 +13,10 @@ from ddsp_zoo.pitch.track import PitchTrack, onsets_from_f0
 from ddsp_zoo.settings import build as settings
 
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
-RECIPES = {
+RECIPES = {  # of what is given the pitch; exE8 is exE7 with a tracker
     str(path.relative_to(FOLDER).with_suffix("")): yaml.safe_load(path.read_text())["model"]
     for path in sorted([*FOLDER.glob("ex*.yaml"), *FOLDER.glob("as_published/ex*.yaml")])
+    if path.stem != "exE8"
 }
 SUCCESSORS = [name for name, recipe in RECIPES.items() if recipe["class_path"].endswith("ModalStrings")]
 RICHEST = max(SUCCESSORS, key=lambda name: (RECIPES[name]["init_args"].get("phase_locked", False), name))

@@ -109,7 +109,7 @@ def test_pitch_that_is_found_is_learned_from_on_the_strings_that_play_it(
     model: Separator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The tracker hears open strings; the truth has the second string's pitch on the first, and the last rests."""
-    learner, batch, seen = build("exE8", found_share=0.5), make_batch(), []
+    learner, batch, seen = build("exE7", tracks_pitch=True, found_share=0.5), make_batch(), []
     monkeypatch.setattr(learner, "tracker", model.tracker)
     batch["f0_hz"][0, 0], batch["f0_hz"][0, 1] = HZ[1] * (batch["f0_hz"][0, 0] > 0), 0
     found = learner.with_found_pitch(batch)
