@@ -158,7 +158,7 @@ def _tracks(messages: list[tuple[int, Any]], seconds: _Clock) -> list[MidiTrack]
 
     for tick, message in messages:
         if message.type == "track_name":
-            name = message.name.strip()
+            name = name or message.name.strip()
         elif message.type == "program_change":
             programs[message.channel] = message.program
         elif message.type in ("note_on", "note_off"):
@@ -167,6 +167,7 @@ def _tracks(messages: list[tuple[int, Any]], seconds: _Clock) -> list[MidiTrack]
                 sounding[message.channel, message.note] = (seconds(tick), message.velocity)
     for channel, key in list(sounding):
         end(channel, key, messages[-1][0])
+    name = name if len(notes) < 2 else ""  # of several instruments in one track it is nobody's
     found = [
         MidiTrack(name, sorted(own, key=lambda note: note.start_seconds), programs.get(channel, 0), channel)
         for channel, own in sorted(notes.items())

@@ -124,7 +124,10 @@ def test_a_guitar_has_a_channel_for_each_string(tmp_path: Path) -> None:
     write_midi_file(higher, tmp_path / "edited.mid")
     unnamed = [MidiTrack("", t.notes, t.program, t.channel) for t in higher]
     write_midi_file(unnamed, tmp_path / "unnamed.mid")
-    for name in ("edited.mid", "unnamed.mid"):
+    joined = mido.MidiFile(tmp_path / "edited.mid")
+    joined.tracks[:], joined.type = [mido.merge_tracks(joined.tracks)], 0
+    joined.save(tmp_path / "joined.mid")
+    for name in ("edited.mid", "unnamed.mid", "joined.mid"):
         for source in song.controls:
             edit = song.edit(source).midi(tmp_path / name)
             assert edit.is_changed == (source == "G3")
