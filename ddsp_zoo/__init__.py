@@ -5,13 +5,25 @@ from typing import TYPE_CHECKING, Any
 from ddsp_zoo.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from ddsp_zoo.api.edit import Edit
+    from ddsp_zoo.api.mix import transfer
     from ddsp_zoo.api.result import Separation, open
     from ddsp_zoo.api.stems import separate_from_stems
     from ddsp_zoo.controls.notes import Note
     from ddsp_zoo.zoo import list_models, load
     from ddsp_zoo.zoo.separate import separate
 
-__all__ = ["Note", "Separation", "list_models", "load", "open", "separate", "separate_from_stems"]
+__all__ = [
+    "Edit",
+    "Note",
+    "Separation",
+    "list_models",
+    "load",
+    "open",
+    "separate",
+    "separate_from_stems",
+    "transfer",
+]
 
 _HOMES = {
     "load": "zoo",
@@ -19,6 +31,8 @@ _HOMES = {
     "separate": "zoo.separate",
     "Separation": "api.result",
     "open": "api.result",
+    "Edit": "api.edit",
+    "transfer": "api.mix",
     "Note": "controls.notes",
     "separate_from_stems": "api.stems",
 }

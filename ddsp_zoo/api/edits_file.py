@@ -33,10 +33,20 @@ def read_edits(path: str | Path, song: "Separation") -> list[Edit]:
     """
     path, edits = Path(path), dict[str, Edit]()
     for source, steps in _content(path).items():
-        every = source == EVERY and EVERY not in song.controls
-        for name in song.controls if every else [source]:
+        for name in _sources(source, steps, song):
             edits[name] = _edited(edits.get(name) or song.edit(name), steps, path)
     return list(edits.values())
+
+
+def _sources(source: str, steps: Any, song: "Separation") -> list[str]:
+    """The sources that a name stands for; of all of them a MIDI file is for those that play notes."""
+    if source != EVERY or EVERY in song.controls:
+        return [source]
+    rows = steps if isinstance(steps, list) else [steps]
+    if not any(isinstance(row, Mapping) and "midi" in row for row in rows):
+        return list(song.controls)
+    playing = {note.string for note in song.notes}
+    return [name for name in song.controls if name in playing]
 
 
 def _content(path: Path) -> dict[str, Any]:

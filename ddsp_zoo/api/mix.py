@@ -92,7 +92,7 @@ def edited(
     places = in_place(song, edits)
     if odd := next((name for name, edit in places.items() if edit.source != name), None):
         raise DdspZooError(
-            f"In the place of {odd} another source plays: take `transfer`, or `mix` to hear it."
+            f"In the place of {odd} another source plays: `transfer` makes a separation of that, `mix` plays it."
         )
     stems = {
         name: heard(places[name], song.stems[name], sound, seed) if name in places else song.stems[name]
@@ -121,7 +121,7 @@ def edited(
     )
 
 
-def transferred(lead: Edit, onto: Edit, seed: int | None = None) -> "Separation":
+def transfer(lead: Edit, onto: Edit, seed: int | None = None) -> "Separation":
     """Returns a song in which one source plays what another of it has played, as a separation of that source.
 
     Its only stem is ``onto`` with the notes, the pitch and the loudness of ``lead``, see `Edit.follow`; all else of the

@@ -50,12 +50,12 @@ def transfer(arguments: list[str]) -> int:
     parser.add_argument("onto", metavar="ONTO", help="likewise, as out/guitar:E2; it may be the same folder")
     _add_output(parser)
     options = parser.parse_args(arguments)
-    from ddsp_zoo.api.mix import transferred
+    import ddsp_zoo
 
     lead, onto = (_source(text) for text in (options.lead, options.onto))
     for edit in (lead, onto):
         _refuse_same_folder(options.out, edit.song.folder)
-    return _saved(transferred(lead, onto, options.seed), options, [onto.source])
+    return _saved(ddsp_zoo.transfer(lead, onto, options.seed), options, [onto.source])
 
 
 def _add_output(parser: Parser) -> None:

@@ -8,7 +8,7 @@ import pytest
 from edits import HOP, SONGS, level_db, numbers, same
 
 import ddsp_zoo
-from ddsp_zoo.api.mix import transferred
+from ddsp_zoo.api.mix import transfer
 from ddsp_zoo.api.result import Separation
 from ddsp_zoo.errors import DdspZooError
 
@@ -132,7 +132,7 @@ def test_a_transfer_is_a_separation_in_the_song_of_its_lead(
     songs: dict[str, Separation], tmp_path: Path
 ) -> None:
     song, onto = songs["bass"], songs["A2"].edit("A2")
-    result = transferred(song.edit("bass"), onto)
+    result = transfer(song.edit("bass"), onto)
     opened = ddsp_zoo.open(result.save(tmp_path / "strings"))
     assert list(opened.controls) == ["A2"] and opened.maker.synth.partials == 12
     np.testing.assert_array_equal(opened.render("A2"), opened.synthesised["A2"])

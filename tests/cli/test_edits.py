@@ -96,6 +96,15 @@ def test_steps_for_all_sources_and_for_one_are_done_one_after_the_other(here: Pa
     assert "exceeds full scale" in capsys.readouterr().err
 
 
+def test_a_midi_file_is_for_all_sources_that_play_notes(here: Path) -> None:
+    song = ddsp_zoo.open("guitar")
+    song.to_midi("all.mid")
+    assert render("all: [{transpose: 1}, {midi: all.mid}, {gain_db: -3}]", folder="guitar") == 0
+    new = ddsp_zoo.open("out/new")
+    for source in song.controls:
+        assert [n.pitch for n in new.edit(source).notes] == [n.pitch for n in song.edit(source).notes]
+
+
 def test_transfer_plays_one_with_another(here: Path, capsys: Capture) -> None:
     assert main(["transfer", "guitar:A2", "choir:tenor", "--out", "out/sung"]) == 0
     new, song = ddsp_zoo.open("out/sung"), ddsp_zoo.open("guitar")
@@ -114,6 +123,7 @@ FAULTS = {
     "flute: {transpose: 1}": "There is no source 'flute': choose one of tenor, bass",
     "tenor:": "has no steps for tenor",
     "tenor: louder": "has no steps for tenor",
+    "all: [3]": "has a step 3 for tenor",
     "tenor: [transpose]": "has a step 'transpose' for tenor",
     "tenor: {transpos: 1}": "there is no step 'transpos': did you mean 'transpose'?",
     "tenor: {transpose: .nan}": "transpose takes a number",
