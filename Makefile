@@ -15,9 +15,9 @@ demo: $(READY)
 	$(BIN)/ddsp-zoo separate examples/band.flac --model ast_ddsp_all --out out/demo --overwrite
 	$(BIN)/ddsp-zoo separate examples/guitar.flac --model exE7 --pitch examples/guitar_f0.csv --out out/demo --overwrite
 	$(BIN)/ddsp-zoo separate examples/choir.flac --model umss_4v --out out/demo --overwrite
-	$(BIN)/ddsp-zoo render out/demo/band --edit examples/edits/band.yaml --out out/demo/band_octave
-	$(BIN)/ddsp-zoo render out/demo/guitar --edit examples/edits/guitar.yaml --sound filtered --out out/demo/guitar_damped
-	$(BIN)/ddsp-zoo render out/demo/choir --edit examples/edits/choir.yaml --sound filtered --out out/demo/choir_alto
+	$(BIN)/ddsp-zoo render out/demo/band --edit examples/edits/band.yaml --out out/demo/band_octave --overwrite
+	$(BIN)/ddsp-zoo render out/demo/guitar --edit examples/edits/guitar.yaml --sound filtered --out out/demo/guitar_damped --overwrite
+	$(BIN)/ddsp-zoo render out/demo/choir --edit examples/edits/choir.yaml --sound filtered --out out/demo/choir_alto --overwrite
 	@echo
 	@echo "a band     out/demo/band/bass.wav, drums.wav, guitar.wav   the rest: residual.wav   controls: controls.npz"
 	@echo "six strings  out/demo/guitar/E2.wav …   synthesised/: the same sources as the synthesiser plays them"

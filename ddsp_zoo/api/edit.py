@@ -246,12 +246,24 @@ class Edit:
             )
         wanted = {name: control for name, control in maker.declared.items() if name in controls}
         check(controls, wanted, self.source, maker.rate_hz)
+        for name, control in wanted.items():
+            if control.role == "pitch" and control.origin != "heard":
+                self._check_playable(name, controls[name])
         levels = [n for n, control in wanted.items() if control.role == "level" and control.origin != "heard"]
         if levels and not any(np.any(controls[name]) for name in levels):
             raise DdspZooError(
                 f"Nothing of {self.source} would be left to hear: keep one of {', '.join(levels)}."
             )
         return replace(self, controls=controls)
+
+    def _check_playable(self, name: str, f0_hz: np.ndarray) -> None:
+        """Raises `DdspZooError` for a pitch that has become higher than the synthesiser plays."""
+        synth, highest = self.maker.synth, float(f0_hz.max(initial=0))
+        if highest > max(synth.highest_f0_hz, float(self.controls[name].max(initial=0))):
+            raise DdspZooError(
+                f"{self.source}/{name} would be {highest:.0f} Hz at {f0_hz.argmax() / self.maker.rate_hz:.3f} s, and "
+                f"{type(synth).__name__} plays up to {synth.highest_f0_hz:.0f} Hz: keep it lower."
+            )
 
 
 def check_sound(sound: str) -> None:

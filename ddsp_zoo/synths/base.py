@@ -56,6 +56,11 @@ class Synth(ABC):
         self.sample_rate, self.hop = sample_rate, hop
 
     @property
+    def highest_f0_hz(self) -> float:
+        """Returns the highest pitch that it plays; what is given above that is not heard as such."""
+        return self.sample_rate / 2
+
+    @property
     def level_controls(self) -> tuple[str, ...]:
         """Returns the names of the controls that the sound is proportional to."""
         return tuple(control.name for control in self.controls if control.role == "level")

@@ -288,7 +288,7 @@ class KarplusStrong(Synth):
             held = hold(f0_hz, torch.maximum(onset, first), state.held)
             state = state._replace(held=held[:, window.count - 1])
             f0_hz, ringing = torch.where(held > 0, held, f0_hz), (held > 0).to(ringing.dtype)
-        f0_hz = f0_hz.clamp(LOWEST_F0_HZ, self.loop_rate * HIGHEST_F0)
+        f0_hz = f0_hz.clamp(LOWEST_F0_HZ, self.highest_f0_hz)
         stop = window.count + window.lookahead
         return f0_hz[:, :stop], onset[:, :stop], ringing[:, :stop], state
 
@@ -314,6 +314,11 @@ class KarplusStrong(Synth):
         soft, low_pass = one_pole(burst, dynamics, self.loop_hop, jump, state.low_pass)
         gain = upsample_linear(gain[..., 0], self.loop_hop, jump, window.lookahead)
         return soft * gain, state._replace(low_pass=low_pass)
+
+    @property
+    def highest_f0_hz(self) -> float:
+        """Returns the pitch at which all that is higher sounds."""
+        return self.loop_rate * HIGHEST_F0
 
     @property
     def burst_samples(self) -> int:

@@ -230,13 +230,17 @@ class ModalString(Synth):
             else power
         )
 
+    @property
+    def highest_f0_hz(self) -> float:
+        """Returns the pitch at which all that is higher sounds."""
+        return self.sample_rate * HIGHEST_F0
+
     def pitch(self, controls: Controls) -> Tensor:
         """Returns the pitch in Hz of what still rings, 0 where nothing does: f0_hz (..., N, 1) -> (..., N)."""
         f0_hz = controls["f0_hz"][..., 0]
-        highest = self.sample_rate * HIGHEST_F0
         if "release_seconds" in controls:
             f0_hz = self._timed(controls)["held_f0_hz"][..., 0]
-        return torch.where(f0_hz > 0, f0_hz.clamp(LOWEST_F0_HZ, highest), 0)
+        return torch.where(f0_hz > 0, f0_hz.clamp(LOWEST_F0_HZ, self.highest_f0_hz), 0)
 
     def amplitudes(self, controls: Controls) -> Tensor:
         """Returns the amplitude of each partial in each frame: controls (..., N, k) -> (..., N, K)."""

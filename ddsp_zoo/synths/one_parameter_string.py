@@ -12,7 +12,7 @@ from ddsp_zoo.dsp.noise import Generators, noise_frames, uniform_noise
 from ddsp_zoo.dsp.string import StringState, string_loop, tuned_delay
 from ddsp_zoo.synths.base import Synth
 from ddsp_zoo.synths.control import LOWEST_F0_HZ, Control, Controls, ControlSet, given_notes
-from ddsp_zoo.synths.karplus_strong import fill_pitch, longest_delay
+from ddsp_zoo.synths.karplus_strong import HIGHEST_F0, fill_pitch, longest_delay
 from ddsp_zoo.synths.streaming import Frames, Window
 
 Excitation = Literal["random", "reproducible"]
@@ -87,7 +87,7 @@ class OneParameterString(Synth):
         f0_hz, onset, smoothing = (window.moving(name) for name in ("f0_hz", "onset", "smoothing"))
         before, string = sound or (None, None)
         filled, before = fill_pitch(f0_hz, before, window.count)
-        filled = filled.clamp(LOWEST_F0_HZ, self.sample_rate / 8)
+        filled = filled.clamp(LOWEST_F0_HZ, self.highest_f0_hz)
         if string is None and window.lookahead:
             string = StringState.silent(len(f0_hz), longest_delay(self.sample_rate), f0_hz)
         audio, string = string_loop(
@@ -102,10 +102,15 @@ class OneParameterString(Synth):
         )
         return audio, audio, (before, string)
 
+    @property
+    def highest_f0_hz(self) -> float:
+        """Returns the pitch at which all that is higher sounds."""
+        return self.sample_rate * HIGHEST_F0
+
     def pitch(self, f0_hz: Tensor) -> Tensor:
         """Returns the pitch that a note is played at, the mean of its voiced frames: (..., N) -> (...), in Hz."""
         mean = f0_hz.sum(-1) / (f0_hz > 0).sum(-1).clamp(min=1)
-        return mean.clamp(LOWEST_F0_HZ, self.sample_rate / 8)
+        return mean.clamp(LOWEST_F0_HZ, self.highest_f0_hz)
 
     def delay(self, f0_hz: Tensor, smoothing: Tensor) -> Tensor:
         """Returns the length of the loop in samples."""

@@ -123,6 +123,10 @@ def test_a_string_decays_twice_as_slowly_where_its_decay_time_is_doubled(
         (lambda e: e.set(pluck_gain=-1), "A2/pluck_gain is -1"),
         (lambda e: e.set(pluck_gain=0), "Nothing of A2 would be left to hear: keep one of pluck_gain"),
         (lambda e: e.transpose(-36), "A2/f0_hz is 13.* give 20 to 4000 Hz, or 0 where it rests"),
+        (
+            lambda e: e.transpose(48),
+            "A2/f0_hz would be 2.* Hz at .* ModalString plays up to 1000 Hz: keep it lower",
+        ),
         (lambda e: e.render("louder"), "There is no sound 'louder': choose synthesised or filtered"),
         (lambda e: e.song.edit("flute"), "There is no source 'flute': choose one of A2, D3"),
     ],
