@@ -1,6 +1,6 @@
 """A separation in the hands of a user: kept in memory, or in the folder where it was saved."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,8 @@ from ddsp_zoo.synths.base import Synth
 
 if TYPE_CHECKING:
     from ddsp_zoo.api.mix import Edits
+
+Kind = type[Synth] | Collection[type[Synth]] | None
 
 
 class Separation(Separated):
@@ -149,7 +151,7 @@ class OpenedSeparation(Separation):
     Raises `DdspZooError` for a folder without controls, and for controls that are damaged or out of range.
     """
 
-    def __init__(self, folder: str | Path, kind: type[Synth] | None = None) -> None:
+    def __init__(self, folder: str | Path, kind: Kind = None) -> None:
         self.folder = Path(folder)
         saved = controls_file.read(self.folder / CONTROLS, kind)
         self.controls, self.maker, self.sample_rate = saved.controls, saved.maker, saved.sample_rate
@@ -196,13 +198,14 @@ class AudioFiles(Mapping[str, np.ndarray]):
         return len(self._names)
 
 
-def open(folder: str | Path, kind: type[Synth] | None = None) -> OpenedSeparation:
+def open(folder: str | Path, kind: Kind = None) -> OpenedSeparation:
     """Opens a separation that was saved, to look at, edit and play its controls.
 
     ``ddsp_zoo.open("out/song").render("bass")`` is the same sound that is in ``out/song/synthesised/bass.wav``.
 
     Args:
         folder: where it was saved.
-        kind: the class of its synthesiser, where that is not one of this package; a file alone has none imported.
+        kind: the class of its synthesiser, or several that it may be of, where that is not one of this package; a file
+            alone has none imported.
     """
     return OpenedSeparation(folder, kind)

@@ -29,10 +29,9 @@ def render(arguments: list[str]) -> int:
     _add_output(parser)
     options = parser.parse_args(arguments)
 
-    import ddsp_zoo
     from ddsp_zoo.api.edits_file import read_edits
 
-    song = ddsp_zoo.open(options.folder)
+    song = _open(options.folder, options)
     _refuse_same_folder(options.out, options.folder)
     edits = read_edits(options.edit, song)
     result = song.edited(edits, options.sound, options.seed)
@@ -52,7 +51,7 @@ def transfer(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     import ddsp_zoo
 
-    lead, onto = (_source(text) for text in (options.lead, options.onto))
+    lead, onto = (_source(text, options) for text in (options.lead, options.onto))
     for edit in (lead, onto):
         _refuse_same_folder(options.out, edit.song.folder)
     return _saved(ddsp_zoo.transfer(lead, onto, options.seed), options, [onto.source])
@@ -71,13 +70,22 @@ def _add_output(parser: Parser) -> None:
     )
 
 
-def _source(text: str) -> "Edit":
+def _open(folder: str, options: Namespace) -> "Separation":
+    """A separation, whose synthesiser may be of a class in a module of --import."""
     import ddsp_zoo
+    from ddsp_zoo.settings.build import classes_in
+    from ddsp_zoo.synths.base import Synth
+    from ddsp_zoo.synths.registry import SYNTHS
 
+    own = [kind for module in options.modules for kind in classes_in(module, Synth)]
+    return ddsp_zoo.open(folder, (*SYNTHS, *own))
+
+
+def _source(text: str, options: Namespace) -> "Edit":
     folder, colon, source = text.rpartition(":")
     if not (folder and colon and source):
         raise DdspZooError(f"{text!r} names no folder and source: write it as out/band:bass.")
-    return ddsp_zoo.open(folder).edit(source)
+    return _open(folder, options).edit(source)
 
 
 def _refuse_same_folder(out: str, folder: str | Path) -> None:

@@ -104,10 +104,10 @@ def write(saved: Saved, path: str | Path) -> None:
         np.savez_compressed(draft, **{ABOUT: np.array(json.dumps(about, ensure_ascii=False))}, **arrays)
 
 
-def read(path: str | Path, kind: type[Synth] | None = None) -> Saved:
+def read(path: str | Path, kind: type[Synth] | Collection[type[Synth]] | None = None) -> Saved:
     """Reads what `write` has written.
 
-    The synthesiser must be one of this package, or of class ``kind`` where that is given.
+    The synthesiser must be one of this package, or where ``kind`` is given, of that class or one of those.
 
     Raises `DdspZooError` for a file that is damaged, of a newer version, of another model than it says, or that holds
     values which are not finite or out of range: one sentence that names the control.
@@ -125,7 +125,8 @@ def read(path: str | Path, kind: type[Synth] | None = None) -> Saved:
             f"{path} is of ddsp_zoo {newest} in another format: update ddsp_zoo, or separate again."
         )
     try:
-        saved = _saved(about, arrays, SYNTHS if kind is None else (kind,))
+        known = SYNTHS if kind is None else (kind,) if isinstance(kind, type) else kind
+        saved = _saved(about, arrays, known)
         for source, named in saved.controls.items():
             check(named, saved.maker.declared, source, saved.maker.rate_hz)
     except DdspZooError as error:

@@ -1,5 +1,7 @@
 """`ddsp-zoo render` and `ddsp-zoo transfer`: what they leave, and the one sentence where they cannot."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +105,24 @@ def test_a_midi_file_is_for_all_sources_that_play_notes(here: Path) -> None:
     new = ddsp_zoo.open("out/new")
     for source in song.controls:
         assert [n.pitch for n in new.edit(source).notes] == [n.pitch for n in song.edit(source).notes]
+
+
+def test_a_song_of_a_synthesiser_of_ones_own_is_rendered_where_its_module_is_named(
+    here: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(here)
+    (here / "own_synth.py").write_text(
+        "from ddsp_zoo.synths.source_filter import SourceFilter\n\n\nclass Own(SourceFilter):\n    pass\n"
+    )
+    shutil.copytree(here / "choir", here / "own")
+    with np.load(here / "own/controls.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+    about = json.loads(str(arrays.pop("about")))
+    about["synth"]["class_path"] = "own_synth.Own"
+    np.savez_compressed(here / "own/controls.npz", about=np.array(json.dumps(about)), **arrays)
+    assert render("tenor: {gain_db: 1}", folder="own") == 2
+    _refused(capsys, "'own_synth.Own' is not built, .*--import MODULE")
+    assert render("tenor: {gain_db: 1}", "--import", "own_synth", folder="own") == 0
 
 
 def test_transfer_plays_one_with_another(here: Path, capsys: Capture) -> None:
