@@ -21,10 +21,15 @@ def in_place(song: "Separation", edits: Edits) -> dict[str, Edit]:
 
     Raises `DdspZooError` where two take one place, and for one of another song that says no place.
     """
+    found = list(
+        edits.values() if isinstance(edits, Mapping) else [edits] if isinstance(edits, Edit) else edits
+    )
+    if strange := [edit for edit in found if not isinstance(edit, Edit)]:
+        raise DdspZooError(f"What is mixed are edits, as song.edit('bass'), not {type(strange[0]).__name__}.")
     if isinstance(edits, Mapping):
         places = list(edits.items())
     else:
-        places = [(edit.source, edit) for edit in ([edits] if isinstance(edits, Edit) else edits)]
+        places = [(edit.source, edit) for edit in found]
         if stranger := next((edit.source for _, edit in places if edit.song is not song), None):
             raise DdspZooError(
                 f"The edit of {stranger} is of another song: say which source it takes the place of, as "

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ddsp_zoo.api.edit import Edit
-from ddsp_zoo.controls.notes import Note
+from ddsp_zoo.controls.notes import Note, is_number_of
 from ddsp_zoo.errors import DdspZooError
 
 if TYPE_CHECKING:
@@ -23,9 +23,11 @@ def edits_of(song: "Separation", table: Sequence[Note]) -> list[Edit]:
     before = sorted(_own(song), key=lambda note: note.start_seconds)
     rows: dict[str, list[Note]] = {name: [] for name in song.controls}
     for note in table:
+        if not isinstance(note, Note):
+            raise DdspZooError(f"A table of notes holds ddsp_zoo.Note, not {type(note).__name__}.")
         if note.string not in rows:
             raise DdspZooError(f"There is no string {note.string!r:.60}: choose one of {', '.join(rows)}.")
-        if note.number is not None and note.number not in range(len(before)):
+        if not is_number_of(note, len(before)):
             raise DdspZooError(
                 f"A note is made from note {note.number!s:.60}, and there are {len(before)}, counted from 0: None "
                 "makes it a new one."

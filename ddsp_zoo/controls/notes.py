@@ -83,6 +83,8 @@ class Played:
 
 def check_table(table: Sequence[Note], played: Played, string: str) -> None:
     """Raises `DdspZooError` for a table that one source cannot play, with the first fault that it has."""
+    if strange := [row for row in table if not isinstance(row, Note)]:
+        raise DdspZooError(f"A table of notes holds ddsp_zoo.Note, not {type(strange[0]).__name__}.")
     if not table:
         raise DdspZooError(f"No note of {string} is left: keep one, or turn {string} down with gain_db.")
     for note in table:
@@ -105,7 +107,7 @@ def _check_note(note: Note, played: Played, string: str) -> None:
     where, frame = f"A note of {string} at {note.start_seconds:.3f} s", 1 / played.rate_hz
     if note.string not in ("", string):
         raise DdspZooError(f"{where} is one of {note.string!s:.60}: put it into the table of that source.")
-    if note.start_seconds < 0 or note.end_seconds > played.seconds + frame:
+    if not 0 <= note.start_seconds <= played.seconds or note.end_seconds > played.seconds + frame:
         raise DdspZooError(
             f"{where} ends at {note.end_seconds:.3f} s: {string} lasts from 0 to {played.seconds:.3f} s, so move the "
             "note, or stretch the source first."
@@ -117,11 +119,17 @@ def _check_note(note: Note, played: Played, string: str) -> None:
         raise DdspZooError(
             f"{where} has pitch {note.pitch:g} and velocity {note.velocity:g}: they go from 0 to 127 and 1 to 127."
         )
-    if note.number is not None and note.number not in range(len(played.notes)):
+    if not is_number_of(note, len(played.notes)):
         raise DdspZooError(
             f"{where} is made from note {note.number!s:.60}, and {string} has {len(played.notes)} notes, counted "
             "from 0: None makes it a new one."
         )
+
+
+def is_number_of(note: Note, count: int) -> bool:
+    """Returns whether a note is a new one, or made from one of so many notes."""
+    known = isinstance(note.number, (int, np.integer)) and not isinstance(note.number, bool)
+    return note.number is None or (known and 0 <= note.number < count)
 
 
 def _is_number(value: object) -> bool:

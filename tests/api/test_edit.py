@@ -208,6 +208,8 @@ def test_a_note_that_is_copied_sounds_like_the_one_it_was_made_from(songs: dict[
         ({"start_seconds": -0.1}, "move the note, or stretch the source first"),
         ({"end_seconds": 9.0}, "ends at 9.000 s: A2 lasts from 0 to 2.400 s"),
         ({"end_seconds": 0.0}, "it lasts 0.016 s at least"),
+        ({"start_seconds": 1e308}, "move the note"),
+        ({"number": 1.0}, "is made from note 1.0, and A2 has 3 notes"),
         ({"number": 9}, "is made from note 9, and A2 has 3 notes"),
         ({"string": "E4"}, "is one of E4"),
         ({"pitch": 1}, "A2/f0_hz is 8.6.* give 20 to 4000 Hz"),
@@ -222,6 +224,12 @@ def test_a_table_that_cannot_be_played_is_refused(
     with pytest.raises(DdspZooError, match=words) as error:
         edit.with_notes(table)
     assert "\n" not in str(error.value)
+
+
+def test_what_is_no_note_is_refused(songs: dict[str, Separation]) -> None:
+    for step in (songs["A2"].edit("A2").with_notes, songs["A2"].with_notes):
+        with pytest.raises(DdspZooError, match="holds ddsp_zoo.Note, not dict"):
+            step([{"pitch": 40}])
 
 
 def test_an_empty_table_leaves_nothing_and_is_refused(edit: Edit) -> None:

@@ -60,6 +60,9 @@ def test_two_edits_of_one_source_and_one_of_another_song_are_refused(songs: dict
     song, other = songs["A2"], songs["tenor"]
     with pytest.raises(DdspZooError, match="Two edits are of A2"):
         song.mix([song.edit("A2"), song.edit("A2").transpose(1)])
+    for strange in ("A2", [song.edit("A2").render()], {"A2": "D3"}):
+        with pytest.raises(DdspZooError, match="What is mixed are edits, as song.edit"):
+            song.mix(strange)
     with pytest.raises(DdspZooError, match="The edit of tenor is of another song: .*{'bass': edit}"):
         song.mix(other.edit("tenor"))
     with pytest.raises(DdspZooError, match="There is no source 'E4': choose one of A2, D3"):
