@@ -12,7 +12,15 @@ from ddsp_zoo.api.result import Separation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.export.folder import made_by, save_pieces, tell_clipped
 from ddsp_zoo.files import owned
-from ddsp_zoo.files.audio import MAX_CHANNELS, check_finite, check_rate, open_audio, read_blocks
+from ddsp_zoo.files.audio import (
+    MAX_CHANNELS,
+    WHOLE,
+    Excerpt,
+    check_finite,
+    check_rate,
+    open_audio,
+    read_blocks,
+)
 from ddsp_zoo.files.digest import sha256_of
 from ddsp_zoo.pitch.given import CREPE, check_neck, digest_of_pitch, find_pitch
 from ddsp_zoo.pitch.neck import Neck
@@ -60,16 +68,17 @@ def separate_file(
     progress: bool = False,
     overwrite: bool = False,
     neck: Neck | None = None,
+    excerpt: Excerpt = WHOLE,
 ) -> Path:
-    """Separates one file into a folder; memory does not grow with its length. Arguments as for `separate`.
+    """Separates one file, or the excerpt, into a folder; memory does not grow with its length; the rest as `separate`.
 
     What is in the folder stays, but for an earlier result of the same recording by the same model; with ``overwrite``
     another result is replaced too. Raises `DdspZooError` before the separation where something would be lost.
     """
     with open_audio(path) as file:
-        frames = file.frames
-    about = _about(model, path, pitch, seed, audio_format, neck)
-    pieces = _pieces(model, path, None, pitch, seed, progress, neck, about["recording_sha256"])
+        _, frames = excerpt.span(file)
+    about = _about(model, path, audio_format, pitch, seed, neck, excerpt)
+    pieces = _pieces(model, path, None, pitch, seed, progress, neck, about["recording_sha256"], excerpt)
     options = {"made_from": about, "overwrite": overwrite}
     return saved(pieces, path, folder, model.targets, audio_format, frames, **options)
 
@@ -179,33 +188,31 @@ def _pitch_of(path: Path, pitch: Any, of_many: bool) -> Any:
     return own[0] if own else pitch
 
 
-def _is_there(
-    model: Any,
-    path: Path,
-    folder: Path,
-    audio_format: str = "wav",
-    pitch: Any = None,
-    seed: int = 0,
-    neck: Neck | None = None,
-    **_: Any,
-) -> bool:
+def _is_there(model: Any, path: Path, folder: Path, **options: Any) -> bool:
     """Whether a folder holds all that `separate_file` would write with these arguments."""
     open_audio(path).close()
     if not owned.is_complete(folder):
         return False
-    wanted, there = _about(model, path, pitch, seed, audio_format, neck), owned.made_from(folder)
-    asked = {*wanted, "neck", "stems", "edited"} - {"recording", "version"}
+    wanted, there = _about(model, path, **options), owned.made_from(folder)
+    asked = {*wanted, "neck", "stems", "edited", "excerpt_seconds"} - {"recording", "version"}
     return all(there.get(key) == wanted.get(key) for key in asked)
 
 
 def _about(
-    model: Any, path: str | Path, pitch: Any, seed: int, audio_format: str, neck: Neck | None
+    model: Any,
+    path: str | Path,
+    audio_format: str = "wav",
+    pitch: Any = None,
+    seed: int = 0,
+    neck: Neck | None = None,
+    excerpt: Excerpt = WHOLE,
+    **_: Any,
 ) -> dict[str, Any]:
-    """What the list of the result says of how it was made."""
+    """What the list of the result says of how it was made; arguments as for `separate_file`."""
     recording = {"recording": Path(path).name, "recording_sha256": sha256_of(path)}
     own = {"pitch": digest_of_pitch(pitch), "format": audio_format}
-    some = {"stems": list(model.targets)} if getattr(model, "only", ()) else {}
-    return recording | made_by(maker_of(model, seed, neck)) | own | some
+    own |= {"stems": list(model.targets)} if getattr(model, "only", ()) else {}
+    return recording | made_by(maker_of(model, seed, neck)) | own | excerpt.told()
 
 
 def _pieces(
@@ -217,12 +224,13 @@ def _pieces(
     progress: bool,
     neck: Neck | None,
     digest: str = "",
+    excerpt: Excerpt = WHOLE,
 ) -> Iterator[Separation]:
     """The pieces of an array or a file, as they are finished; ``digest`` is the recording's, where it is known."""
     if isinstance(audio, (str, Path)):
         with open_audio(audio) as file:
-            sample_rate, frames = file.samplerate, file.frames
-        blocks, digest = read_blocks(audio), digest or sha256_of(audio)
+            sample_rate, (_, frames) = file.samplerate, excerpt.span(file)
+        blocks, digest = read_blocks(audio, excerpt=excerpt), digest or sha256_of(audio)
     else:
         array = _as_channels(audio)
         if not sample_rate:
@@ -235,7 +243,7 @@ def _pieces(
     check_neck(neck, model)
     track = None
     if model.needs_pitch:
-        track = find_pitch(pitch, model, audio, sample_rate, frames / sample_rate, neck)
+        track = find_pitch(pitch, model, audio, sample_rate, frames / sample_rate, neck, excerpt)
     pieces = stream(model, blocks, sample_rate, frames, track, seed, neck)
     name = Path(audio).name if isinstance(audio, (str, Path)) else "separating"
     for piece in with_progress(pieces, frames / sample_rate, name) if progress else pieces:

@@ -189,7 +189,7 @@ class AudioFiles(Mapping[str, np.ndarray]):
             raise KeyError(name)
         paths = [self.folder / f"{name}.{ending}" for ending in self._endings]
         with open_audio(next((path for path in paths if path.exists()), paths[0])) as file:
-            return file.read(dtype="float32", always_2d=True).T
+            return file.read(file.frames, dtype="float32", always_2d=True).T
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

@@ -9,7 +9,15 @@ from ddsp_zoo.api.ladder import BLOCK, saved, with_progress
 from ddsp_zoo.api.result import Separation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.export.folder import made_by
-from ddsp_zoo.files.audio import SLACK_SECONDS, audio_files, duration_seconds, open_audio, read_blocks
+from ddsp_zoo.files.audio import (
+    SLACK_SECONDS,
+    WHOLE,
+    Excerpt,
+    audio_files,
+    duration_seconds,
+    open_audio,
+    read_blocks,
+)
 from ddsp_zoo.files.digest import sha256_of
 from ddsp_zoo.models.given_stems import GivenStems
 from ddsp_zoo.separation.blocks import resampled
@@ -25,6 +33,7 @@ def separate_from_stems(
     seed: int = 0,
     progress: bool = False,
     overwrite: bool = False,
+    excerpt: Excerpt = WHOLE,
 ) -> Path:
     """Gives the stems of a song controls, notes and synthesised sound, as if this package had cut them out.
 
@@ -39,13 +48,14 @@ def separate_from_stems(
         seed: of the synthesiser's noise.
         progress: show a progress bar.
         overwrite: also replace another result in the folder.
+        excerpt: the part of song and stems that is meant.
 
     Raises:
         DdspZooError: audio that cannot be used, no stems, stems of another length, and as for `save_pieces`.
     """
     with open_audio(song) as file:
-        rate, frames, channels = file.samplerate, file.frames, file.channels
-    files = _stems(Path(stems), Path(song), frames / rate)
+        rate, (_, frames), channels = file.samplerate, excerpt.span(file), file.channels
+    files = _stems(Path(stems), Path(song), duration_seconds(song))
     model = GivenStems(tuple(files), rate)
     digest = sha256_of(song)
     own = {name: sha256_of(path) for name, path in files.items()}
@@ -55,8 +65,9 @@ def separate_from_stems(
         "stems_sha256": own,
         "format": audio_format,
     }
-    about |= made_by(maker_of(model, seed))
-    readers = [read_blocks(song), *(_like_song(path, rate, channels) for path in files.values())]
+    about |= made_by(maker_of(model, seed)) | excerpt.told()
+    readers = [read_blocks(song, excerpt=excerpt)]
+    readers += [_like_song(path, rate, channels, excerpt) for path in files.values()]
     heard = (
         np.concatenate(blocks) for blocks in zip(*(_evenly(own, frames) for own in readers), strict=True)
     )
@@ -92,11 +103,11 @@ def _stems(folder: Path, song: Path, seconds: float) -> dict[str, Path]:
     return files
 
 
-def _like_song(path: Path, rate: int, channels: int) -> Iterator[np.ndarray]:
+def _like_song(path: Path, rate: int, channels: int, excerpt: Excerpt) -> Iterator[np.ndarray]:
     """Blocks (channels, n) of a stem at the rate of its song; a mono song has the mean of a stem's channels."""
     with open_audio(path) as file:
         own_rate = file.samplerate
-    for block in resampled(read_blocks(path), own_rate, rate, at_least=0):
+    for block in resampled(read_blocks(path, excerpt=excerpt), own_rate, rate, at_least=0):
         yield (
             block.mean(0, keepdims=True)
             if channels == 1

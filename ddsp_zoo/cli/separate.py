@@ -26,6 +26,12 @@ def separate(arguments: list[str]) -> int:
         "--out", default="out", help="folder for the results, one folder a file (%(default)s)"
     )
     parser.add_argument(
+        "--start", type=float, default=0.0, metavar="SECONDS", help="where the part begins that is separated"
+    )
+    parser.add_argument(
+        "--duration", type=float, metavar="SECONDS", help="how long that part is (up to the end)"
+    )
+    parser.add_argument(
         "--format", choices=("wav", "flac"), default="wav", help="32-bit float WAV or 24-bit FLAC"
     )
     parser.add_argument(
@@ -59,6 +65,9 @@ def separate(arguments: list[str]) -> int:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     options = parser.parse_args(arguments)
 
+    from ddsp_zoo.files.audio import Excerpt
+
+    options.excerpt = Excerpt(options.start, options.duration)
     if options.from_stems:
         return _from_stems(options)
     from ddsp_zoo.api.ladder import separate_files
@@ -82,6 +91,7 @@ def separate(arguments: list[str]) -> int:
         progress=not options.quiet,
         overwrite=options.overwrite,
         neck=neck,
+        excerpt=options.excerpt,
     )
     return 0
 
@@ -126,6 +136,7 @@ def _from_stems(options: Namespace) -> int:
         seed=options.seed,
         progress=not options.quiet,
         overwrite=options.overwrite,
+        excerpt=options.excerpt,
     )
     _tell(folder)
     return 0

@@ -1,6 +1,7 @@
 """Reads audio files, with errors that say which file is at fault and why."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,19 @@ ENDINGS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".c
 SLACK_SECONDS = 0.1  # by which a length may be an estimate
 
 
-def open_audio(path: str | Path) -> sf.SoundFile:
+class AudioFile(sf.SoundFile):
+    """Reads audio; an MP3 only from its beginning to its end.
+
+    Its frames need bits of those before, which libsndfile does not have after a jump, even to where it stands; and
+    soundfile jumps there after each read of a file that is seekable.
+    """
+
+    def seekable(self) -> bool:
+        """Returns whether it can be read from any place."""
+        return self.format != "MP3" and super().seekable()
+
+
+def open_audio(path: str | Path) -> AudioFile:
     """Opens a file that holds mono or stereo audio; raises `DdspZooError` where it is missing or something else."""
     path = Path(path)
     if path.is_dir():
@@ -34,7 +47,7 @@ def open_audio(path: str | Path) -> sf.SoundFile:
     if path.stat().st_size == 0:
         raise DdspZooError(f"{path} is empty (0 bytes).")
     try:
-        file, missing = sf.SoundFile(path), missing_share(path)
+        file, missing = AudioFile(path), missing_share(path)
     except (sf.LibsndfileError, OSError) as error:
         raise DdspZooError(
             f"{path} is not audio that can be read (WAV, FLAC, OGG, MP3, AIFF): {error}"
@@ -85,15 +98,62 @@ def check_finite(audio: np.ndarray, name: str | Path) -> None:
         raise DdspZooError(f"{name} has a peak of {peak:.1e}, where audio lies between -1 and 1: scale it.")
 
 
-def read_blocks(path: str | Path, block_frames: int = 1 << 18) -> Iterator[np.ndarray]:
-    """Reads a file as float32 blocks (C, n), which together are as long as its header says.
+@dataclass(frozen=True)
+class Excerpt:
+    """Holds the part of a recording that is meant: all of it, where nothing is given.
 
-    Raises `DdspZooError` where the file breaks off.
+    Args:
+        start_seconds: where it begins.
+        seconds: how long it is, None up to the end; a recording that ends before gives what there is.
+
+    Raises:
+        DdspZooError: for a time that cannot be one.
+    """
+
+    start_seconds: float = 0.0
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start_seconds < np.inf:
+            raise DdspZooError(f"The start is {self.start_seconds} s: give 0 or more seconds.")
+        if self.seconds is not None and not 0 < self.seconds < np.inf:
+            raise DdspZooError(f"The duration is {self.seconds} s: give more than 0 seconds.")
+
+    def span(self, file: AudioFile) -> tuple[int, int]:
+        """Returns the first sample in a file and the number of samples; `DdspZooError` where there are none."""
+        first = round(min(self.start_seconds * file.samplerate, file.frames))
+        count = file.frames - first
+        if self.seconds is not None:
+            count = round(min(self.seconds * file.samplerate, count))
+        if count < 1:
+            raise DdspZooError(
+                f"Nothing of {file.name} is left: it has {file.frames / file.samplerate:.2f} s, and the excerpt begins "
+                f"at {self.start_seconds:g} s."
+                if first == file.frames
+                else f"The duration of {self.seconds:g} s is less than a sample of {file.name}: take more."
+            )
+        return first, count
+
+    def told(self) -> dict[str, list[float | None]]:
+        """Returns what the list of a result says of it: nothing of a whole recording."""
+        return {} if self == Excerpt() else {"excerpt_seconds": [self.start_seconds, self.seconds]}
+
+
+WHOLE = Excerpt()
+
+
+def read_blocks(
+    path: str | Path, block_frames: int = 1 << 18, excerpt: Excerpt = WHOLE
+) -> Iterator[np.ndarray]:
+    """Reads a file, or an excerpt, as float32 blocks (C, n), which together are as long as its header says.
+
+    Raises `DdspZooError` where the file breaks off, and where nothing is left of it.
     """
     with open_audio(path) as file:
-        left = file.frames
+        first, left = excerpt.span(file)
+        _go_to(file, first)
         while left > 0:
-            block = _read(file, block_frames, path)
+            block = _read(file, min(block_frames, left), path)
             if not len(block):
                 if left > SLACK_SECONDS * file.samplerate:
                     raise DdspZooError(f"{path} breaks off {left / file.samplerate:.1f} s before its end.")
@@ -102,7 +162,16 @@ def read_blocks(path: str | Path, block_frames: int = 1 << 18) -> Iterator[np.nd
             yield block.T
 
 
-def _read(file: sf.SoundFile, frames: int, path: str | Path) -> np.ndarray:
+def _go_to(file: AudioFile, frame: int) -> None:
+    """Goes to a sample of a file that was just opened."""
+    if file.seekable():
+        file.seek(frame)
+        return
+    while frame > 0 and len(passed := file.read(min(frame, 1 << 18), dtype="float32")):
+        frame -= len(passed)
+
+
+def _read(file: AudioFile, frames: int, path: str | Path) -> np.ndarray:
     """Reads up to ``frames`` samples (n, C), all of them finite."""
     try:
         block = file.read(frames, dtype="float32", always_2d=True)
@@ -124,8 +193,8 @@ def read_channels(
 ) -> np.ndarray:
     """Reads an excerpt (C, T) float32 at ``sample_rate``; the whole file where ``seconds`` is negative."""
     with open_audio(path) as file:
-        file.seek(min(round(start_seconds * file.samplerate), file.frames))
-        frames = -1 if seconds < 0 else round(seconds * file.samplerate)
+        _go_to(file, min(round(start_seconds * file.samplerate), file.frames))
+        frames = file.frames if seconds < 0 else round(min(seconds * file.samplerate, file.frames))
         audio = _read(file, frames, path)
         if file.samplerate != sample_rate:
             audio = soxr.resample(audio, file.samplerate, sample_rate)

@@ -10,7 +10,7 @@ import torch
 
 from ddsp_zoo.dsp.channels import one_channel
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.files.audio import read_channels
+from ddsp_zoo.files.audio import WHOLE, Excerpt, read_channels
 from ddsp_zoo.files.digest import sha256_of
 from ddsp_zoo.files.f0_csv import read_f0_csv
 from ddsp_zoo.pitch.assignment import assign_to_strings
@@ -30,6 +30,7 @@ def find_pitch(
     sample_rate: int,
     seconds: float,
     neck: Neck | None = None,
+    excerpt: Excerpt = WHOLE,
 ) -> PitchTrack:
     """Returns the pitch track of a recording on a model's frames.
 
@@ -40,8 +41,9 @@ def find_pitch(
         model: the model whose sources and frames are meant.
         audio: the recording: an array (T,) or (channels, T) at ``sample_rate``, or a file.
         sample_rate: of an array, in Hz.
-        seconds: length of the recording.
+        seconds: length of the recording, or of the excerpt.
         neck: tuning and capo of a guitar, where they are not the usual ones.
+        excerpt: the part of a file that is meant; files with the pitch are of the whole recording.
 
     Raises:
         DdspZooError: no pitch given to a model without a tracker, something missing or unreadable, values that are no
@@ -64,16 +66,16 @@ def find_pitch(
     hop = model.hop_samples / model.sample_rate
     count, crepe_hop = int(np.ceil(seconds / hop)), round(hop * RATE)
     if pitch is None:
-        mono = _mono(audio, sample_rate, model.sample_rate)
+        mono = _mono(audio, sample_rate, model.sample_rate, excerpt)
         found = model.tracker.find(mono, len(model.sources), neck)
         track = PitchTrack(found.f0_hz[:, :count], found.onset[:, :count], hop)
     elif str(pitch) == CREPE:
-        track = _from_f0(_melody(model, audio, sample_rate, crepe_hop, neck), hop)
+        track = _from_f0(_melody(model, audio, sample_rate, crepe_hop, neck, excerpt), hop)
     elif Path(pitch).is_dir():
-        f0 = [_track_file(Path(pitch), name, crepe_hop, count) for name in model.sources]
+        f0 = [_track_file(Path(pitch), name, crepe_hop, count, excerpt) for name in model.sources]
         track = _from_f0(np.stack(f0), hop)
     else:
-        track = _read_table(pitch, model.sources, hop, count)
+        track = _read_table(pitch, model.sources, hop, count, excerpt.start_seconds)
     track.check(model)
     if pitch is not None and not track.f0_hz.any():
         raise DdspZooError(
@@ -101,42 +103,47 @@ def digest_of_pitch(pitch: PitchTrack | str | Path | None) -> str:
     return sha256_of(pitch) if known else ""
 
 
-def _read_table(path: str | Path, sources: tuple[str, ...], hop_seconds: float, count: int) -> PitchTrack:
-    """An f0 CSV on ``count`` frames."""
+def _read_table(
+    path: str | Path, sources: tuple[str, ...], hop_seconds: float, count: int, start_seconds: float
+) -> PitchTrack:
+    """An f0 CSV on ``count`` frames, the first of them at the start."""
     time, f0, onset = read_f0_csv(path, sources)
     if len(time) > 1 and (spacing := np.median(np.diff(time))) > COARSEST_SECONDS:
         raise DdspZooError(
             f"The lines of {path} are {spacing:g} s apart: give time_seconds in seconds, at least every "
             f"{COARSEST_SECONDS:g} s."
         )
-    return PitchTrack.from_times(time, f0, onset, hop_seconds, count)
+    return PitchTrack.from_times(time - start_seconds, f0, onset, hop_seconds, count)
 
 
 def _from_f0(f0_hz: np.ndarray, hop_seconds: float) -> PitchTrack:
     return PitchTrack(f0_hz, onsets_from_f0(f0_hz), hop_seconds)
 
 
-def _melody(model: Any, audio: Any, sample_rate: int, hop: int, neck: Neck | None) -> np.ndarray:
+def _melody(
+    model: Any, audio: Any, sample_rate: int, hop: int, neck: Neck | None, excerpt: Excerpt
+) -> np.ndarray:
     """f0 (S, N) of a single melody laid on the strings of a guitar."""
     if tuple(model.sources) != tuple(GUITAR_STRINGS_HZ):
         raise DdspZooError('"crepe" follows one melody and can only lay it on the six strings of a guitar.')
-    return assign_to_strings(track_f0(_mono(audio, sample_rate, RATE), hop), neck or Neck())
+    return assign_to_strings(track_f0(_mono(audio, sample_rate, RATE, excerpt), hop), neck or Neck())
 
 
-def _mono(audio: Any, sample_rate: int, wanted_rate: int) -> np.ndarray:
-    """A recording, as `find_pitch` takes it, in one channel at the wanted rate: (T,)."""
+def _mono(audio: Any, sample_rate: int, wanted_rate: int, excerpt: Excerpt) -> np.ndarray:
+    """A recording, as `find_pitch` takes it, or an excerpt of a file, in one channel at the wanted rate: (T,)."""
     if isinstance(audio, (str, Path)):
-        channels = read_channels(audio, wanted_rate)
+        length = -1 if excerpt.seconds is None else excerpt.seconds
+        channels = read_channels(audio, wanted_rate, excerpt.start_seconds, length)
     else:
         rows = np.atleast_2d(np.asarray(audio, dtype=np.float32))
         channels = soxr.resample(rows.T, sample_rate, wanted_rate).T
     return one_channel(torch.from_numpy(np.ascontiguousarray(channels))).numpy()
 
 
-def _track_file(folder: Path, name: str, hop: int, count: int) -> np.ndarray:
+def _track_file(folder: Path, name: str, hop: int, count: int, excerpt: Excerpt) -> np.ndarray:
     """f0 (count,) of one source's own recording."""
     for suffix in (".wav", ".flac"):
         if (path := folder / f"{name}{suffix}").exists():
-            f0 = track_f0(_mono(path, RATE, RATE), hop)[:count]
+            f0 = track_f0(_mono(path, RATE, RATE, excerpt), hop)[:count]
             return np.pad(f0, (0, count - len(f0)))
     raise DdspZooError(f"{folder} has no {name}.wav or {name}.flac: put one recording of each source there.")

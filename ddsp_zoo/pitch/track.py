@@ -63,7 +63,7 @@ class PitchTrack:
         marks = np.zeros_like(f0)
         for source, at in zip(*np.nonzero(onset > 0), strict=True):
             frame = round(time_seconds[at] / hop_seconds)
-            if frame < count:
+            if 0 <= frame < count:
                 marks[source, frame] = 1
                 given = next(filter(None, f0_hz[source, at : at + 2]), 0)
                 f0[source, frame] = given or f0[source, frame]

@@ -55,6 +55,16 @@ def test_a_file_leaves_what_its_array_gives(model: AstDdsp, song: Path, tmp_path
             np.testing.assert_allclose(controls[f"bass/{name}"], values, rtol=1e-4, atol=1e-5)
 
 
+def test_an_excerpt_leaves_what_its_samples_give(model: AstDdsp, song: Path, tmp_path: Path) -> None:
+    folder = separate_file(model, song, tmp_path / "out", excerpt=audio.Excerpt(1, 0.5))
+    samples, rate = sf.read(song, dtype="float32")
+    expected = separate(model, samples[22050 : 22050 + 11025].T, rate)
+    result = ddsp_zoo.open(folder)
+    assert result.samples == 11025 and owned.made_from(folder)["excerpt_seconds"] == [1, 0.5]
+    np.testing.assert_allclose(result.stems["bass"], expected.stems["bass"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(result.mixture, expected.mixture, rtol=0, atol=1e-6)
+
+
 def test_same_file_twice_gives_exactly_the_same(model: AstDdsp, song: Path, tmp_path: Path) -> None:
     one, two = (separate_file(model, song, tmp_path / name) for name in ("one", "two"))
     for path in one.rglob("*.wav"):
@@ -162,7 +172,10 @@ def test_existing_results_are_passed_over_when_asked(song: Path, tmp_path: Path)
     assert (tmp_path / "out/song/controls.npz").stat().st_mtime_ns > kept
 
 
-@pytest.mark.parametrize("changed", [{}, {"seed": 1}, {"audio_format": "flac"}, {"missing": "all.wav"}])
+@pytest.mark.parametrize(
+    "changed",
+    [{}, {"seed": 1}, {"audio_format": "flac"}, {"excerpt": audio.Excerpt(0, 2)}, {"missing": "all.wav"}],
+)
 def test_only_what_is_there_and_was_made_alike_is_passed_over(
     song: Path, tmp_path: Path, changed: dict[str, object]
 ) -> None:

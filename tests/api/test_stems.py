@@ -11,6 +11,7 @@ import ddsp_zoo
 from ddsp_zoo.api import stems as module
 from ddsp_zoo.cli import main
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.files.audio import Excerpt
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -73,6 +74,14 @@ def test_other_rates_channels_and_lengths_are_those_of_the_song(song: Path, tmp_
     write(song, sf.read(song)[0].mean(1)[None])
     ddsp_zoo.separate_from_stems(song, tmp_path / "stems", tmp_path / "mono")
     assert ddsp_zoo.open(tmp_path / "mono").stems["drums"].shape == (1, SECONDS * RATE)
+
+
+def test_an_excerpt_of_song_and_stems(song: Path, tmp_path: Path) -> None:
+    folder = ddsp_zoo.separate_from_stems(song, tmp_path / "stems", tmp_path / "out", excerpt=Excerpt(1, 0.5))
+    result = ddsp_zoo.open(folder)
+    part = slice(RATE, RATE + RATE // 2)
+    np.testing.assert_allclose(result.stems["drums"][0], drums()[part], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(result.mixture, sf.read(song)[0].T[:, part], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("block", [1000, 12000])

@@ -116,6 +116,9 @@ def test_only_some_stems_of_the_files_in_a_folder(tmp_path: Path, capsys: Captur
         "out",
     ]
     some = ["--stems", "guitar,bass"]
+    part = ["--start", "0.1", "--duration", "0.2"]
+    assert main([*command, *part]) == 0
+    assert sf.info(tmp_path / "out/a/drums.wav").frames == 1600
     assert main([*command, *some]) == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a", "b"]
     left = sorted(path.name for path in (tmp_path / "out/a").glob("*.wav"))
@@ -256,6 +259,11 @@ def test_audio_that_cannot_be_used(checkpoint: Path, tmp_path: Path, capsys: Cap
         (["--model", "../../x"], "cannot be the name of a model"),
         (["--tuning", "DADGAD"], "Tuning and capo are for models of guitar strings"),
         (["--capo", "3"], "Tuning and capo are for models of guitar strings"),
+        (["--start", "-1"], "The start is -1.0 s: give 0 or more seconds"),
+        (["--start", "nan"], "The start is nan s"),
+        (["--start", "soon"], "argument --start: invalid float value"),
+        (["--start", "60"], "is left: it has 2.50 s, and the excerpt begins at 60 s"),
+        (["--duration", "0"], "The duration is 0.0 s: give more than 0 seconds"),
         (["--tuning", "EADG"], "EADG is no tuning of six strings"),
         (["--capo", "13"], "A capo lies on fret 1 to 12"),
         (["--capo", "high"], "argument --capo: invalid int value"),

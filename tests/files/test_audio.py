@@ -9,7 +9,15 @@ import pytest
 import soundfile as sf
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.files.audio import check_rate, duration_seconds, open_audio, read_blocks, read_mono
+from ddsp_zoo.files.audio import (
+    Excerpt,
+    check_rate,
+    duration_seconds,
+    open_audio,
+    read_blocks,
+    read_channels,
+    read_mono,
+)
 
 
 @pytest.fixture
@@ -26,6 +34,50 @@ def test_blocks_put_together_are_the_file(stereo, block):
     assert all(part.shape[0] == 2 and part.shape[1] <= block and part.dtype == np.float32 for part in blocks)
     joined = np.concatenate(blocks, axis=1)
     assert np.array_equal(joined[0] * 1024, np.arange(1000)) and not joined[1].any()
+
+
+@pytest.mark.parametrize("block", [64, 5000])
+@pytest.mark.parametrize(
+    ("start", "seconds", "expected"),
+    [
+        (0, None, range(1000)),
+        (0.05, None, range(400, 1000)),
+        (0.025, 0.05, range(200, 600)),
+        (0.1, 9, range(800, 1000)),
+    ],
+)
+def test_blocks_of_an_excerpt(stereo, block, start, seconds, expected):
+    joined = np.concatenate(list(read_blocks(stereo, block, Excerpt(start, seconds))), axis=1)
+    assert np.array_equal(joined[0] * 1024, expected)
+
+
+@pytest.mark.parametrize("format", ["FLAC", "MP3", "OGG"])
+def test_packed_audio_in_blocks_and_excerpts_is_that_of_the_whole(tmp_path, format):
+    sf.write(tmp_path / "song", 0.5 * np.sin(np.arange(60000) ** 1.3), 16000, format=format)
+    whole = np.concatenate(list(read_blocks(tmp_path / "song")), axis=1)
+    pieces = np.concatenate(list(read_blocks(tmp_path / "song", 777)), axis=1)
+    np.testing.assert_allclose(pieces, whole, rtol=0, atol=1e-4)
+    part = np.concatenate(list(read_blocks(tmp_path / "song", 777, Excerpt(1.2345, 1))), axis=1)
+    for excerpt in (part, read_channels(tmp_path / "song", 16000, 1.2345, 1)):
+        np.testing.assert_allclose(excerpt, whole[:, 19752 : 19752 + 16000], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("start", "seconds", "words"),
+    [
+        (-1, None, "The start is -1 s: give 0 or more seconds"),
+        (float("nan"), None, "The start is nan s"),
+        (float("inf"), None, "The start is inf s"),
+        (0, 0, "The duration is 0 s: give more than 0 seconds"),
+        (0, float("nan"), "The duration is nan s"),
+        (0.125, None, "Nothing of .*ramp.wav is left: it has 0.12 s, and the excerpt begins at 0.125 s"),
+        (1e300, 1, "Nothing of .*ramp.wav is left"),
+        (0, 1e-9, "The duration of 1e-09 s is less than a sample of .*ramp.wav"),
+    ],
+)
+def test_excerpts_of_nothing(stereo, start, seconds, words):
+    with pytest.raises(DdspZooError, match=words):
+        list(read_blocks(stereo, excerpt=Excerpt(start, seconds)))
 
 
 def test_mono_is_the_mean_of_the_channels(stereo):

@@ -7,6 +7,7 @@ import pytest
 import soundfile as sf
 
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.files.audio import Excerpt
 from ddsp_zoo.pitch.crepe import track_f0
 from ddsp_zoo.pitch.given import find_pitch
 
@@ -42,6 +43,15 @@ def test_onset_columns_are_used(duo, tmp_path):
     path = write(tmp_path / "f0.csv", "time_seconds,low,high,low_onset\n" + "\n".join(lines))
     track = find_pitch(path, duo, np.zeros(2560), 16000, 0.16)
     assert np.argwhere(track.onset).tolist() == [[0, 2], [0, 7]]
+
+
+def test_a_table_of_the_whole_gives_the_pitch_of_an_excerpt(duo, tmp_path):
+    lines = [f"{n * 0.016},{100 + n},{0 if n < 6 else 220},{int(n in (1, 2, 7))}" for n in range(20)]
+    path = write(tmp_path / "f0.csv", "time_seconds,low,high,low_onset\n" + "\n".join(lines))
+    track = find_pitch(path, duo, np.zeros(10), 16000, 0.16, excerpt=Excerpt(4 * 0.016, 0.16))
+    assert np.array_equal(track.f0_hz[0], 104.0 + np.arange(10))
+    assert np.flatnonzero(track.f0_hz[1]).tolist() == list(range(2, 10))
+    assert np.argwhere(track.onset).tolist() == [[0, 3]]
 
 
 @pytest.mark.parametrize(
