@@ -10,6 +10,7 @@ import torch
 
 from ddsp_zoo.api.result import Separation
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.export.audio_format import AudioFormat
 from ddsp_zoo.export.folder import made_by, save_pieces, tell_clipped
 from ddsp_zoo.files import owned
 from ddsp_zoo.files.audio import (
@@ -62,7 +63,7 @@ def separate_file(
     model: Any,
     path: str | Path,
     folder: str | Path,
-    audio_format: str = "wav",
+    audio_format: str | AudioFormat = "wav",
     pitch: Any = None,
     seed: int = 0,
     progress: bool = False,
@@ -88,11 +89,11 @@ def saved(
     path: str | Path,
     folder: str | Path,
     sources: Sequence[str],
-    audio_format: str,
+    audio_format: str | AudioFormat,
     frames: int,
     **options: Any,
 ) -> Path:
-    """Writes the pieces of the recording ``path``, and says where FLAC clips; the rest is as for `save_pieces`."""
+    """Writes the pieces of the recording ``path``, and says where it clips; the rest is as for `save_pieces`."""
     output = save_pieces(pieces, folder, sources, audio_format, frames, **options)
     tell_clipped(output, f"a stem of {path}")
     return output.folder
@@ -194,14 +195,14 @@ def _is_there(model: Any, path: Path, folder: Path, **options: Any) -> bool:
     if not owned.is_complete(folder):
         return False
     wanted, there = _about(model, path, **options), owned.made_from(folder)
-    asked = {*wanted, "neck", "stems", "edited", "excerpt_seconds"} - {"recording", "version"}
+    asked = {*wanted, "neck", "stems", "edited", "excerpt_seconds", "bits", "clip"} - {"recording", "version"}
     return all(there.get(key) == wanted.get(key) for key in asked)
 
 
 def _about(
     model: Any,
     path: str | Path,
-    audio_format: str = "wav",
+    audio_format: str | AudioFormat = "wav",
     pitch: Any = None,
     seed: int = 0,
     neck: Neck | None = None,
@@ -210,7 +211,7 @@ def _about(
 ) -> dict[str, Any]:
     """What the list of the result says of how it was made; arguments as for `separate_file`."""
     recording = {"recording": Path(path).name, "recording_sha256": sha256_of(path)}
-    own = {"pitch": digest_of_pitch(pitch), "format": audio_format}
+    own = {"pitch": digest_of_pitch(pitch)} | AudioFormat.of(audio_format).told()
     own |= {"stems": list(model.targets)} if getattr(model, "only", ()) else {}
     return recording | made_by(maker_of(model, seed, neck)) | own | excerpt.told()
 

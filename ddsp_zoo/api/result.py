@@ -10,11 +10,12 @@ from ddsp_zoo.api.edit import Edit, Sound
 from ddsp_zoo.controls import file as controls_file
 from ddsp_zoo.controls.notes import Note
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.export.audio_format import SUBTYPES, AudioFormat
 from ddsp_zoo.export.folder import (
     CONTROLS,
     EDITED,
+    GAIN,
     RESIDUAL,
-    SUBTYPES,
     SYNTHESISED,
     made_by,
     save_pieces,
@@ -90,13 +91,16 @@ class Separation(Separated):
 
         return edited(self, edits, sound, seed)
 
-    def save(self, folder: str | Path, audio_format: str = "wav", overwrite: bool = False) -> Path:
+    def save(
+        self, folder: str | Path, audio_format: str | AudioFormat = "wav", overwrite: bool = False
+    ) -> Path:
         """Writes stems, synthesised stems, residual, controls and a picture; see `ddsp_zoo.export.folder`.
 
         In a folder that is there, only an earlier result of the same recording by the same model is replaced, with
         ``overwrite`` also another result. Raises `DdspZooError` where anything else would be lost.
         """
-        about = {"recording_sha256": self.recording_sha256} | made_by(self.maker) | {"format": audio_format}
+        about = {"recording_sha256": self.recording_sha256} | made_by(self.maker)
+        about |= AudioFormat.of(audio_format).told()
         about |= {EDITED: True} if self.is_edit else {}
         options = {"made_from": about, "overwrite": overwrite}
         output = save_pieces([self], folder, self.controls, audio_format, self.samples, **options)
@@ -159,8 +163,14 @@ class OpenedSeparation(Separation):
         self.recording_sha256, self.is_edit = about.get("recording_sha256", ""), bool(about.get(EDITED))
         # Other files of the same names may lie there.
         self._endings = (about["format"],) if about.get("format") in SUBTYPES else tuple(SUBTYPES)
-        self.stems = AudioFiles(self.folder, tuple(self.controls), self._endings)
-        self.synthesised = AudioFiles(self.folder / SYNTHESISED, tuple(self.controls), self._endings)
+        self._gain = about.get(GAIN, 1.0)
+        if not (isinstance(self._gain, float) and 0 < self._gain <= 1):
+            raise DdspZooError(
+                f"{self.folder} says that its audio was rescaled by {self._gain!r:.30}: separate the recording again."
+            )
+        names = tuple(self.controls)
+        self.stems = AudioFiles(self.folder, names, self._endings, self._gain)
+        self.synthesised = AudioFiles(self.folder / SYNTHESISED, names, self._endings, self._gain)
 
     @property
     def samples(self) -> int:
@@ -170,7 +180,7 @@ class OpenedSeparation(Separation):
     @property
     def residual(self) -> np.ndarray:
         """Returns the mixture less all stems (channels, T)."""
-        return AudioFiles(self.folder, (RESIDUAL,), self._endings)[RESIDUAL]
+        return AudioFiles(self.folder, (RESIDUAL,), self._endings, self._gain)[RESIDUAL]
 
     @property
     def mixture(self) -> np.ndarray:
@@ -179,17 +189,17 @@ class OpenedSeparation(Separation):
 
 
 class AudioFiles(Mapping[str, np.ndarray]):
-    """Reads audio (channels, T) by name, from files in a folder."""
+    """Reads audio (channels, T) by name, from files in a folder, as loud as it was before a gain."""
 
-    def __init__(self, folder: Path, names: tuple[str, ...], endings: tuple[str, ...]) -> None:
-        self.folder, self._names, self._endings = folder, names, endings
+    def __init__(self, folder: Path, names: tuple[str, ...], endings: tuple[str, ...], gain: float) -> None:
+        self.folder, self._names, self._endings, self._gain = folder, names, endings, gain
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self._names:
             raise KeyError(name)
         paths = [self.folder / f"{name}.{ending}" for ending in self._endings]
         with open_audio(next((path for path in paths if path.exists()), paths[0])) as file:
-            return file.read(file.frames, dtype="float32", always_2d=True).T
+            return file.read(file.frames, dtype="float32", always_2d=True).T / np.float32(self._gain)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

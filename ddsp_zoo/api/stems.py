@@ -8,6 +8,7 @@ import numpy as np
 from ddsp_zoo.api.ladder import BLOCK, saved, with_progress
 from ddsp_zoo.api.result import Separation
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.export.audio_format import AudioFormat
 from ddsp_zoo.export.folder import made_by
 from ddsp_zoo.files.audio import (
     SLACK_SECONDS,
@@ -29,7 +30,7 @@ def separate_from_stems(
     song: str | Path,
     stems: str | Path,
     folder: str | Path,
-    audio_format: str = "wav",
+    audio_format: str | AudioFormat = "wav",
     seed: int = 0,
     progress: bool = False,
     overwrite: bool = False,
@@ -44,7 +45,7 @@ def separate_from_stems(
         song: the recording.
         stems: folder with one audio file for each stem, named as it is ("bass.wav"); each as long as the song.
         folder: of the result.
-        audio_format: "wav" or "flac".
+        audio_format: "wav", "flac", "mp3", or an `AudioFormat`.
         seed: of the synthesiser's noise.
         progress: show a progress bar.
         overwrite: also replace another result in the folder.
@@ -63,9 +64,8 @@ def separate_from_stems(
         "recording": Path(song).name,
         "recording_sha256": digest,
         "stems_sha256": own,
-        "format": audio_format,
     }
-    about |= made_by(maker_of(model, seed)) | excerpt.told()
+    about |= made_by(maker_of(model, seed)) | excerpt.told() | AudioFormat.of(audio_format).told()
     readers = [read_blocks(song, excerpt=excerpt)]
     readers += [_like_song(path, rate, channels, excerpt) for path in files.values()]
     heard = (

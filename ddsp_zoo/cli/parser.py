@@ -41,6 +41,30 @@ def add_checkpoint(parser: Parser) -> None:
     )
 
 
+def add_format(parser: Parser) -> None:
+    """Adds the options for how audio is written, which `audio_format` reads."""
+    from ddsp_zoo.export.audio_format import BITS, CLIPS, SUBTYPES
+
+    parser.add_argument("--format", choices=tuple(SUBTYPES), default="wav", help="of audio (%(default)s)")
+    parser.add_argument(
+        "--bits", type=int, choices=BITS, help="of a sample (WAV: 32, floating-point; FLAC: 24)"
+    )
+    parser.add_argument(
+        "--clip",
+        choices=CLIPS,
+        default="none",
+        help="what exceeds full scale: none leaves it to the format (32-bit WAV keeps it, others cut it off), clamp "
+        "cuts it off, rescale makes all files quieter by one factor (%(default)s)",
+    )
+
+
+def audio_format(options: argparse.Namespace) -> Any:
+    """Returns how audio is written; `DdspZooError` for what there is not."""
+    from ddsp_zoo.export.audio_format import AudioFormat
+
+    return AudioFormat(options.format, options.bits, options.clip)
+
+
 def add_data(parser: Parser, required: bool = True) -> None:
     """Adds the options that name a corpus, which `read_data` reads."""
     parser.add_argument(

@@ -4,7 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ddsp_zoo.cli.parser import Parser
+from ddsp_zoo.cli.parser import Parser, add_format, audio_format
 from ddsp_zoo.errors import DdspZooError
 
 if TYPE_CHECKING:
@@ -61,9 +61,7 @@ def _add_output(parser: Parser) -> None:
     parser.add_argument(
         "--out", required=True, help="folder for the result, which can be opened as any other"
     )
-    parser.add_argument(
-        "--format", choices=("wav", "flac"), default="wav", help="32-bit float WAV or 24-bit FLAC"
-    )
+    add_format(parser)
     parser.add_argument("--seed", type=int, help="of the synthesiser's noise (that of the separation)")
     parser.add_argument(
         "--overwrite", action="store_true", help="replace what is no edit of this song in --out"
@@ -94,7 +92,7 @@ def _refuse_same_folder(out: str, folder: str | Path) -> None:
 
 
 def _saved(result: "Separation", options: Namespace, sources: list[str]) -> int:
-    folder = result.save(options.out, options.format, options.overwrite)
+    folder = result.save(options.out, audio_format(options), options.overwrite)
     edited = ", ".join(f"{source}.{options.format}" for source in sources)
     print(f"{folder}: mixture.{options.format}, edited {edited}; opens as any separation", flush=True)
     return 0

@@ -4,7 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from ddsp_zoo.cli.parser import Parser, add_checkpoint, device, load
+from ddsp_zoo.cli.parser import Parser, add_checkpoint, add_format, audio_format, device, load
 from ddsp_zoo.errors import DdspZooError
 
 DEFAULT_MODEL = "ast_ddsp_all"
@@ -31,9 +31,7 @@ def separate(arguments: list[str]) -> int:
     parser.add_argument(
         "--duration", type=float, metavar="SECONDS", help="how long that part is (up to the end)"
     )
-    parser.add_argument(
-        "--format", choices=("wav", "flac"), default="wav", help="32-bit float WAV or 24-bit FLAC"
-    )
+    add_format(parser)
     parser.add_argument(
         "--pitch",
         help="for models that need it: an f0 CSV, a folder with one recording a source, or `crepe`; without "
@@ -67,6 +65,7 @@ def separate(arguments: list[str]) -> int:
 
     from ddsp_zoo.files.audio import Excerpt
 
+    options.written = audio_format(options)
     options.excerpt = Excerpt(options.start, options.duration)
     if options.from_stems:
         return _from_stems(options)
@@ -86,7 +85,7 @@ def separate(arguments: list[str]) -> int:
         options.skip_existing,
         options.pitch,
         _tell,
-        audio_format=options.format,
+        audio_format=options.written,
         seed=options.seed,
         progress=not options.quiet,
         overwrite=options.overwrite,
@@ -132,7 +131,7 @@ def _from_stems(options: Namespace) -> int:
         song,
         options.from_stems,
         Path(options.out) / song.stem,
-        options.format,
+        options.written,
         seed=options.seed,
         progress=not options.quiet,
         overwrite=options.overwrite,

@@ -11,6 +11,7 @@ import soundfile as sf
 
 from ddsp_zoo.controls.file import ControlsWriter, read
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.export.audio_format import AudioFormat
 from ddsp_zoo.export.guitar_pro import can_write, write_guitar_pro
 from ddsp_zoo.export.jams import write_jams
 from ddsp_zoo.export.midi import notes_by_source, write_midi
@@ -23,7 +24,6 @@ from ddsp_zoo.files.owned import own_files_when_done
 from ddsp_zoo.separation.result import Maker, Separated
 from ddsp_zoo.sources import RESIDUAL
 
-SUBTYPES = {"wav": "FLOAT", "flac": "PCM_24"}
 PLOT_SECONDS = 60.0
 CONTROLS, OVERVIEW, SYNTHESISED, NOTES = "controls.npz", "overview.png", "synthesised", "notes.mid"
 MIXTURE = "mixture"  # of what was edited: of a recording there is the recording
@@ -33,7 +33,8 @@ IDENTITY = {  # what must be the same for a result to be replaced, and what to s
     "recording_sha256": "what {model} has made of another recording",
 }
 EDITED = "edited"  # whether a result is not of the recording alone
-LARGEST_WAV = 1 << 32  # bytes; beyond it the header of RF64 is needed
+GAIN = "gain"  # of all audio in a folder, where it was rescaled
+DRAFT = AudioFormat("wav")  # of audio whose peak must be known before it is written
 
 
 class OutputFolder:
@@ -49,7 +50,7 @@ class OutputFolder:
     Args:
         folder: made where missing.
         sources: names of the stems.
-        audio_format: "wav" or "flac".
+        audio_format: how audio is written: "wav", "flac", "mp3", or an `AudioFormat`.
         expected_frames: length of the recording, where known.
         made_from: plain values that say what is separated by what, `recording_sha256`, `model` and so on.
         overwrite: also replace what another model, or the same of another recording, has left there.
@@ -62,15 +63,17 @@ class OutputFolder:
         self,
         folder: str | Path,
         sources: Iterable[str],
-        audio_format: str = "wav",
+        audio_format: str | AudioFormat = "wav",
         expected_frames: int = 0,
         made_from: dict[str, Any] | None = None,
         overwrite: bool = False,
     ) -> None:
-        if audio_format not in SUBTYPES:
-            raise DdspZooError(f"Stems are written as {' or '.join(SUBTYPES)}, not as {audio_format!r}.")
-        self.folder, self.format, self.expected_frames = Path(folder), audio_format, expected_frames
+        self.format = AudioFormat.of(audio_format)
+        self.folder, self.expected_frames = Path(folder), expected_frames
         self.sources, self.made_from, self.overwrite = list(sources), dict(made_from or {}), overwrite
+        self._now = (
+            DRAFT if self.format.clip == "rescale" else self.format
+        )  # how audio is written as it comes
         self._audio: dict[str, sf.SoundFile] = {}
         self._head: list[Separated] = []
         self.peak = 0.0
@@ -91,9 +94,21 @@ class OutputFolder:
                 file.close()
             if error is not None:
                 raise error
+            self._rescale()
             self._controls.finish(self._draft / CONTROLS)
             self._write_notes()
             plot_separation(Separated.join(self._head), self._draft / OVERVIEW)
+
+    def _rescale(self) -> None:
+        """Writes audio that has waited for its peak, and notes the gain for the list of the folder."""
+        if self.format.clip != "rescale":
+            return
+        gain = self.format.gain(self.peak)
+        for name in self._audio:
+            draft = self._draft / f"{name}.draft"
+            self.format.copy(draft, self._draft / self._file_name(name), gain)
+            draft.unlink()
+        self.made_from |= {GAIN: gain} if gain != 1 else {}
 
     def _write_notes(self) -> None:
         """Writes the notes of what has a pitch, for guitarists also as tablature, from the controls that lie there."""
@@ -114,7 +129,10 @@ class OutputFolder:
         guitar = guitar_files() if is_guitar(self.sources) else (NOTES,)
         sounds = [*self.sources, RESIDUAL, *(f"{SYNTHESISED}/{name}" for name in self.sources)]
         sounds += [MIXTURE] if self.made_from.get(EDITED) else []
-        return [CONTROLS, OVERVIEW, *guitar, *(f"{name}.{self.format}" for name in sounds)]
+        return [CONTROLS, OVERVIEW, *guitar, *map(self._file_name, sounds)]
+
+    def _file_name(self, sound: str) -> str:
+        return f"{sound}.{self.format.name}"
 
     def write(self, piece: Separated) -> None:
         """Appends a piece."""
@@ -122,7 +140,7 @@ class OutputFolder:
         tracks |= {f"{SYNTHESISED}/{name}": audio for name, audio in piece.synthesised.items()}
         tracks |= {MIXTURE: piece.mixture} if self.made_from.get(EDITED) else {}
         for name, audio in tracks.items():
-            self._file(name, piece.sample_rate, len(audio)).write(audio.T)
+            self._file(name, piece.sample_rate, len(audio)).write(self._now.limited(audio.T))
             self.peak = max(self.peak, float(np.abs(audio).max(initial=0)))
         self._controls.append(piece)
         if sum(p.samples for p in self._head) < PLOT_SECONDS * piece.sample_rate:
@@ -130,17 +148,10 @@ class OutputFolder:
 
     def _file(self, name: str, rate: int, channels: int) -> sf.SoundFile:
         if name not in self._audio:
-            path = self._draft / f"{name}.{self.format}"
+            self.format.check_rate(rate)
+            path = self._draft / (self._file_name(name) if self._now is self.format else f"{name}.draft")
             path.parent.mkdir(exist_ok=True)
-            big = self.format == "wav" and 4 * channels * self.expected_frames > LARGEST_WAV - 4096
-            self._audio[name] = sf.SoundFile(
-                path,
-                "w",
-                rate,
-                channels,
-                SUBTYPES[self.format],
-                format="RF64" if big else self.format.upper(),
-            )
+            self._audio[name] = self._now.create(path, rate, channels, self.expected_frames)
         return self._audio[name]
 
 
@@ -185,7 +196,7 @@ def save_pieces(
     pieces: Iterable[Separated],
     folder: str | Path,
     sources: Iterable[str],
-    audio_format: str = "wav",
+    audio_format: str | AudioFormat = "wav",
     expected_frames: int = 0,
     **options: Any,
 ) -> OutputFolder:
@@ -197,10 +208,16 @@ def save_pieces(
 
 
 def tell_clipped(output: OutputFolder, what: str) -> None:
-    """Says on the standard error where FLAC has cut off what exceeds full scale."""
-    if output.format == "flac" and output.peak > 1:
-        print(
-            f"ddsp-zoo: {what} exceeds full scale (peak {output.peak:.2f}) and is clipped in FLAC: "
-            "write WAV to keep it.",
-            file=sys.stderr,
+    """Says on the standard error where what exceeds full scale was cut off by the format, or all has become quieter."""
+    form, text = output.format, ""
+    if (gain := form.gain(output.peak)) != 1:
+        text = f"all of {output.folder} is {-20 * np.log10(gain):.1f} dB quieter."
+    elif output.peak > 1 and not form.keeps_peaks and form.clip == "none":
+        kind = (
+            form.name.upper()
+            if form.bits in (None, form.usual_bits)
+            else f"{form.bits}-bit {form.name.upper()}"
         )
+        text = f"it is clipped in {kind}: write WAV of 32 bits to keep it, or have all rescaled (clip)."
+    if text:
+        print(f"ddsp-zoo: {what} exceeds full scale (peak {output.peak:.2f}): {text}", file=sys.stderr)

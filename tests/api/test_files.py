@@ -12,6 +12,7 @@ from tiny import RATE, Mirror, music, tiny_ast
 import ddsp_zoo
 from ddsp_zoo.api.ladder import separate, separate_file, separate_files
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.export.audio_format import AudioFormat
 from ddsp_zoo.files import audio, owned
 from ddsp_zoo.models import AstDdsp
 
@@ -174,7 +175,14 @@ def test_existing_results_are_passed_over_when_asked(song: Path, tmp_path: Path)
 
 @pytest.mark.parametrize(
     "changed",
-    [{}, {"seed": 1}, {"audio_format": "flac"}, {"excerpt": audio.Excerpt(0, 2)}, {"missing": "all.wav"}],
+    [
+        {},
+        {"seed": 1},
+        {"audio_format": "flac"},
+        {"excerpt": audio.Excerpt(0, 2)},
+        {"audio_format": AudioFormat("wav", 16)},
+        {"missing": "all.wav"},
+    ],
 )
 def test_only_what_is_there_and_was_made_alike_is_passed_over(
     song: Path, tmp_path: Path, changed: dict[str, object]

@@ -117,7 +117,10 @@ def test_only_some_stems_of_the_files_in_a_folder(tmp_path: Path, capsys: Captur
     ]
     some = ["--stems", "guitar,bass"]
     part = ["--start", "0.1", "--duration", "0.2"]
-    assert main([*command, *part]) == 0
+    assert main([*command, *part, "--format", "mp3", "--clip", "clamp"]) == 0
+    assert ddsp_zoo.open(tmp_path / "out/a").stems["drums"].shape == (1, 1600)
+    assert main([*command, *part, "--bits", "16"]) == 0
+    assert sf.info(tmp_path / "out/a/drums.wav").subtype == "PCM_16"
     assert sf.info(tmp_path / "out/a/drums.wav").frames == 1600
     assert main([*command, *some]) == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a", "b"]
@@ -264,6 +267,11 @@ def test_audio_that_cannot_be_used(checkpoint: Path, tmp_path: Path, capsys: Cap
         (["--start", "soon"], "argument --start: invalid float value"),
         (["--start", "60"], "is left: it has 2.50 s, and the excerpt begins at 60 s"),
         (["--duration", "0"], "The duration is 0.0 s: give more than 0 seconds"),
+        (["--format", "aac"], "argument --format: invalid choice: 'aac'"),
+        (["--format", "flac", "--bits", "32"], "FLAC has 24 or 16 bits, not 32"),
+        (["--format", "mp3", "--bits", "16"], "MP3 has no bits, not 16"),
+        (["--bits", "8"], "argument --bits: invalid choice: 8"),
+        (["--clip", "loud"], "argument --clip: invalid choice: 'loud'"),
         (["--tuning", "EADG"], "EADG is no tuning of six strings"),
         (["--capo", "13"], "A capo lies on fret 1 to 12"),
         (["--capo", "high"], "argument --capo: invalid int value"),
@@ -354,7 +362,7 @@ def test_damaged_checkpoints(checkpoint: Path, song: Path, tmp_path: Path, capsy
         (["evaluate", "--data", "StemFolder"], "--model, or weights with --checkpoint"),
         (["--verbose"], "There is no command '--verbose'"),
         (["separate"], "required: IN"),
-        (["separate", "a.wav", "--format", "mp3"], "'mp3'"),
+        (["separate", "a.wav", "--format", "aac"], "'aac'"),
         (["separate", "a.wav", "--seed", "x"], "--seed"),
         (["evaluate", "--model", "exB4", "--data", "x", "--seeds", "0"], "0 is no whole number of 1 or more"),
         (

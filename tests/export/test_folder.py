@@ -11,9 +11,11 @@ import pytest
 import soundfile as sf
 from tiny import RATE, music
 
+import ddsp_zoo
 from ddsp_zoo.api.result import Separation
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.export.folder import LARGEST_WAV, OutputFolder, save_pieces
+from ddsp_zoo.export.audio_format import LARGEST_WAV, AudioFormat
+from ddsp_zoo.export.folder import OutputFolder, save_pieces
 from ddsp_zoo.separation.result import Maker
 from ddsp_zoo.synths.control import Control, heard_pitch
 
@@ -95,6 +97,94 @@ def test_flac_is_exact_to_24_bits(tmp_path: Path) -> None:
     whole = separation()
     folder = whole.save(tmp_path / "song", "flac")
     np.testing.assert_allclose(read(folder / "bass.flac"), whole.stems["bass"], rtol=0, atol=2**-23)
+
+
+@pytest.mark.parametrize(
+    ("form", "subtype", "step"),
+    [
+        (AudioFormat("wav", 16), "PCM_16", 2**-15),
+        (AudioFormat("wav", 24), "PCM_24", 2**-23),
+        (AudioFormat("wav", 32), "FLOAT", 0),
+        (AudioFormat("flac", 16), "PCM_16", 2**-15),
+        (AudioFormat("mp3"), "MPEG_LAYER_III", 0.3),
+    ],
+)
+def test_other_bits_and_mp3(tmp_path: Path, form: AudioFormat, subtype: str, step: float) -> None:
+    whole = separation()
+    folder = whole.save(tmp_path / "song", form)
+    assert sf.info(folder / f"bass.{form.name}").subtype == subtype
+    opened = ddsp_zoo.open(folder)
+    assert opened.samples == opened.stems["bass"].shape[1] == 4000
+    for name, audio in opened.stems.items():
+        np.testing.assert_allclose(audio, whole.stems[name], rtol=0, atol=step)
+
+
+@pytest.mark.parametrize(
+    "form", [AudioFormat("wav", clip="clamp"), AudioFormat("wav", 16), AudioFormat("mp3")]
+)
+def test_what_exceeds_full_scale_is_cut_off(tmp_path: Path, form: AudioFormat) -> None:
+    whole = separation(gain=3.0)
+    folder = whole.save(tmp_path / "song", form)
+    limited = np.clip(whole.stems["bass"], -1, 1)
+    np.testing.assert_allclose(
+        read(folder / f"bass.{form.name}"), limited, rtol=0, atol=0.5 if form.name == "mp3" else 2**-15
+    )
+
+
+@pytest.mark.parametrize("form", [("wav", None), ("wav", 16), ("flac", 24)])
+def test_rescaled_audio_keeps_its_relations_and_opens_at_its_level(
+    tmp_path: Path, form: tuple[str, int | None], capsys: pytest.CaptureFixture
+) -> None:
+    whole = separation(gain=3.0)
+    folder = whole.save(tmp_path / "song", AudioFormat(*form, clip="rescale"))
+    peak = max(np.abs(audio).max() for audio in (*whole.stems.values(), whole.residual))
+    written = {name: read(folder / f"{name}.{form[0]}") for name in ("bass", "lead", "residual")}
+    np.testing.assert_allclose(sum(written.values()), 0.99 / peak * whole.mixture, rtol=0, atol=2**-13)
+    assert max(np.abs(audio).max() for audio in written.values()) == pytest.approx(0.99, abs=1e-4)
+    opened = ddsp_zoo.open(folder)
+    np.testing.assert_allclose(opened.mixture, whole.mixture, rtol=0, atol=2**-10)
+    np.testing.assert_allclose(opened.synthesised["lead"], whole.synthesised["lead"], rtol=0, atol=2**-10)
+    assert "quieter" in capsys.readouterr().err and not list(folder.rglob("*.draft"))
+
+
+def test_what_stays_below_full_scale_is_not_rescaled(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    whole = separation(gain=0.3)
+    folder = whole.save(tmp_path / "song", AudioFormat("wav", clip="rescale"))
+    assert "gain" not in json.loads((folder / "ddsp_zoo.json").read_text()) and capsys.readouterr().err == ""
+    np.testing.assert_array_equal(read(folder / "bass.wav"), whole.stems["bass"])
+
+
+@pytest.mark.parametrize("gain", [0, "0.5", -1.0, 2.0])
+def test_a_gain_that_is_none_is_refused(tmp_path: Path, gain: object) -> None:
+    folder = separation(gain=3.0).save(tmp_path / "song", AudioFormat(clip="rescale"))
+    about = json.loads((folder / "ddsp_zoo.json").read_text())
+    (folder / "ddsp_zoo.json").write_text(json.dumps(about | {"gain": gain}))
+    with pytest.raises(
+        DdspZooError, match="says that its audio was rescaled by .*separate the recording again"
+    ):
+        ddsp_zoo.open(folder)
+
+
+@pytest.mark.parametrize("clip", ["none", "rescale"])
+def test_mp3_of_a_rate_that_it_lacks_leaves_nothing(tmp_path: Path, clip: str) -> None:
+    whole = replace(separation(), sample_rate=96000)
+    with pytest.raises(DdspZooError, match="MP3 has no sample rate of 96000 Hz: write WAV or FLAC"):
+        whole.save(tmp_path / "song", AudioFormat("mp3", clip=clip))
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        (("flac", 32), "FLAC has 24 or 16 bits, not 32"),
+        (("mp3", 16), "MP3 has no bits, not 16"),
+        (("wav", 8), "WAV has 32 or 24 or 16 bits, not 8"),
+        (("wav", None, "tanh"), "Clipping is one of none, clamp, rescale, not 'tanh'"),
+    ],
+)
+def test_formats_that_there_are_not(form: tuple, words: str) -> None:
+    with pytest.raises(DdspZooError, match=words):
+        AudioFormat(*form)
 
 
 def test_pieces_leave_what_the_whole_leaves(tmp_path: Path) -> None:
@@ -257,8 +347,8 @@ def test_an_error_on_the_way_leaves_nothing_and_keeps_the_earlier_result(
 
 
 def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(DdspZooError, match="wav or flac.*'mp3'"):
-        separation().save(tmp_path / "song", "mp3")
+    with pytest.raises(DdspZooError, match="wav, flac or mp3.*'aac'"):
+        separation().save(tmp_path / "song", "aac")
     assert names(tmp_path) == []
 
 
