@@ -1,7 +1,7 @@
 """Separating an array or a file, a file into a folder, and many files: each step calls the one before."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from ddsp_zoo.api.result import Separation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.export.audio_format import AudioFormat
-from ddsp_zoo.export.folder import made_by, save_pieces, tell_clipped
+from ddsp_zoo.export.folder import left_out, made_by, save_pieces, tell_clipped
 from ddsp_zoo.files import owned
 from ddsp_zoo.files.audio import (
     MAX_CHANNELS,
@@ -70,15 +70,17 @@ def separate_file(
     overwrite: bool = False,
     neck: Neck | None = None,
     excerpt: Excerpt = WHOLE,
+    leave_out: Collection[str] = (),
 ) -> Path:
     """Separates one file, or the excerpt, into a folder; memory does not grow with its length; the rest as `separate`.
 
     What is in the folder stays, but for an earlier result of the same recording by the same model; with ``overwrite``
-    another result is replaced too. Raises `DdspZooError` before the separation where something would be lost.
+    another result is replaced too. ``leave_out`` is as for `Separation.save`. Raises `DdspZooError` before the
+    separation where something would be lost.
     """
     with open_audio(path) as file:
         _, frames = excerpt.span(file)
-    about = _about(model, path, audio_format, pitch, seed, neck, excerpt)
+    about = _about(model, path, audio_format, pitch, seed, neck, excerpt, leave_out)
     pieces = _pieces(model, path, None, pitch, seed, progress, neck, about["recording_sha256"], excerpt)
     options = {"made_from": about, "overwrite": overwrite}
     return saved(pieces, path, folder, model.targets, audio_format, frames, **options)
@@ -195,7 +197,10 @@ def _is_there(model: Any, path: Path, folder: Path, **options: Any) -> bool:
     if not owned.is_complete(folder):
         return False
     wanted, there = _about(model, path, **options), owned.made_from(folder)
-    asked = {*wanted, "neck", "stems", "edited", "excerpt_seconds", "bits", "clip"} - {"recording", "version"}
+    asked = {*wanted, "neck", "stems", "edited", "excerpt_seconds", "bits", "clip", "left_out"} - {
+        "recording",
+        "version",
+    }
     return all(there.get(key) == wanted.get(key) for key in asked)
 
 
@@ -207,13 +212,14 @@ def _about(
     seed: int = 0,
     neck: Neck | None = None,
     excerpt: Excerpt = WHOLE,
+    leave_out: Collection[str] = (),
     **_: Any,
 ) -> dict[str, Any]:
     """What the list of the result says of how it was made; arguments as for `separate_file`."""
     recording = {"recording": Path(path).name, "recording_sha256": sha256_of(path)}
     own = {"pitch": digest_of_pitch(pitch)} | AudioFormat.of(audio_format).told()
     own |= {"stems": list(model.targets)} if getattr(model, "only", ()) else {}
-    return recording | made_by(maker_of(model, seed, neck)) | own | excerpt.told()
+    return recording | made_by(maker_of(model, seed, neck)) | own | excerpt.told() | left_out(leave_out)
 
 
 def _pieces(

@@ -15,8 +15,10 @@ from ddsp_zoo.export.folder import (
     CONTROLS,
     EDITED,
     GAIN,
+    LEFT_OUT,
     RESIDUAL,
     SYNTHESISED,
+    left_out,
     made_by,
     save_pieces,
     tell_clipped,
@@ -92,15 +94,20 @@ class Separation(Separated):
         return edited(self, edits, sound, seed)
 
     def save(
-        self, folder: str | Path, audio_format: str | AudioFormat = "wav", overwrite: bool = False
+        self,
+        folder: str | Path,
+        audio_format: str | AudioFormat = "wav",
+        overwrite: bool = False,
+        leave_out: Collection[str] = (),
     ) -> Path:
         """Writes stems, synthesised stems, residual, controls and a picture; see `ddsp_zoo.export.folder`.
 
         In a folder that is there, only an earlier result of the same recording by the same model is replaced, with
-        ``overwrite`` also another result. Raises `DdspZooError` where anything else would be lost.
+        ``overwrite`` also another result. ``leave_out`` names what is not written, "plot" or "controls"; without
+        controls a result cannot be opened. Raises `DdspZooError` where anything else would be lost.
         """
         about = {"recording_sha256": self.recording_sha256} | made_by(self.maker)
-        about |= AudioFormat.of(audio_format).told()
+        about |= AudioFormat.of(audio_format).told() | left_out(leave_out)
         about |= {EDITED: True} if self.is_edit else {}
         options = {"made_from": about, "overwrite": overwrite}
         output = save_pieces([self], folder, self.controls, audio_format, self.samples, **options)
@@ -157,9 +164,14 @@ class OpenedSeparation(Separation):
 
     def __init__(self, folder: str | Path, kind: Kind = None) -> None:
         self.folder = Path(folder)
+        about = made_from(self.folder)
+        if LEFT_OUT in about and not (self.folder / CONTROLS).exists():
+            raise DdspZooError(
+                f"{self.folder} was saved without its controls, and opening needs them: separate the recording again."
+            )
         saved = controls_file.read(self.folder / CONTROLS, kind)
         self.controls, self.maker, self.sample_rate = saved.controls, saved.maker, saved.sample_rate
-        self._samples, about = saved.samples, made_from(self.folder)
+        self._samples = saved.samples
         self.recording_sha256, self.is_edit = about.get("recording_sha256", ""), bool(about.get(EDITED))
         # Other files of the same names may lie there.
         self._endings = (about["format"],) if about.get("format") in SUBTYPES else tuple(SUBTYPES)

@@ -1,6 +1,6 @@
 """Controls of stems that another program has cut out of a song."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ from ddsp_zoo.api.ladder import BLOCK, saved, with_progress
 from ddsp_zoo.api.result import Separation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.export.audio_format import AudioFormat
-from ddsp_zoo.export.folder import made_by
+from ddsp_zoo.export.folder import left_out, made_by
 from ddsp_zoo.files.audio import (
     SLACK_SECONDS,
     WHOLE,
@@ -35,6 +35,7 @@ def separate_from_stems(
     progress: bool = False,
     overwrite: bool = False,
     excerpt: Excerpt = WHOLE,
+    leave_out: Collection[str] = (),
 ) -> Path:
     """Gives the stems of a song controls, notes and synthesised sound, as if this package had cut them out.
 
@@ -50,6 +51,7 @@ def separate_from_stems(
         progress: show a progress bar.
         overwrite: also replace another result in the folder.
         excerpt: the part of song and stems that is meant.
+        leave_out: as for `Separation.save`.
 
     Raises:
         DdspZooError: audio that cannot be used, no stems, stems of another length, and as for `save_pieces`.
@@ -66,6 +68,7 @@ def separate_from_stems(
         "stems_sha256": own,
     }
     about |= made_by(maker_of(model, seed)) | excerpt.told() | AudioFormat.of(audio_format).told()
+    about |= left_out(leave_out)
     readers = [read_blocks(song, excerpt=excerpt)]
     readers += [_like_song(path, rate, channels, excerpt) for path in files.values()]
     heard = (

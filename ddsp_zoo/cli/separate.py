@@ -1,6 +1,7 @@
 """`ddsp-zoo separate`."""
 
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ def separate(arguments: list[str]) -> int:
     )
     parser.add_argument("--model", help=f"a name of `ddsp-zoo list` ({DEFAULT_MODEL})")
     add_checkpoint(parser)
-    parser.add_argument("--stems", help="only these of the model's sources, as bass,drums")
+    some = parser.add_mutually_exclusive_group()
+    some.add_argument("--stems", help="only these of the model's sources, as bass,drums")
+    some.add_argument("--two-stems", metavar="NAME", help="only this source; all others are in the residual")
     parser.add_argument(
         "--out", default="out", help="folder for the results, one folder a file (%(default)s)"
     )
@@ -47,6 +50,16 @@ def separate(arguments: list[str]) -> int:
         metavar="FOLDER",
         help="stems of IN that another program has cut out (bass.wav, drums.wav ...): they stay as they are and get "
         "controls, notes and synthesised sound; no model is used",
+    )
+    parser.add_argument(
+        "--no-plot", dest="leave_out", action="append_const", const="plot", help="no overview.png"
+    )
+    parser.add_argument(
+        "--no-controls",
+        dest="leave_out",
+        action="append_const",
+        const="controls",
+        help="no controls.npz, without which a result cannot be opened, edited and played again",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the synthesiser's noise (%(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, mps, or auto (%(default)s)")
@@ -76,8 +89,10 @@ def separate(arguments: list[str]) -> int:
     named = options.tuning is not None or options.capo is not None
     neck = Neck.parse(options.tuning, options.capo or 0) if named else None
     model = load(options, options.model or DEFAULT_MODEL, options.checkpoint).to(device(options.device))
-    if options.stems is not None:
-        model.only = only(model, options.stems)
+    if options.two_stems is not None:
+        model.only = only(model, [options.two_stems])
+    elif options.stems is not None:
+        model.only = only(model, options.stems.split(","))
     separate_files(
         model,
         files,
@@ -91,13 +106,14 @@ def separate(arguments: list[str]) -> int:
         overwrite=options.overwrite,
         neck=neck,
         excerpt=options.excerpt,
+        leave_out=options.leave_out or (),
     )
     return 0
 
 
-def only(model: Any, stems: str) -> tuple[str, ...]:
-    """Returns the sources that are named, as "bass,drums"; `DdspZooError` for a source that the model does not give."""
-    names = tuple(name.strip() for name in stems.split(","))
+def only(model: Any, stems: Sequence[str]) -> tuple[str, ...]:
+    """Returns the sources that are named; `DdspZooError` for one that the model does not give."""
+    names = tuple(name.strip() for name in stems)
     if unknown := [name for name in names if name not in model.targets]:
         raise DdspZooError(
             f"{model.name or 'This model'} gives no stem {unknown[0]!r}: choose among {', '.join(model.targets)}."
@@ -119,7 +135,7 @@ def inputs(paths: list[str]) -> list[Path]:
 
 
 def _from_stems(options: Namespace) -> int:
-    unused = ("model", "stems", "checkpoint", "pitch", "tuning", "capo", "skip_existing")
+    unused = ("model", "stems", "two_stems", "checkpoint", "pitch", "tuning", "capo", "skip_existing")
     if given := [name for name in unused if getattr(options, name) not in (None, False)]:
         raise DdspZooError(f"--from-stems uses no model: leave --{given[0].replace('_', '-')} out.")
     if len(options.inputs) > 1:
@@ -136,13 +152,14 @@ def _from_stems(options: Namespace) -> int:
         progress=not options.quiet,
         overwrite=options.overwrite,
         excerpt=options.excerpt,
+        leave_out=options.leave_out or (),
     )
     _tell(folder)
     return 0
 
 
 def _tell(folder: Path) -> None:
-    from ddsp_zoo.export.folder import guitar_files
+    from ddsp_zoo.export.folder import PARTS, guitar_files
 
-    notes = "".join(f", {name}" for name in guitar_files() if (folder / name).exists())
-    print(f"{folder}: stems, residual, synthesised/, controls.npz, overview.png{notes}", flush=True)
+    others = [name for name in (*PARTS.values(), *guitar_files()) if (folder / name).exists()]
+    print(f"{folder}: {', '.join(['stems', 'residual', 'synthesised/', *others])}", flush=True)

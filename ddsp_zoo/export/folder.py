@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ IDENTITY = {  # what must be the same for a result to be replaced, and what to s
     "weights_sha256": "what other weights of {model} have made",
     "recording_sha256": "what {model} has made of another recording",
 }
+PARTS = {"controls": CONTROLS, "plot": OVERVIEW}  # that may be left out
+LEFT_OUT = "left_out"
 EDITED = "edited"  # whether a result is not of the recording alone
 GAIN = "gain"  # of all audio in a folder, where it was rescaled
 DRAFT = AudioFormat("wav")  # of audio whose peak must be known before it is written
@@ -52,7 +54,8 @@ class OutputFolder:
         sources: names of the stems.
         audio_format: how audio is written: "wav", "flac", "mp3", or an `AudioFormat`.
         expected_frames: length of the recording, where known.
-        made_from: plain values that say what is separated by what, `recording_sha256`, `model` and so on.
+        made_from: plain values that say what is separated by what, `recording_sha256`, `model` and so on, and with
+            `left_out` which of the `PARTS` are not written.
         overwrite: also replace what another model, or the same of another recording, has left there.
 
     Raises:
@@ -97,7 +100,13 @@ class OutputFolder:
             self._rescale()
             self._controls.finish(self._draft / CONTROLS)
             self._write_notes()
-            plot_separation(Separated.join(self._head), self._draft / OVERVIEW)
+            if self._has(OVERVIEW):
+                plot_separation(Separated.join(self._head), self._draft / OVERVIEW)
+            if not self._has(CONTROLS):
+                (self._draft / CONTROLS).unlink()  # from which the notes were read
+
+    def _has(self, part: str) -> bool:
+        return part not in [PARTS[name] for name in self.made_from.get(LEFT_OUT, ())]
 
     def _rescale(self) -> None:
         """Writes audio that has waited for its peak, and notes the gain for the list of the folder."""
@@ -129,7 +138,7 @@ class OutputFolder:
         guitar = guitar_files() if is_guitar(self.sources) else (NOTES,)
         sounds = [*self.sources, RESIDUAL, *(f"{SYNTHESISED}/{name}" for name in self.sources)]
         sounds += [MIXTURE] if self.made_from.get(EDITED) else []
-        return [CONTROLS, OVERVIEW, *guitar, *map(self._file_name, sounds)]
+        return [*filter(self._has, PARTS.values()), *guitar, *map(self._file_name, sounds)]
 
     def _file_name(self, sound: str) -> str:
         return f"{sound}.{self.format.name}"
@@ -143,7 +152,10 @@ class OutputFolder:
             self._file(name, piece.sample_rate, len(audio)).write(self._now.limited(audio.T))
             self.peak = max(self.peak, float(np.abs(audio).max(initial=0)))
         self._controls.append(piece)
-        if sum(p.samples for p in self._head) < PLOT_SECONDS * piece.sample_rate:
+        plotted = (
+            PLOT_SECONDS * piece.sample_rate if self._has(OVERVIEW) else 1
+        )  # of the first, notes need the maker
+        if sum(p.samples for p in self._head) < plotted:
             self._head.append(piece)
 
     def _file(self, name: str, rate: int, channels: int) -> sf.SoundFile:
@@ -166,6 +178,13 @@ def made_by(maker: Maker) -> dict[str, Any]:
     names = ("model", "weights_sha256", "version", "seed")
     neck = {"neck": [*maker.neck.tuning, maker.neck.capo]} if maker.neck else {}
     return {name: getattr(maker, name) for name in names} | neck
+
+
+def left_out(parts: Collection[str]) -> dict[str, Any]:
+    """Returns what the list of a result says of parts that it goes without, "plot" or "controls"."""
+    if unknown := [part for part in parts if part not in PARTS]:
+        raise DdspZooError(f"{unknown[0]!r} cannot be left out of a result: only {' or '.join(PARTS)}.")
+    return {LEFT_OUT: sorted({*parts})} if parts else {}
 
 
 def refuse_other_result(folder: str | Path, made_from: dict[str, Any]) -> None:

@@ -181,6 +181,7 @@ def test_existing_results_are_passed_over_when_asked(song: Path, tmp_path: Path)
         {"audio_format": "flac"},
         {"excerpt": audio.Excerpt(0, 2)},
         {"audio_format": AudioFormat("wav", 16)},
+        {"leave_out": ["plot"]},
         {"missing": "all.wav"},
     ],
 )

@@ -126,6 +126,7 @@ def test_stems_that_cannot_be_used(song: Path, tmp_path: Path) -> None:
         (["--model", "exE7"], "uses no model: leave --model out"),
         (["--pitch", "crepe"], "leave --pitch out"),
         (["--stems", "bass"], "leave --stems out"),
+        (["--two-stems", "bass"], "leave --two-stems out"),
         (["--skip-existing"], "leave --skip-existing out"),
         (["more.wav"], "takes one song"),
     ],

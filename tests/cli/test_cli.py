@@ -119,7 +119,11 @@ def test_only_some_stems_of_the_files_in_a_folder(tmp_path: Path, capsys: Captur
     part = ["--start", "0.1", "--duration", "0.2"]
     assert main([*command, *part, "--format", "mp3", "--clip", "clamp"]) == 0
     assert ddsp_zoo.open(tmp_path / "out/a").stems["drums"].shape == (1, 1600)
-    assert main([*command, *part, "--bits", "16"]) == 0
+    capsys.readouterr()
+    assert main([*command, *part, "--bits", "16", "--two-stems", "drums", "--no-plot", "--no-controls"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "out/a: stems, residual, synthesised/"
+    left = sorted(path.name for path in (tmp_path / "out/a").iterdir())
+    assert left == ["ddsp_zoo.json", "drums.wav", "residual.wav", "synthesised"]
     assert sf.info(tmp_path / "out/a/drums.wav").subtype == "PCM_16"
     assert sf.info(tmp_path / "out/a/drums.wav").frames == 1600
     assert main([*command, *some]) == 0
@@ -271,6 +275,11 @@ def test_audio_that_cannot_be_used(checkpoint: Path, tmp_path: Path, capsys: Cap
         (["--format", "flac", "--bits", "32"], "FLAC has 24 or 16 bits, not 32"),
         (["--format", "mp3", "--bits", "16"], "MP3 has no bits, not 16"),
         (["--bits", "8"], "argument --bits: invalid choice: 8"),
+        (["--two-stems", "bass,bass"], "gives no stem 'bass,bass': choose among bass"),
+        (
+            ["--two-stems", "bass", "--stems", "bass"],
+            "argument --stems: not allowed with argument --two-stems",
+        ),
         (["--clip", "loud"], "argument --clip: invalid choice: 'loud'"),
         (["--tuning", "EADG"], "EADG is no tuning of six strings"),
         (["--capo", "13"], "A capo lies on fret 1 to 12"),

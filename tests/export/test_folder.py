@@ -16,6 +16,7 @@ from ddsp_zoo.api.result import Separation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.export.audio_format import LARGEST_WAV, AudioFormat
 from ddsp_zoo.export.folder import OutputFolder, save_pieces
+from ddsp_zoo.files import owned
 from ddsp_zoo.separation.result import Maker
 from ddsp_zoo.synths.control import Control, heard_pitch
 
@@ -185,6 +186,28 @@ def test_mp3_of_a_rate_that_it_lacks_leaves_nothing(tmp_path: Path, clip: str) -
 def test_formats_that_there_are_not(form: tuple, words: str) -> None:
     with pytest.raises(DdspZooError, match=words):
         AudioFormat(*form)
+
+
+@pytest.mark.parametrize("parts", [("plot",), ("controls",), ("controls", "plot", "plot")])
+def test_parts_that_are_left_out(tmp_path: Path, parts: tuple[str, ...]) -> None:
+    separation().save(tmp_path / "song")
+    folder = separation().save(tmp_path / "song", leave_out=parts)
+    gone = {"plot": "overview.png", "controls": "controls.npz"}
+    there = {file.format("wav") for file in [*FILES, "synthesised"]} - {gone[part] for part in parts}
+    assert names(folder) == sorted(there) and owned.is_complete(folder)
+    if "controls" not in parts:
+        assert ddsp_zoo.open(folder).stems["bass"].shape == (2, 4000)
+        return
+    with pytest.raises(
+        DdspZooError, match="song was saved without its controls, and opening needs them: separate"
+    ):
+        ddsp_zoo.open(folder)
+
+
+def test_parts_that_cannot_be_left_out(tmp_path: Path) -> None:
+    with pytest.raises(DdspZooError, match="'stems' cannot be left out of a result: only controls or plot"):
+        separation().save(tmp_path / "song", leave_out=["stems"])
+    assert names(tmp_path) == []
 
 
 def test_pieces_leave_what_the_whole_leaves(tmp_path: Path) -> None:
