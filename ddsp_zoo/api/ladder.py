@@ -22,6 +22,7 @@ from ddsp_zoo.files.audio import (
     open_audio,
     read_blocks,
 )
+from ddsp_zoo.files.decoded import decoded, reason_to_decode
 from ddsp_zoo.files.digest import sha256_of
 from ddsp_zoo.pitch.given import CREPE, check_neck, digest_of_pitch, find_pitch
 from ddsp_zoo.pitch.neck import Neck
@@ -56,7 +57,11 @@ def separate(
     Raises:
         DdspZooError: audio that cannot be used (empty, not finite, too many channels, no rate), pitch missing.
     """
-    return Separation.join(list(_pieces(model, audio, sample_rate, pitch, seed, progress, neck)))
+    if not isinstance(audio, str | Path):
+        return Separation.join(list(_pieces(model, audio, sample_rate, pitch, seed, progress, neck)))
+    with decoded(audio) as path:
+        digest = sha256_of(audio)
+        return Separation.join(list(_pieces(model, path, None, pitch, seed, progress, neck, digest)))
 
 
 def separate_file(
@@ -78,12 +83,13 @@ def separate_file(
     another result is replaced too. ``leave_out`` is as for `Separation.save`. Raises `DdspZooError` before the
     separation where something would be lost.
     """
-    with open_audio(path) as file:
-        _, frames = excerpt.span(file)
-    about = _about(model, path, audio_format, pitch, seed, neck, excerpt, leave_out)
-    pieces = _pieces(model, path, None, pitch, seed, progress, neck, about["recording_sha256"], excerpt)
-    options = {"made_from": about, "overwrite": overwrite}
-    return saved(pieces, path, folder, model.targets, audio_format, frames, **options)
+    with decoded(path) as audio:
+        with open_audio(audio) as file:
+            _, frames = excerpt.span(file)
+        about = _about(model, path, audio_format, pitch, seed, neck, excerpt, leave_out)
+        pieces = _pieces(model, audio, None, pitch, seed, progress, neck, about["recording_sha256"], excerpt)
+        options = {"made_from": about, "overwrite": overwrite}
+        return saved(pieces, path, folder, model.targets, audio_format, frames, **options)
 
 
 def saved(
@@ -193,7 +199,7 @@ def _pitch_of(path: Path, pitch: Any, of_many: bool) -> Any:
 
 def _is_there(model: Any, path: Path, folder: Path, **options: Any) -> bool:
     """Whether a folder holds all that `separate_file` would write with these arguments."""
-    open_audio(path).close()
+    reason_to_decode(path)  # or what is wrong with it
     if not owned.is_complete(folder):
         return False
     wanted, there = _about(model, path, **options), owned.made_from(folder)

@@ -18,7 +18,8 @@ def separate(arguments: list[str]) -> int:
         "inputs",
         nargs="+",
         metavar="IN",
-        help="audio files, or folders of them: any rate and length, mono or stereo",
+        help="audio files, or folders of them: any rate and length; M4A and more than two channels through "
+        "ffmpeg, where that is installed",
     )
     parser.add_argument("--model", help=f"a name of `ddsp-zoo list` ({DEFAULT_MODEL})")
     add_checkpoint(parser)
@@ -123,11 +124,12 @@ def only(model: Any, stems: Sequence[str]) -> tuple[str, ...]:
 
 def inputs(paths: list[str]) -> list[Path]:
     """Returns the files, with those in a folder in its place; `DdspZooError` for a folder without any."""
-    from ddsp_zoo.files.audio import audio_files
+    from ddsp_zoo.files.audio import ENDINGS, audio_files
+    from ddsp_zoo.files.decoded import DECODED_ENDINGS
 
     files: list[Path] = []
     for path in map(Path, paths):
-        own = audio_files(path) if path.is_dir() else [path]
+        own = audio_files(path, (*ENDINGS, *DECODED_ENDINGS)) if path.is_dir() else [path]
         if not own:
             raise DdspZooError(f"The folder {path} holds no audio files.")
         files += own

@@ -1,6 +1,6 @@
 """Reads audio files, with errors that say which file is at fault and why."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.cut import missing_share
 
 MAX_CHANNELS = 2
+ANY_CHANNELS = 1 << 16
 LOUDEST = 1e6  # samples of floating-point files that hold 16-bit numbers pass
 LOWEST_RATE, HIGHEST_RATE = 1000, 1_000_000  # Hz
 # Of files that are looked for in a folder.
@@ -32,7 +33,7 @@ class AudioFile(sf.SoundFile):
         return self.format != "MP3" and super().seekable()
 
 
-def open_audio(path: str | Path) -> AudioFile:
+def open_audio(path: str | Path, most_channels: int = MAX_CHANNELS) -> AudioFile:
     """Opens a file that holds mono or stereo audio; raises `DdspZooError` where it is missing or something else."""
     path = Path(path)
     if path.is_dir():
@@ -53,7 +54,7 @@ def open_audio(path: str | Path) -> AudioFile:
             f"{path} is not audio that can be read (WAV, FLAC, OGG, MP3, AIFF): {error}"
         ) from error
     problem = ""
-    if file.channels > MAX_CHANNELS:
+    if file.channels > most_channels:
         problem = f"{path} has {file.channels} channels: pass mono or stereo."
     elif file.frames == 0:
         problem = f"{path} holds no samples."
@@ -67,11 +68,11 @@ def open_audio(path: str | Path) -> AudioFile:
     return file
 
 
-def audio_files(folder: str | Path) -> list[Path]:
+def audio_files(folder: str | Path, endings: Collection[str] = ENDINGS) -> list[Path]:
     """Returns the audio files in a folder, sorted, as told by their endings; hidden ones are left out."""
     paths = sorted(Path(folder).iterdir())
     return [
-        path for path in paths if path.suffix.lower() in ENDINGS and path.name[0] != "." and path.is_file()
+        path for path in paths if path.suffix.lower() in endings and path.name[0] != "." and path.is_file()
     ]
 
 

@@ -227,7 +227,10 @@ def test_evaluate_measures_a_checkpoint_on_rendered_strings(tmp_path: Path, caps
 # What it cannot do
 
 
-def test_audio_that_cannot_be_used(checkpoint: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_audio_that_cannot_be_used(
+    checkpoint: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
     (tmp_path / "empty.wav").touch()
     (tmp_path / "text.wav").write_text("These are words, not samples. " * 50)
     (tmp_path / "folder").mkdir()
@@ -238,7 +241,7 @@ def test_audio_that_cannot_be_used(checkpoint: Path, tmp_path: Path, capsys: Cap
         "empty.wav": "is empty (0 bytes)",
         "none.wav": "holds no samples",
         "nan.wav": "not finite",
-        "seven.wav": "has 7 channels: pass mono or stereo",
+        "seven.wav": "has 7 channels, which is read through ffmpeg, and that is not installed",
         "text.wav": "is not audio",
         "folder": "holds no audio files",
         "missing.wav": "There is no file",
