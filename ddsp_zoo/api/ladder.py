@@ -1,6 +1,7 @@
 """Separating an array or a file, a file into a folder, and many files: each step calls the one before."""
 
 import hashlib
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from ddsp_zoo.pitch.neck import Neck
 from ddsp_zoo.separation.result import Separated
 from ddsp_zoo.separation.stream import maker_of, stream
 
+TRACK, MODEL = "{track}", "{model}"  # fields of the name of a result's folder
 BLOCK = 1 << 18  # samples of an array that are taken at a time
 
 
@@ -114,9 +116,10 @@ def separate_files(
     skip_existing: bool = False,
     pitch: Any = None,
     done: Callable[[Path], None] | None = None,
+    name: str = TRACK,
     **options: Any,
 ) -> list[Path]:
-    """Separates each file into ``out/<file name>/`` and returns the folders.
+    """Separates each file into ``out/<file name>/``, or what ``name`` says, and returns the folders.
 
     Args:
         model: a separator.
@@ -126,13 +129,14 @@ def separate_files(
         pitch: as for `separate`; for several files "crepe", or a folder with ``<file name>.csv`` for each, or a folder
             ``<file name>`` with one recording a source.
         done: called with each folder once it is there.
+        name: of the folders in ``out``, see `folder_of`.
         options: of `separate_file`.
 
     Raises:
         DdspZooError: before any work where two files would share a folder, or a pitch; in the end where files could not
             be separated, with what is wrong with each of them. The others are separated all the same.
     """
-    folders = _folders(paths, out)
+    folders = _folders(paths, out, name, maker_of(model, 0).model)
     _check_one_pitch_a_file(pitch, paths)
     failed: dict[Path, DdspZooError] = {}
     for path, folder in folders.items():
@@ -150,16 +154,27 @@ def separate_files(
     return list(folders.values())
 
 
-def _folders(paths: Sequence[str | Path], out: str | Path) -> dict[Path, Path]:
+def folder_of(path: str | Path, out: str | Path, name: str, model: str) -> Path:
+    """Returns the folder for the result of a file, in ``out``: its name is a pattern with "{track}" and "{model}".
+
+    {track} is the file's name without its ending. Slashes make folders of folders. Raises `DdspZooError` for a pattern
+    that leads out of ``out`` or has other fields.
+    """
+    fields = {TRACK: Path(path).stem, MODEL: model}
+    pieces = re.split("|".join(map(re.escape, fields)), name)
+    if any(brace in piece for piece in pieces for brace in "{}"):
+        raise DdspZooError(f"The name {name!r} has other fields than {TRACK} and {MODEL}: leave them out.")
+    if not name.strip() or Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
+        raise DdspZooError(f"The name {name!r} is none of a folder in {out}: write it as {MODEL}/{TRACK}.")
+    return Path(out) / re.sub("|".join(map(re.escape, fields)), lambda field: fields[field[0]], name)
+
+
+def _folders(paths: Sequence[str | Path], out: str | Path, name: str, model: str) -> dict[Path, Path]:
     """The folder of each file."""
-    folders = {Path(path): Path(out) / Path(path).stem for path in paths}
-    if len(set(folders.values())) < len(paths):
-        names = [path.stem for path in map(Path, paths)]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DdspZooError(
-            f"Two inputs would both go to {Path(out) / twice}: separate them into different folders."
-        )
-    return folders
+    folders = [folder_of(path, out, name, model) for path in paths]
+    if twice := next((folder for folder in folders if folders.count(folder) > 1), None):
+        raise DdspZooError(f"Two inputs would both go to {twice}: separate them into different folders.")
+    return dict(zip(map(Path, paths), folders, strict=True))
 
 
 def _summed_up(errors: list[DdspZooError], count: int) -> DdspZooError:

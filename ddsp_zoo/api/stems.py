@@ -19,6 +19,7 @@ from ddsp_zoo.files.audio import (
     open_audio,
     read_blocks,
 )
+from ddsp_zoo.files.decoded import decoded
 from ddsp_zoo.files.digest import sha256_of
 from ddsp_zoo.models.given_stems import GivenStems
 from ddsp_zoo.separation.blocks import resampled
@@ -56,31 +57,32 @@ def separate_from_stems(
     Raises:
         DdspZooError: audio that cannot be used, no stems, stems of another length, and as for `save_pieces`.
     """
-    with open_audio(song) as file:
-        rate, (_, frames), channels = file.samplerate, excerpt.span(file), file.channels
-    files = _stems(Path(stems), Path(song), duration_seconds(song))
-    model = GivenStems(tuple(files), rate)
-    digest = sha256_of(song)
-    own = {name: sha256_of(path) for name, path in files.items()}
-    about = {
-        "recording": Path(song).name,
-        "recording_sha256": digest,
-        "stems_sha256": own,
-    }
-    about |= made_by(maker_of(model, seed)) | excerpt.told() | AudioFormat.of(audio_format).told()
-    about |= left_out(leave_out)
-    readers = [read_blocks(song, excerpt=excerpt)]
-    readers += [_like_song(path, rate, channels, excerpt) for path in files.values()]
-    heard = (
-        np.concatenate(blocks) for blocks in zip(*(_evenly(own, frames) for own in readers), strict=True)
-    )
-    pieces = (
-        Separation(**vars(piece) | {"recording_sha256": digest})
-        for piece in stream(model, heard, rate, frames, seed=seed)
-    )
-    pieces = with_progress(pieces, frames / rate, Path(song).name) if progress else pieces
-    options = {"made_from": about, "overwrite": overwrite}
-    return saved(pieces, song, folder, model.targets, audio_format, frames, **options)
+    with decoded(song) as audio:
+        with open_audio(audio) as file:
+            rate, (_, frames), channels = file.samplerate, excerpt.span(file), file.channels
+        files = _stems(Path(stems), Path(song), duration_seconds(audio))
+        model = GivenStems(tuple(files), rate)
+        digest = sha256_of(song)
+        own = {name: sha256_of(path) for name, path in files.items()}
+        about = {
+            "recording": Path(song).name,
+            "recording_sha256": digest,
+            "stems_sha256": own,
+        }
+        about |= made_by(maker_of(model, seed)) | excerpt.told() | AudioFormat.of(audio_format).told()
+        about |= left_out(leave_out)
+        readers = [read_blocks(audio, excerpt=excerpt)]
+        readers += [_like_song(path, rate, channels, excerpt) for path in files.values()]
+        heard = (
+            np.concatenate(blocks) for blocks in zip(*(_evenly(own, frames) for own in readers), strict=True)
+        )
+        pieces = (
+            Separation(**vars(piece) | {"recording_sha256": digest})
+            for piece in stream(model, heard, rate, frames, seed=seed)
+        )
+        pieces = with_progress(pieces, frames / rate, Path(song).name) if progress else pieces
+        options = {"made_from": about, "overwrite": overwrite}
+        return saved(pieces, song, folder, model.targets, audio_format, frames, **options)
 
 
 def _stems(folder: Path, song: Path, seconds: float) -> dict[str, Path]:

@@ -30,6 +30,11 @@ def separate(arguments: list[str]) -> int:
         "--out", default="out", help="folder for the results, one folder a file (%(default)s)"
     )
     parser.add_argument(
+        "--name",
+        default="{track}",
+        help="of a result's folder in --out: {track} is the file's name; or {model}/{track} and the like (%(default)s)",
+    )
+    parser.add_argument(
         "--start", type=float, default=0.0, metavar="SECONDS", help="where the part begins that is separated"
     )
     parser.add_argument(
@@ -106,6 +111,7 @@ def separate(arguments: list[str]) -> int:
         progress=not options.quiet,
         overwrite=options.overwrite,
         neck=neck,
+        name=options.name,
         excerpt=options.excerpt,
         leave_out=options.leave_out or (),
     )
@@ -142,13 +148,15 @@ def _from_stems(options: Namespace) -> int:
         raise DdspZooError(f"--from-stems uses no model: leave --{given[0].replace('_', '-')} out.")
     if len(options.inputs) > 1:
         raise DdspZooError("--from-stems takes one song, the one that its stems belong to.")
+    from ddsp_zoo.api.ladder import folder_of
     from ddsp_zoo.api.stems import separate_from_stems
+    from ddsp_zoo.models.given_stems import GivenStems
 
     song = Path(options.inputs[0])
     folder = separate_from_stems(
         song,
         options.from_stems,
-        Path(options.out) / song.stem,
+        folder_of(song, options.out, options.name, GivenStems.__name__),
         options.written,
         seed=options.seed,
         progress=not options.quiet,

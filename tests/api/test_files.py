@@ -108,6 +108,40 @@ def test_every_file_gets_a_folder_of_its_name(model: AstDdsp, song: Path, tmp_pa
     assert all((folder / "bass.wav").exists() for folder in folders)
 
 
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("{model}/{track}", "Mirror/song"), ("a {track}{track}", "a songsong"), ("fixed", "fixed"), (".", ".")],
+)
+def test_folders_are_named_as_asked(song: Path, tmp_path: Path, name: str, folder: str) -> None:
+    (made,) = separate_files(Mirror(), [song], tmp_path / "out", name=name)
+    assert made == tmp_path / "out" / folder and owned.is_complete(made)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("{stem}", "has other fields than {track} and {model}"),
+        ("{track.parent}", "has other fields"),
+        ("{track", "has other fields"),
+        ("../{track}", "is none of a folder in .*out: write it as {model}/{track}"),
+        ("/{track}", "is none of a folder"),
+        (" ", "is none of a folder"),
+        ("fixed", "Two inputs would both go to .*fixed"),
+    ],
+)
+def test_names_that_are_none(song: Path, tmp_path: Path, name: str, words: str) -> None:
+    other = write(tmp_path / "in" / "other.wav", music(3000))
+    with pytest.raises(DdspZooError, match=words):
+        separate_files(Mirror(), [song, other], tmp_path / "out", name=name)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_field_in_the_name_of_a_file_is_no_field(tmp_path: Path) -> None:
+    odd = write(tmp_path / "in" / "{model} {x}.wav", music(3000))
+    (made,) = separate_files(Mirror(), [odd], tmp_path / "out", name="{track}")
+    assert made == tmp_path / "out" / "{model} {x}"
+
+
 @pytest.mark.parametrize("second", ["in/song.flac", "elsewhere/song.wav", "in/song.wav"])
 def test_two_inputs_with_one_name_are_refused_before_any_work(
     song: Path, tmp_path: Path, second: str

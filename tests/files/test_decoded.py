@@ -9,7 +9,9 @@ import pytest
 import soundfile as sf
 from tiny import RATE, Mirror, music
 
+import ddsp_zoo
 from ddsp_zoo.api.ladder import separate, separate_file, separate_files
+from ddsp_zoo.cli import main
 from ddsp_zoo.cli.separate import inputs
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files import owned
@@ -55,6 +57,16 @@ def test_what_is_decoded_is_separated_under_its_own_name(stand_in: Path, tmp_pat
     assert result.recording_sha256 == sha256_of(song) and result.samples == 4000
     (stand_in / "status").write_text("1")  # it is not called again
     assert separate_files(Mirror(), [song], tmp_path / "out", skip_existing=True) == [folder]
+
+
+def test_the_song_of_given_stems_is_decoded_too(stand_in: Path, tmp_path: Path) -> None:
+    (tmp_path / "song.m4a").write_bytes(b"packed")
+    (tmp_path / "stems").mkdir()
+    sf.write(tmp_path / "stems" / "bass.wav", 0.5 * music(4000, 2).T, RATE, "FLOAT")
+    command = ["separate", str(tmp_path / "song.m4a"), "--from-stems", str(tmp_path / "stems")]
+    assert main([*command, "--out", str(tmp_path / "out"), "--name", "{model} {track}"]) == 0
+    result = ddsp_zoo.open(tmp_path / "out" / "GivenStems song")
+    np.testing.assert_allclose(result.mixture, music(4000, 2), rtol=0, atol=1e-5)
 
 
 def test_a_file_that_is_read_as_it_is_is_not_decoded(stand_in: Path, tmp_path: Path) -> None:
