@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -19,11 +19,8 @@ from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.export.midi import loudness_of, notes_by_source, write_midi
 from ddsp_zoo.export.string_midi import track_of
 from ddsp_zoo.music.midi import MidiNote, read_midi_tracks
-from ddsp_zoo.separation.result import Maker, Named
+from ddsp_zoo.separation.result import Maker, Named, Separated
 from ddsp_zoo.separation.stream import control_frames
-
-if TYPE_CHECKING:
-    from ddsp_zoo.api.result import Separation
 
 Sound = Literal["synthesised", "filtered"]
 SOUNDS: tuple[Sound, ...] = ("synthesised", "filtered")
@@ -41,7 +38,7 @@ class Edit:
     Raises `DdspZooError` in every step that would leave a control's range, or nothing that sounds.
     """
 
-    song: "Separation"
+    song: Separated
     source: str
     controls: Named
     maker: Maker
@@ -50,7 +47,7 @@ class Edit:
     full_db: float
 
     @classmethod
-    def of(cls, song: "Separation", source: str) -> "Edit":
+    def of(cls, song: Separated, source: str) -> "Edit":
         """Returns the source as it is."""
         if source not in song.controls:
             raise DdspZooError(f"There is no source {source!r}: choose one of {', '.join(song.controls)}.")

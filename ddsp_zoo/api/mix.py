@@ -2,21 +2,18 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ddsp_zoo.api.edit import Edit, Sound, check_sound
 from ddsp_zoo.controls.render import render
 from ddsp_zoo.errors import DdspZooError
-
-if TYPE_CHECKING:
-    from ddsp_zoo.api.result import Separation
+from ddsp_zoo.separation.result import Separated
 
 Edits = Edit | Iterable[Edit] | Mapping[str, Edit]
 
 
-def in_place(song: "Separation", edits: Edits) -> dict[str, Edit]:
+def in_place(song: Separated, edits: Edits) -> dict[str, Edit]:
     """Returns the edits by the source whose place they take.
 
     Raises `DdspZooError` where two take one place, and for one of another song that says no place.
@@ -44,7 +41,7 @@ def in_place(song: "Separation", edits: Edits) -> dict[str, Edit]:
 
 
 def mix(
-    song: "Separation", edits: Edits = (), sound: Sound = "synthesised", seed: int | None = None
+    song: Separated, edits: Edits = (), sound: Sound = "synthesised", seed: int | None = None
 ) -> np.ndarray:
     """Returns the song (channels, T) with edits in place of what their sources played; see `Separation.mix`."""
     check_sound(sound)
@@ -58,7 +55,7 @@ def mix(
     return sum(at_length(parts))
 
 
-def others(song: "Separation", places: Mapping[str, Edit]) -> dict[str, np.ndarray]:
+def others(song: Separated, places: Mapping[str, Edit]) -> dict[str, np.ndarray]:
     """Returns the stems that are not edited."""
     return {name: song.stems[name] for name in song.controls if name not in places}
 
@@ -87,12 +84,8 @@ def at_length(parts: Iterable[np.ndarray]) -> list[np.ndarray]:
     return [np.pad(part, ((0, 0), (0, longest - part.shape[1]))) for part in parts]
 
 
-def edited(
-    song: "Separation", edits: Edits, sound: Sound = "synthesised", seed: int | None = None
-) -> "Separation":
+def edited(song: Separated, edits: Edits, sound: Sound = "synthesised", seed: int | None = None) -> Separated:
     """Returns the song with edits in place as a separation of its own, to be saved; see `Separation.edited`."""
-    from ddsp_zoo.api.result import Separation
-
     check_sound(sound)
     places = in_place(song, edits)
     if odd := next((name for name, edit in places.items() if edit.source != name), None):
@@ -105,13 +98,13 @@ def edited(
     }
     *parts, residual = at_length([*stems.values(), song.residual])
     samples = residual.shape[1]
-    every = {name: places.get(name) or song.edit(name) for name in stems}
+    every = {name: places.get(name) or Edit.of(song, name) for name in stems}
     controls = {name: edit.lengthened(samples) for name, edit in every.items()}
     full_db = (song.maker.full_db or {}) | {
         name: edit.full_db for name, edit in places.items() if edit.full_db > -200
     }
     maker = replace(song.maker, full_db=full_db or None, seed=song.maker.seed if seed is None else seed)
-    return Separation(
+    return Separated(
         mixture=sum(parts, residual),
         stems=dict(zip(stems, parts, strict=True)),
         synthesised={
@@ -126,14 +119,8 @@ def edited(
     )
 
 
-def transfer(lead: Edit, onto: Edit, seed: int | None = None) -> "Separation":
-    """Returns a song in which one source plays what another of it has played, as a separation of that source.
-
-    Its only stem is ``onto`` with the notes, the pitch and the loudness of ``lead``, see `Edit.follow`; all else of the
-    lead's song is its residual.
-    """
-    from ddsp_zoo.api.result import Separation
-
+def transferred(lead: Edit, onto: Edit, seed: int | None = None) -> Separated:
+    """Returns a song in which one source plays what another of it has played; see `ddsp_zoo.transfer`."""
     edit, song = onto.follow(lead), lead.song
     stem = heard(edit, song.stems[lead.source], "synthesised", seed)
     residual = sum(others(song, {lead.source: lead}).values(), song.residual)
@@ -141,7 +128,7 @@ def transfer(lead: Edit, onto: Edit, seed: int | None = None) -> "Separation":
     controls = {edit.source: edit.lengthened(residual.shape[1])}
     maker = replace(edit.maker, full_db=None, seed=edit.maker.seed if seed is None else seed)
     synthesised = render(controls[edit.source], edit.source, maker, song.sample_rate, residual.shape[1])
-    return Separation(
+    return Separated(
         mixture=stem + residual,
         stems={edit.source: stem},
         synthesised={edit.source: synthesised},

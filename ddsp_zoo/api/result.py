@@ -1,12 +1,15 @@
 """A separation in the hands of a user: kept in memory, or in the folder where it was saved."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ddsp_zoo.api.edit import Edit, Sound
+from ddsp_zoo.api.mix import Edits, edited, mix, transferred
+from ddsp_zoo.api.table import edits_of, notes_of
 from ddsp_zoo.controls import file as controls_file
 from ddsp_zoo.controls.notes import Note
 from ddsp_zoo.errors import DdspZooError
@@ -27,9 +30,6 @@ from ddsp_zoo.files.audio import open_audio
 from ddsp_zoo.files.owned import made_from
 from ddsp_zoo.separation.result import Separated
 from ddsp_zoo.synths.base import Synth
-
-if TYPE_CHECKING:
-    from ddsp_zoo.api.mix import Edits
 
 Kind = type[Synth] | Collection[type[Synth]] | None
 
@@ -54,8 +54,6 @@ class Separation(Separated):
     @property
     def notes(self) -> list[Note]:
         """Returns the notes of all sources as one table in the order of time, to be changed for `with_notes`."""
-        from ddsp_zoo.api.table import notes_of
-
         return notes_of(self)
 
     def with_notes(self, table: Sequence[Note]) -> list[Edit]:
@@ -64,11 +62,9 @@ class Separation(Separated):
         A note whose ``string`` is another than it was is played by that source, with the controls of its nearest
         neighbour there. Raises `DdspZooError` for a string that there is not, and as for `Edit.with_notes`.
         """
-        from ddsp_zoo.api.table import edits_of
-
         return edits_of(self, table)
 
-    def mix(self, edits: "Edits" = (), sound: Sound = "synthesised", seed: int | None = None) -> np.ndarray:
+    def mix(self, edits: Edits = (), sound: Sound = "synthesised", seed: int | None = None) -> np.ndarray:
         """Plays the whole song (channels, T) with edits in place, all else as it was recorded.
 
         Args:
@@ -80,18 +76,14 @@ class Separation(Separated):
         Raises:
             DdspZooError: as for `render`, and for two edits of one source.
         """
-        from ddsp_zoo.api.mix import mix
-
         return mix(self, edits, sound, seed)
 
-    def edited(self, edits: "Edits", sound: Sound = "synthesised", seed: int | None = None) -> "Separation":
+    def edited(self, edits: Edits, sound: Sound = "synthesised", seed: int | None = None) -> "Separation":
         """Returns the song with edits in place as a separation of its own, which can be saved and opened again.
 
         Its mixture is that of `mix`, with the same arguments and errors, and its controls are those of the edits.
         """
-        from ddsp_zoo.api.mix import edited
-
-        return edited(self, edits, sound, seed)
+        return _playable(edited(self, edits, sound, seed))
 
     def save(
         self,
@@ -231,3 +223,16 @@ def open(folder: str | Path, kind: Kind = None) -> OpenedSeparation:
             alone has none imported.
     """
     return OpenedSeparation(folder, kind)
+
+
+def transfer(lead: Edit, onto: Edit, seed: int | None = None) -> Separation:
+    """Returns a song in which one source plays what another of it has played, as a separation of that source.
+
+    Its only stem is ``onto`` with the notes, the pitch and the loudness of ``lead``, see `Edit.follow`; all else of the
+    lead's song is its residual.
+    """
+    return _playable(transferred(lead, onto, seed))
+
+
+def _playable(made: Separated) -> Separation:
+    return Separation(**{field.name: getattr(made, field.name) for field in fields(Separated)})

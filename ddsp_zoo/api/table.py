@@ -2,23 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from ddsp_zoo.api.edit import Edit
 from ddsp_zoo.controls.notes import Note, is_number_of
 from ddsp_zoo.errors import DdspZooError
-
-if TYPE_CHECKING:
-    from ddsp_zoo.api.result import Separation
+from ddsp_zoo.separation.result import Separated
 
 
-def notes_of(song: "Separation") -> list[Note]:
+def notes_of(song: Separated) -> list[Note]:
     """Returns the notes of all sources in the order of time, numbered as they come."""
     table = sorted(_own(song), key=lambda note: note.start_seconds)
     return [replace(note, number=number) for number, note in enumerate(table)]
 
 
-def edits_of(song: "Separation", table: Sequence[Note]) -> list[Edit]:
+def edits_of(song: Separated, table: Sequence[Note]) -> list[Edit]:
     """Returns an edit of each source whose notes are others in a table; see `Separation.with_notes`."""
     before = sorted(_own(song), key=lambda note: note.start_seconds)
     rows: dict[str, list[Note]] = {name: [] for name in song.controls}
@@ -37,9 +34,9 @@ def edits_of(song: "Separation", table: Sequence[Note]) -> list[Edit]:
             replace(note, number=own.number if own and own.string == note.string else None)
         )
     played = {note.string for note in (*before, *table)}
-    edits = [song.edit(name).with_notes(own) for name, own in rows.items() if name in played]
+    edits = [Edit.of(song, name).with_notes(own) for name, own in rows.items() if name in played]
     return [edit for edit in edits if edit.is_changed]
 
 
-def _own(song: "Separation") -> list[Note]:
-    return [note for name in song.controls for note in song.edit(name).notes]
+def _own(song: Separated) -> list[Note]:
+    return [note for name in song.controls for note in Edit.of(song, name).notes]
