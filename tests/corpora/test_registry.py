@@ -7,7 +7,7 @@ from ddsp_zoo.corpora.base import Excerpts
 from ddsp_zoo.errors import DdspZooError
 
 
-@pytest.mark.parametrize("name", set(CORPORA) - {"SyntheticNotes"})
+@pytest.mark.parametrize("name", sorted(set(CORPORA) - {"SyntheticNotes"}))
 def test_every_corpus_is_made_by_its_name(name, tmp_path):
     data = make(name, root=str(tmp_path), excerpts=Excerpts(3, 7, seed=5))
     assert type(data).__name__ == name and isinstance(data, StemDataModule)
