@@ -75,6 +75,8 @@ def small_options(recipe: Path) -> list[str]:
     options = SMALL_OPTIONS[model["class_path"].rsplit(".", 1)[1]]
     if model["init_args"].get("network") == "axial":
         options = options | SMALL_AXIAL
+    elif model["init_args"].get("sample_rate") == 44100:
+        options = options | {"model.segment_seconds": 32 * model["init_args"]["hop_samples"] / 44100}
     return [*BRIEFLY, *(f"--{name}={value}" for name, value in options.items())]
 
 
@@ -88,7 +90,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small model under the name of the released one that some recipes begin with."""
     folder = tmp_path_factory.mktemp("checkpoints")
-    save_tiny_ast(folder / "ast_ddsp_all", sources=["bass", "drums", "guitar", "rest"])
+    save_tiny_ast(folder / "ast_ddsp_all_8k", sources=["bass", "drums", "guitar", "rest"])
     return folder
 
 

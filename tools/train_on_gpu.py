@@ -1,6 +1,6 @@
 """Renders bands and trains a model of the AST-DDSP family on them, in one command and a given time.
 
-    python tools/train_on_gpu.py recipes/ast_ddsp_all_44k.yaml --sounds FOLDER --out FOLDER --seconds 3600
+    python tools/train_on_gpu.py recipes/ast_ddsp_axial.yaml --sounds FOLDER --out FOLDER --seconds 3600
 
 ``--sounds`` is what ``tools/pack_sounds.py`` made; soundfonts, fluidsynth and a network are not needed. Processes
 render tracks all the time. The training keeps the newest ones on the GPU, or on the CPU where there is none, and mixes

@@ -465,7 +465,7 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captur
 
 def test_all_models_of_a_band_are_found_and_no_choir() -> None:
     found = bands.find_checkpoints()
-    assert "ast_ddsp_bass" in found and not {"umss_4v", "exB4"} & set(found)
+    assert {"ast_ddsp_all", "ast_ddsp_all_8k"} <= set(found) and not {"umss_4v", "exB4"} & set(found)
 
 
 @pytest.mark.parametrize(

@@ -402,7 +402,7 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captur
         (["strings", "--data", "StemFolders", "--models", "exB4"], "did you mean StemFolder"),
         (
             ["strings", "--data", "StemFolder", "--root", ".", "--models", "ast_ddsp_bass"],
-            "separates bass, rest",
+            "separates bass, drums, guitar, rest",
         ),
         (["./strings"], "strings holds no evaluation"),
     ],

@@ -51,7 +51,7 @@ def assert_same(one: Separation, other: Separation, tolerance: float = 0.0) -> N
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000])
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000, 192000])
 def test_stems_and_residual_sum_to_the_mixture_at_every_rate(
     model: AstDdsp, rate: int, channels: int
 ) -> None:
