@@ -8,7 +8,7 @@ import numpy as np
 from ddsp_zoo.api.edit import Edit, Sound, check_sound
 from ddsp_zoo.controls.render import render
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.separation.result import Separated
+from ddsp_zoo.separation.result import Maker, Named, Separated
 
 Edits = Edit | Iterable[Edit] | Mapping[str, Edit]
 
@@ -104,19 +104,7 @@ def edited(song: Separated, edits: Edits, sound: Sound = "synthesised", seed: in
         name: edit.full_db for name, edit in places.items() if edit.full_db > -200
     }
     maker = replace(song.maker, full_db=full_db or None, seed=song.maker.seed if seed is None else seed)
-    return Separated(
-        mixture=sum(parts, residual),
-        stems=dict(zip(stems, parts, strict=True)),
-        synthesised={
-            name: render(own, name, maker, song.sample_rate, samples) for name, own in controls.items()
-        },
-        residual=residual,
-        controls=controls,
-        sample_rate=song.sample_rate,
-        maker=maker,
-        recording_sha256=song.recording_sha256,
-        is_edit=True,
-    )
+    return _made(song, maker, dict(zip(stems, parts, strict=True)), residual, controls)
 
 
 def transferred(lead: Edit, onto: Edit, seed: int | None = None) -> Separated:
@@ -127,11 +115,20 @@ def transferred(lead: Edit, onto: Edit, seed: int | None = None) -> Separated:
     stem, residual = at_length([stem, residual])
     controls = {edit.source: edit.lengthened(residual.shape[1])}
     maker = replace(edit.maker, full_db=None, seed=edit.maker.seed if seed is None else seed)
-    synthesised = render(controls[edit.source], edit.source, maker, song.sample_rate, residual.shape[1])
+    return _made(song, maker, {edit.source: stem}, residual, controls)
+
+
+def _made(
+    song: Separated, maker: Maker, stems: Named, residual: np.ndarray, controls: dict[str, Named]
+) -> Separated:
+    """What was made of a song: its parts are equally long, and its controls are those of the stems."""
+    samples = residual.shape[1]
     return Separated(
-        mixture=stem + residual,
-        stems={edit.source: stem},
-        synthesised={edit.source: synthesised},
+        mixture=sum(stems.values(), residual),
+        stems=stems,
+        synthesised={
+            name: render(own, name, maker, song.sample_rate, samples) for name, own in controls.items()
+        },
         residual=residual,
         controls=controls,
         sample_rate=song.sample_rate,

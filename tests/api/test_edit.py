@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from edits import HOP, NOTES, RATE, SONGS, level_db, numbers, same
+from edits import HOP, NOTES, RATE, level_db, numbers, same
 
 from ddsp_zoo.api.edit import Edit
 from ddsp_zoo.api.result import Separation
@@ -15,16 +15,6 @@ from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.pitch.salience import salient_f0
 
 FRAME = HOP / RATE
-
-
-@pytest.fixture(scope="module")
-def songs() -> dict[str, Separation]:
-    return {source: make() for source, make in SONGS.items()}
-
-
-@pytest.fixture(params=SONGS)
-def edit(request: pytest.FixtureRequest, songs: dict[str, Separation]) -> Edit:
-    return songs[request.param].edit(request.param)
 
 
 def heard_hz(audio: np.ndarray, high_hz: float = 500.0) -> np.ndarray:

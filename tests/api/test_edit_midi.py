@@ -6,7 +6,7 @@ from pathlib import Path
 import mido
 import numpy as np
 import pytest
-from edits import HOP, RATE, SONGS, numbers, same, song_of, string
+from edits import HOP, RATE, numbers, same, song_of, string
 
 from ddsp_zoo.api.edit import Edit
 from ddsp_zoo.api.result import Separation
@@ -18,16 +18,6 @@ from ddsp_zoo.synths.modal_string import ModalString
 
 FRAME = HOP / RATE
 Notes = list[MidiNote]
-
-
-@pytest.fixture(scope="module")
-def songs() -> dict[str, Separation]:
-    return {source: make() for source, make in SONGS.items()}
-
-
-@pytest.fixture(params=SONGS)
-def edit(request: pytest.FixtureRequest, songs: dict[str, Separation]) -> Edit:
-    return songs[request.param].edit(request.param)
 
 
 def own_notes(edit: Edit) -> Notes:
