@@ -5,7 +5,8 @@
 ``--sounds`` is what ``tools/pack_sounds.py`` made; soundfonts, fluidsynth and a network are not needed. Processes
 render tracks all the time. The training keeps the newest ones on the GPU, or on the CPU where there is none, and mixes
 them there. Of the recipe only the model is read. Every ``--report-seconds`` and at the end, ``--out`` gets a checkpoint
-of the averaged weights, which `ddsp_zoo.load(name, checkpoint=FOLDER)` opens, and a line in log.jsonl.
+of the averaged weights, which `ddsp_zoo.load(name, checkpoint=FOLDER)` opens, a line in log.jsonl, and run.pt, from
+which the same command with ``--resume`` goes on.
 """
 
 import argparse
@@ -25,8 +26,10 @@ from ddsp_zoo.models import AstDdsp
 from ddsp_zoo.music.band.farm import finished, packed_band, start_farm, unpack_all
 from ddsp_zoo.settings.build import build
 from ddsp_zoo.training.stem_pool import StemPool, lone_guitars, songs
-from ddsp_zoo.training.timed import Pace, Report, train
+from ddsp_zoo.training.timed import Pace, Report, Run, train
 from ddsp_zoo.zoo.loading import copy_weights
+
+STATE = "run.pt"  # in the folder of the checkpoint: what a run goes on from
 
 
 def make_model(recipe: Path, start: str | None) -> AstDdsp:
@@ -63,8 +66,10 @@ def excerpts_by_kind(sounds: Path, rate: int) -> dict[str, list[Excerpt]]:
 def reporter(out: Path, excerpts: dict[str, list[Excerpt]]) -> Report:
     """Returns what saves and measures a model: see `ddsp_zoo.training.timed.train`."""
 
-    def report(model: AstDdsp, row: dict[str, float]) -> None:
+    def report(run: Run, row: dict[str, float]) -> None:
+        model = run.average.model
         zoo.save_checkpoint(model, out)
+        run.save(out / STATE)
         measured = {
             kind + name: db
             for kind, some in excerpts.items()
@@ -89,6 +94,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--work", type=Path, help="folder for banks and tracks, best in memory; by default OUT/work"
     )
     parser.add_argument("--start", help="model, or checkpoint folder, whose weights are the start")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the run in OUT; --seconds counts it in"
+    )
     parser.add_argument("--seconds", type=float, required=True, help="of training")
     parser.add_argument("--steps", type=int, default=10**9, help="at most")
     parser.add_argument("--batch", type=int, default=16, help="excerpts in a step")
@@ -112,16 +120,6 @@ def main(argv: list[str] | None = None) -> AstDdsp:
     model = make_model(options.recipe, options.start).to(device, memory_format=torch.channels_last)
     if options.compile:
         model.network.compile()
-    rate, samples = model.sample_rate, round(options.track_seconds * model.sample_rate)
-    work = options.work or options.out / "work"
-    band = packed_band(options.sounds, work / "banks", options.track_seconds, rate, options.seed)
-    unpack_all(options.sounds, work / "banks", options.workers)
-    lone, recorded = (
-        read(options.sounds / name, samples, rate)
-        for read, name in ((lone_guitars, "guitars"), (songs, "songs"))
-    )
-    pool = StemPool(options.capacity, samples, rate, device, lone, recorded)
-    report = reporter(options.out, excerpts_by_kind(options.sounds, rate))
     pace = Pace(
         seconds=options.seconds,
         steps=options.steps,
@@ -129,13 +127,27 @@ def main(argv: list[str] | None = None) -> AstDdsp:
         learning_rate=options.learning_rate,
         report_seconds=options.report_seconds,
     )
+    run = Run(model, pace)
+    if options.resume:
+        run.resume(options.out / STATE)
+    seed = options.seed + run.step  # a run that goes on hears other tracks
+    rate, samples = model.sample_rate, round(options.track_seconds * model.sample_rate)
+    work = options.work or options.out / "work"
+    band = packed_band(options.sounds, work / "banks", options.track_seconds, rate, seed)
+    unpack_all(options.sounds, work / "banks", options.workers)
+    lone, recorded = (
+        read(options.sounds / name, samples, rate)
+        for read, name in ((lone_guitars, "guitars"), (songs, "songs"))
+    )
+    pool = StemPool(options.capacity, samples, rate, device, lone, recorded)
+    report = reporter(options.out, excerpts_by_kind(options.sounds, rate))
     farm, stop = start_farm(band, work / "tracks", options.workers), threading.Event()
     filler = threading.Thread(target=keep_filling, args=(pool, work / "tracks", stop), daemon=True)
     filler.start()
     torch.set_flush_denormal(True)  # silent stems fill gradients with them, which slows a CPU
     try:
         wait_for_tracks(pool, options.first_tracks, farm)
-        return train(model, pool, pace, options.seed, report)
+        return train(run, pool, pace, seed, report)
     finally:
         stop.set()
         filler.join()

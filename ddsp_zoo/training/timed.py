@@ -5,15 +5,16 @@ import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ddsp_zoo.files.atomic import replaced_when_done
 from ddsp_zoo.models import AstDdsp
 from ddsp_zoo.training.stem_pool import Mixing, StemPool, mixtures
 
-Report = Callable[[AstDdsp, dict[str, float]], None]
 NEWS_STEPS = 50  # over which the reported losses are means
 
 
@@ -61,29 +62,64 @@ class Average:
         torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), weight)
 
 
-def train(model: AstDdsp, pool: StemPool, pace: Pace, seed: int, report: Report) -> AstDdsp:
-    """Trains a model and returns the average of its weights.
+class Run:
+    """Holds what a training changes: a model, the average of its weights, its optimiser, and how far it has come."""
+
+    def __init__(self, model: AstDdsp, pace: Pace) -> None:
+        self.model, self.average = model, Average(model, pace.average)
+        self.optimiser = torch.optim.AdamW(_groups(model, pace.weight_decay), betas=(0.9, 0.98))
+        self.step, self.seconds = 0, 0.0
+
+    def save(self, path: Path) -> None:
+        """Writes everything that the run needs to go on later."""
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average.model.state_dict(),
+            "averaged": self.average.steps,
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        with replaced_when_done(path) as draft:
+            torch.save(state, draft)
+
+    def resume(self, path: Path) -> None:
+        """Goes on where a saved run was."""
+        state = torch.load(path, map_location=self.model.device, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.average.model.load_state_dict(state["average"])
+        self.average.steps = state["averaged"]
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.seconds = state["step"], state["seconds"]
+
+
+Report = Callable[[Run, dict[str, float]], None]
+
+
+def train(run: Run, pool: StemPool, pace: Pace, seed: int, report: Report) -> AstDdsp:
+    """Trains the model of a run and returns the average of its weights.
 
     ``report`` is called with that average and with step, seconds and the mean losses, at regular times and at the end.
     Raises `DdspZooError` where the training diverges; what was reported until then is what there is.
     """
-    optimiser = torch.optim.AdamW(_groups(model, pace.weight_decay), betas=(0.9, 0.98))
-    average, generator = Average(model, pace.average), torch.Generator(pool.device).manual_seed(seed)
-    began, told, step = time.monotonic(), time.monotonic(), 0
+    model, generator = run.model, torch.Generator(pool.device).manual_seed(seed)
+    began = time.monotonic() - run.seconds
+    told = time.monotonic()
     news: list[dict[str, Tensor]] = []
     model.train()
-    while (passed := time.monotonic() - began) < pace.seconds and step < pace.steps:
-        for group in optimiser.param_groups:
-            group["lr"] = pace.rate(step, passed)
+    while run.seconds < pace.seconds and run.step < pace.steps:
+        for group in run.optimiser.param_groups:
+            group["lr"] = pace.rate(run.step, run.seconds)
         batch = mixtures(pool, pace.batch, model.segment_samples, Mixing(), generator)
-        parts = _learn(model, optimiser, batch)
-        average.update(model)
-        news, step = [*news[1 - NEWS_STEPS :], parts], step + 1
+        parts = _learn(model, run.optimiser, batch)
+        run.average.update(model)
+        news, run.step = [*news[1 - NEWS_STEPS :], parts], run.step + 1
+        run.seconds = time.monotonic() - began
         if time.monotonic() - told > pace.report_seconds:
-            report(average.model, _row(step, time.monotonic() - began, news))
+            report(run, _row(run, news))
             told = time.monotonic()
-    report(average.model, _row(step, time.monotonic() - began, news))
-    return average.model
+    report(run, _row(run, news))
+    return run.average.model
 
 
 def _learn(model: AstDdsp, optimiser: torch.optim.Optimizer, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -107,8 +143,8 @@ def _groups(model: AstDdsp, decay: float) -> list[dict[str, Any]]:
     ]
 
 
-def _row(step: int, seconds: float, news: list[dict[str, Tensor]]) -> dict[str, float]:
+def _row(run: Run, news: list[dict[str, Tensor]]) -> dict[str, float]:
     losses = (
         {name: float(torch.stack([parts[name] for parts in news]).mean()) for name in news[0]} if news else {}
     )
-    return {"step": step, "seconds": round(seconds, 1), **losses}
+    return {"step": run.step, "seconds": round(run.seconds, 1), **losses}

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import soundfile as sf
 import torch
@@ -16,11 +17,12 @@ import yaml
 from packed import RATE, note, pack_font, piece
 
 from ddsp_zoo import zoo
+from ddsp_zoo.models import AstDdsp
 from ddsp_zoo.music.band.farm import finished, packed_band, render_track, unpack_all
 from ddsp_zoo.music.band.packed_sounds import pack_pieces
 from ddsp_zoo.music.band.scores import STEMS
 from ddsp_zoo.training.stem_pool import StemPool, songs
-from ddsp_zoo.training.timed import Pace, train
+from ddsp_zoo.training.timed import Pace, Run, train
 
 TOOL = Path(__file__).parents[2] / "tools" / "train_on_gpu.py"
 SETTINGS = {
@@ -89,7 +91,8 @@ def test_a_training_ends_in_a_checkpoint_that_loads_and_can_be_gone_on_from(
     report = tool.reporter(out, tool.excerpts_by_kind(sounds, RATE))
     model = tool.make_model(recipe, None)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    trained = train(model, pool, Pace(600, steps=3, batch=2, warm_steps=1), 0, report)
+    pace = Pace(600, steps=3, batch=2, warm_steps=1)
+    trained = train(Run(model, pace), pool, pace, 0, report)
     again = zoo.load("mine", checkpoint=out)
     assert again.sources == trained.sources and again.pictures.channels == 4
     for name, value in trained.state_dict().items():
@@ -99,6 +102,33 @@ def test_a_training_ends_in_a_checkpoint_that_loads_and_can_be_gone_on_from(
     assert row["step"] == 3 and {"masked", "treble", "level", "drums_mixture", "song_guitar"} <= set(row)
     onwards = tool.make_model(recipe, str(out))
     assert torch.equal(onwards.network.head.weight, again.network.head.weight)
+
+
+def test_a_run_that_is_resumed_goes_on_as_if_it_had_not_been_stopped(
+    tmp_path: Path, recipe: Path, tool: ModuleType
+) -> None:
+    pool = StemPool(1, 3 * RATE, RATE, torch.device("cpu"))
+    pool.add(np.random.default_rng(0).integers(-9000, 9000, (len(STEMS), 3 * RATE), dtype=np.int16))
+
+    def taught(run: Run, steps: int, seed: int) -> AstDdsp:
+        pace = Pace(600, steps=steps, batch=1, warm_steps=1, learning_rate=1e-2)
+        return train(run, pool, pace, seed, lambda run, row: run.save(tmp_path / "run.pt"))
+
+    def new() -> Run:
+        torch.manual_seed(0)
+        return Run(tool.make_model(recipe, None), Pace(600))
+
+    run = new()
+    taught(run, 2, 0)
+    whole = taught(run, 4, 1)
+    stopped = new()
+    taught(stopped, 2, 0)
+    resumed = new()
+    resumed.resume(tmp_path / "run.pt")
+    assert resumed.step == 2 and resumed.seconds == stopped.seconds > 0
+    onwards = taught(resumed, 4, 1)
+    for name, value in whole.state_dict().items():
+        assert torch.allclose(value, onwards.state_dict()[name], atol=1e-5), name
 
 
 @pytest.mark.slow
