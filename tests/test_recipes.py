@@ -21,8 +21,10 @@ UNTRAINED = [path for path in MODELS + PUBLISHED if path.stem == "exB0"]  # pred
 ONE_OF_A_KIND = {  # of model, and of what it may begin with; the others are run by `make test-slow`
     "ast_ddsp_bass.yaml",
     "choir_pitch.yaml",
+    "ddsp_autoencoder_bass.yaml",
     "exB4.yaml",
     "exE8.yaml",
+    "inverse_synthesis.yaml",
     "prelim.yaml",
     "string_onsets.yaml",
     "string_tracker.yaml",
@@ -39,6 +41,8 @@ SHORT_TRACKS = {"data.track_seconds": 1.0}
 SIZES = {f"model.{name}": SMALL[name] for name in ("bands", "widths", "width", "depth", "heads")}
 SMALL_OPTIONS = {  # by class of model: what makes two steps a matter of a second
     "AstDdsp": HALF_A_SECOND | SHORT_TRACKS | SIZES,
+    "DdspAutoencoder": HALF_A_SECOND,
+    "InverseSynthesis": HALF_A_SECOND,
     "KarplusStrongStrings": HALF_A_SECOND,
     "ModalStrings": HALF_A_SECOND,
     "MultiPitch": HALF_A_SECOND | SHORT_TRACKS | {"model.width": 8, "model.context": 16},

@@ -225,11 +225,13 @@ def open(folder: str | Path, kind: Kind = None) -> OpenedSeparation:
     return OpenedSeparation(folder, kind)
 
 
-def transfer(lead: Edit, onto: Edit, seed: int | None = None) -> Separation:
+def transfer(lead: Edit, onto: Any, seed: int | None = None) -> Separation:
     """Returns a song in which one source plays what another of it has played, as a separation of that source.
 
-    Its only stem is ``onto`` with the notes, the pitch and the loudness of ``lead``, see `Edit.follow`; all else of the
-    lead's song is its residual.
+    ``onto`` is an edit, which takes over the notes, the pitch and the loudness of ``lead``, see `Edit.follow`; or a
+    model that plays by pitch and loudness, such as ``ddsp_zoo.load("ddsp_autoencoder_voice")``, which hears the lead.
+    What it plays is the only stem; all else of the lead's song is the residual. Raises `DdspZooError` for other models,
+    and for a lead without pitch.
     """
     return _playable(transferred(lead, onto, seed))
 

@@ -28,7 +28,7 @@ USAGE = """usage: ddsp-zoo COMMAND ...
 
   separate IN...   separate audio files with a pretrained model
   render FOLDER    play a separation again, with edits
-  transfer A:X B:Y play source X of A with the sound of source Y of B
+  transfer A:X B:Y play source X of A with the sound of source Y of B, or of a model
   list             the models there are
   info NAME        what a model is, was trained on and reaches
   evaluate         measure a model against baselines on a data set

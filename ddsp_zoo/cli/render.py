@@ -4,7 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ddsp_zoo.cli.parser import Parser, add_format, audio_format
+from ddsp_zoo.cli.parser import Parser, add_checkpoint, add_format, audio_format, load
 from ddsp_zoo.errors import DdspZooError
 
 if TYPE_CHECKING:
@@ -39,22 +39,35 @@ def render(arguments: list[str]) -> int:
 
 
 def transfer(arguments: list[str]) -> int:
-    """Runs `ddsp-zoo transfer FOLDER:SOURCE FOLDER:SOURCE --out DIR`."""
+    """Runs `ddsp-zoo transfer FOLDER:SOURCE FOLDER:SOURCE --out DIR`, or with a model in place of the second one."""
     parser = Parser(
         "ddsp-zoo transfer",
         description="Play one source with the sound of another: the notes, the pitch curve and the loudness of LEAD "
         "drive the synthesiser of ONTO, in the song of LEAD.",
     )
     parser.add_argument("lead", metavar="LEAD", help="folder and source, as out/band:bass")
-    parser.add_argument("onto", metavar="ONTO", help="likewise, as out/guitar:E2; it may be the same folder")
+    parser.add_argument(
+        "onto",
+        metavar="ONTO",
+        help="likewise, as out/guitar:E2; it may be the same folder. Or a model that plays by pitch and loudness, as "
+        "ddsp_autoencoder_voice",
+    )
+    parser.add_argument(
+        "--transpose", type=float, default=0.0, metavar="SEMITONES", help="of the lead, before it leads"
+    )
+    add_checkpoint(parser)
     _add_output(parser)
     options = parser.parse_args(arguments)
     import ddsp_zoo
 
-    lead, onto = (_source(text, options) for text in (options.lead, options.onto))
-    for edit in (lead, onto):
+    lead = _source(options.lead, options)
+    of_a_song = ":" in options.onto and not options.checkpoint
+    onto = _source(options.onto, options) if of_a_song else load(options, options.onto, options.checkpoint)
+    for edit in (lead, onto)[: 1 + of_a_song]:
         _refuse_same_folder(options.out, edit.song.folder)
-    return _saved(ddsp_zoo.transfer(lead, onto, options.seed), options, [onto.source])
+    lead = lead.transpose(options.transpose) if options.transpose else lead
+    result = ddsp_zoo.transfer(lead, onto, options.seed)
+    return _saved(result, options, list(result.stems))
 
 
 def _add_output(parser: Parser) -> None:

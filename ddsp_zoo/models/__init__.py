@@ -1,6 +1,8 @@
 """The separators: one base class, and one small class a model."""
 
 from ddsp_zoo.models.ast_ddsp import AstDdsp
+from ddsp_zoo.models.ddsp_autoencoder import DdspAutoencoder
+from ddsp_zoo.models.inverse_synthesis import InverseSynthesis
 from ddsp_zoo.models.karplus_strong import KarplusStrongStrings
 from ddsp_zoo.models.modal_strings import ModalStrings
 from ddsp_zoo.models.prelim import StringResynthesis
@@ -11,6 +13,8 @@ from ddsp_zoo.models.unet_choir import UNetChoir
 
 MODELS = (  # what a checkpoint may name, unless the user names other classes
     AstDdsp,
+    DdspAutoencoder,
+    InverseSynthesis,
     KarplusStrongStrings,
     ModalStrings,
     PublishedAstDdsp,
@@ -22,6 +26,8 @@ MODELS = (  # what a checkpoint may name, unless the user names other classes
 __all__ = [
     "MODELS",
     "AstDdsp",
+    "DdspAutoencoder",
+    "InverseSynthesis",
     "KarplusStrongStrings",
     "ModalStrings",
     "PublishedAstDdsp",

@@ -123,10 +123,14 @@ def _from_f0(f0_hz: np.ndarray, hop_seconds: float) -> PitchTrack:
 def _melody(
     model: Any, audio: Any, sample_rate: int, hop: int, neck: Neck | None, excerpt: Excerpt
 ) -> np.ndarray:
-    """f0 (S, N) of a single melody laid on the strings of a guitar."""
-    if tuple(model.sources) != tuple(GUITAR_STRINGS_HZ):
-        raise DdspZooError('"crepe" follows one melody and can only lay it on the six strings of a guitar.')
-    return assign_to_strings(track_f0(_mono(audio, sample_rate, RATE, excerpt), hop), neck or Neck())
+    """f0 (S, N) of a single melody: of the only source, or laid on the strings of a guitar."""
+    of_strings = tuple(model.sources) == tuple(GUITAR_STRINGS_HZ)
+    if not of_strings and len(model.sources) > 1:
+        raise DdspZooError(
+            '"crepe" follows one melody: of a model of one source, or laid on the six strings of a guitar.'
+        )
+    f0_hz = track_f0(_mono(audio, sample_rate, RATE, excerpt), hop)
+    return assign_to_strings(f0_hz, neck or Neck()) if of_strings else f0_hz[None]
 
 
 def _mono(audio: Any, sample_rate: int, wanted_rate: int, excerpt: Excerpt) -> np.ndarray:

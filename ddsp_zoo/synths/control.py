@@ -84,7 +84,12 @@ class Control:
         return unit_to_hz(torch.softmax(logits + self._spread(raw), dim=-1) @ points, self.low, self.high)
 
     def _spread(self, like: Tensor) -> Tensor:
-        """Logits (size, bins) that start each value at its own point of a log-spaced grid, two bins wide."""
+        """Logits (size, bins) that start each value at its own point of a log-spaced grid, two bins wide.
+
+        A single value has no grid to lie on and starts in the middle, anywhere alike.
+        """
+        if self.size == 1:
+            return like.new_zeros(())
         centre = torch.linspace(0, self.bins - 1, self.size, device=like.device, dtype=like.dtype)
         bins = torch.arange(self.bins, device=like.device, dtype=like.dtype)
         return -0.5 * ((bins - centre[:, None]) / 2) ** 2

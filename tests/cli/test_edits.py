@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+import torch
 from edits import choir_song, guitar_song, level_db
 
 import ddsp_zoo
+from ddsp_zoo import zoo
 from ddsp_zoo.cli import main
 from ddsp_zoo.export.midi import write_midi
+from ddsp_zoo.models import DdspAutoencoder
 from ddsp_zoo.music.midi import MidiNote
 
 Capture = pytest.CaptureFixture[str]
@@ -132,6 +135,29 @@ def test_transfer_plays_one_with_another(here: Path, capsys: Capture) -> None:
     assert [n.pitch for n in new.edit("tenor").notes] == [n.pitch for n in song.edit("A2").notes]
 
 
+def save_flute(folder: Path) -> None:
+    """An untrained model that plays by pitch and loudness, at another rate than the songs'."""
+    torch.manual_seed(0)
+    small = {"segment_seconds": 0.512, "width": 8, "harmonics": 8, "noise_bands": 9, "room_seconds": 0.05}
+    zoo.save_checkpoint(DdspAutoencoder(("flute",), **small), folder)
+
+
+def test_transfer_plays_a_source_with_a_model(here: Path, capsys: Capture) -> None:
+    save_flute(here / "flute")
+    options = ["--checkpoint", "flute", "--transpose", "12", "--out", "out/fluted"]
+    assert main(["transfer", "choir:tenor", "flute", *options]) == 0
+    assert "edited flute.wav" in capsys.readouterr().out
+    new, song = ddsp_zoo.open("out/fluted"), ddsp_zoo.open("choir")
+    assert list(new.stems) == ["flute"] and new.samples == song.samples
+    np.testing.assert_allclose(new.residual, song.stems["bass"] + song.residual, atol=1e-6)
+    np.testing.assert_allclose(new.render("flute"), new.synthesised["flute"], atol=1e-6)
+    np.testing.assert_allclose(new.stems["flute"].mean(0), new.synthesised["flute"][0], atol=1e-5)
+    pitches = [
+        [note.pitch for note in one.edit(name).notes] for one, name in ((new, "flute"), (song, "tenor"))
+    ]
+    assert pitches[0] == [pitch + 12 for pitch in pitches[1]]
+
+
 FAULTS = {
     "tenor: {transpose: 1}\nbass: {transpose: 2}\ntenor: {gain_db: 1}": "line 3: tenor stands twice",
     "tenor: {transpose: 1, transpose: 2}": "line 1: transpose stands twice",
@@ -191,6 +217,9 @@ def test_a_file_of_edits_that_cannot_be_played_is_refused(edits: str, here: Path
         ("transfer choir choir:tenor --out out", "'choir' names no folder and source"),
         ("transfer choir:tenor choir:flute --out out", "There is no source 'flute'"),
         ("transfer choir:tenor guitar:A2 --out guitar/", "guitar/ is the separation itself"),
+        ("transfer choir:tenor voices --out out", "There is no model 'voices'"),
+        ("transfer choir:tenor umss_2v --out out", "umss_2v separates high, low and has no sound of its own"),
+        ("transfer choir:tenor umss_2v --transpose 99 --out out", "transpose takes a number from -48 to 48"),
     ],
 )
 def test_what_cannot_be_rendered_is_refused(arguments: str, words: str, here: Path, capsys: Capture) -> None:

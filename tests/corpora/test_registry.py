@@ -32,7 +32,7 @@ def test_a_misspelt_name_is_guessed(wrong, right):
 def test_an_unknown_name_lists_the_known():
     with pytest.raises(
         DdspZooError,
-        match="one of ChoralSingingDataset, GuitarSet, .*MusicDelta, RenderedBand, RenderedChoir",
+        match="one of ChoralSingingDataset, GuitarSet, .*MusicDelta, .*RenderedBand, RenderedChoir",
     ):
         make("xyz")
 

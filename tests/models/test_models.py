@@ -12,7 +12,15 @@ from torch import Tensor
 from ddsp_zoo import zoo
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.optimiser import Optimiser
-from ddsp_zoo.models import AstDdsp, KarplusStrongStrings, Separator, Umss, umss
+from ddsp_zoo.models import (
+    AstDdsp,
+    DdspAutoencoder,
+    InverseSynthesis,
+    KarplusStrongStrings,
+    Separator,
+    Umss,
+    umss,
+)
 from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.settings.build import plain
 
@@ -38,7 +46,20 @@ def tiny_locked(**settings: object) -> Umss:
     return tiny_umss(**({"supervised": True, "masked_weight": 0.5, "phase_locked": True} | settings))
 
 
-EVERY = pytest.mark.parametrize("build", [tiny_ast, tiny_solo, tiny_strings, tiny_umss, tiny_locked])
+def tiny_autoencoder(**settings: object) -> DdspAutoencoder:
+    torch.manual_seed(0)
+    small = {"segment_seconds": 0.512, "width": 16, "layers": 1, "timbre": 3, "room_seconds": 0.1}
+    return DdspAutoencoder(**(small | {"harmonics": 12, "noise_bands": 9} | settings))
+
+
+def tiny_inverse(**settings: object) -> InverseSynthesis:
+    torch.manual_seed(0)
+    small = {"sinusoids": 8, "sinusoid_bins": 16, "harmonics": 12, "noise_bands": 9, "pitch_bins": 24}
+    return InverseSynthesis(**(small | {"segment_seconds": 0.512, "widths": (4, 4), "width": 16} | settings))
+
+
+SOLOS = [tiny_autoencoder, tiny_inverse]
+EVERY = pytest.mark.parametrize("build", [tiny_ast, tiny_solo, tiny_strings, tiny_umss, tiny_locked, *SOLOS])
 
 
 def make_batch(model: Separator, silent: bool = False, seed: int = 0) -> dict[str, Tensor]:
@@ -247,7 +268,8 @@ def test_loss_and_gradients_are_finite_at_any_level(build: Callable[..., Separat
 
 
 @pytest.mark.parametrize(
-    "build", [tiny_ast, tiny_solo, tiny_strings, tiny_umss, pytest.param(tiny_locked, marks=pytest.mark.slow)]
+    "build",
+    [tiny_ast, tiny_solo, tiny_strings, tiny_umss, *SOLOS, pytest.param(tiny_locked, marks=pytest.mark.slow)],
 )
 def test_one_batch_can_be_learnt(build: Callable[..., Separator]) -> None:
     large = build in (tiny_umss, tiny_locked)  # slow to compute, and learns fast in small steps

@@ -9,6 +9,7 @@ from ddsp_zoo.dsp.mel import mel_grid, mel_to_hz
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.synths.banded import BandedSinusoids
 from ddsp_zoo.synths.control import Control, ControlSet
+from ddsp_zoo.synths.harmonic import HarmonicPlusNoise
 from ddsp_zoo.synths.karplus_strong import KarplusStrong
 from ddsp_zoo.synths.modal_string import ModalString
 from ddsp_zoo.synths.sinusoids import SinusoidsPlusNoise
@@ -23,6 +24,7 @@ SYNTHS = {
         8000, 64, ("excitation_gain", "balance"), excitation="noise", oversampling=1
     ),
     "clipped strings": KarplusStrong(8000, 64, ("excitation_gain", "feedback"), clip=True, oversampling=1),
+    "harmonics": HarmonicPlusNoise(8000, 64, harmonics=6, noise_bands=9, room_seconds=0.05, pitch_bins=12),
     "modes": ModalString(8000, 64, partials=12),
 }
 CURVES = [

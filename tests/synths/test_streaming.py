@@ -11,6 +11,7 @@ from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.synths.banded import BandedSinusoids
 from ddsp_zoo.synths.base import Sound, Synth
 from ddsp_zoo.synths.control import Controls
+from ddsp_zoo.synths.harmonic import HarmonicPlusNoise
 from ddsp_zoo.synths.karplus_strong import KarplusStrong
 from ddsp_zoo.synths.modal_string import EXTRAS, ModalString
 from ddsp_zoo.synths.one_parameter_string import OneParameterString
@@ -33,6 +34,10 @@ SYNTHS: dict[str, Callable[[], Synth]] = {
     "bands": lambda: BandedSinusoids(RATE, HOP, bands=12, noise_points=33),
     "bands, long filters": lambda: BandedSinusoids(RATE, HOP, bands=12, noise_points=300),
     "sinusoids": lambda: SinusoidsPlusNoise(RATE, HOP, sinusoids=9, noise_bands=17, bins=8),
+    "harmonics": lambda: HarmonicPlusNoise(RATE, HOP, harmonics=20, noise_bands=17),
+    "harmonics in a room": lambda: HarmonicPlusNoise(
+        RATE, HOP, harmonics=20, noise_bands=200, room_seconds=0.1
+    ),
     "voice": lambda: SourceFilter(RATE, HOP, harmonics=20),
     "voice, long filters": lambda: SourceFilter(RATE, HOP, harmonics=20, noise_bands=200),
     "voice by frames": lambda: SourceFilter(RATE, HOP, harmonics=20, filtering="framewise"),
