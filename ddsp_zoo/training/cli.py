@@ -8,7 +8,7 @@ from typing import Any
 from zipfile import is_zipfile
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback, LearningRateMonitor
+from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -23,6 +23,8 @@ from ddsp_zoo.training.checkpoints import KeepEarlier, RunCheckpoint, WholeCheck
 from ddsp_zoo.training.loggers import LogConfigCallback, make_loggers
 from ddsp_zoo.training.media import LogMedia
 from ddsp_zoo.zoo.checkpoint import read_checkpoint
+
+UNLOGGED = "conditioned on metric"  # in what Lightning says of a name that nothing was logged by
 
 
 class ZooCLI(LightningCLI):
@@ -120,9 +122,18 @@ class ZooCLI(LightningCLI):
                 options.setdefault("logger", make_loggers(config.runs, config.name))
             given = self._get(self.config_init, "trainer").get("callbacks") or []
             given = given if isinstance(given, list) else [given]
-            options.setdefault("callbacks", [*given, *self._callbacks(config)])
+            options.setdefault("callbacks", [*_stopping_late(given), *self._callbacks(config)])
         options.setdefault("plugins", self._plugins())
         return super().instantiate_trainer(**options)
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Trains, validates or tests; what is watched and never logged becomes one sentence."""
+        try:
+            super()._run_subcommand(subcommand)
+        except (RuntimeError, MisconfigurationException) as error:
+            if UNLOGGED not in str(error):
+                raise
+            raise DdspZooError(f"{_sentence(str(error))}: mend the name that is watched.") from error
 
     def _plugins(self) -> list[Any]:
         """Those of the recipe, and the package's way to write checkpoints where it names none."""
@@ -147,6 +158,14 @@ class ZooCLI(LightningCLI):
                 ),
             ]
         return callbacks
+
+
+def _stopping_late(callbacks: list[Callback]) -> list[Callback]:
+    """Has those that stop a run early look after validations: at the end of an epoch there may have been none yet."""
+    for callback in callbacks:
+        if isinstance(callback, EarlyStopping) and callback._check_on_train_epoch_end is None:
+            callback._check_on_train_epoch_end = False
+    return callbacks
 
 
 def _at(place: str, settings: Any) -> Any:

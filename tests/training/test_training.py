@@ -544,6 +544,15 @@ def test_callbacks_of_a_recipe_stay_beside_the_packages_own(recipe: Path, tmp_pa
     callback = {"class_path": "lightning.pytorch.callbacks.EarlyStopping", "init_args": stop}
     overlay = write(tmp_path / "overlay.yaml", {"trainer": {"callbacks": [callback], "max_epochs": 9}})
     assert checkpoint(fit(recipe, "--config", str(overlay)))["epoch"] == 1
+    # Nor does it ask for what nobody has measured, where a run ends before its first validation.
+    assert checkpoint(fit(recipe, "--config", str(overlay), "--trainer.max_steps", "1"))["global_step"] == 1
+
+
+def test_what_is_watched_and_never_logged_is_named(recipe: Path, tmp_path: Path) -> None:
+    stop = {"class_path": "lightning.pytorch.callbacks.EarlyStopping", "init_args": {"monitor": "val/los"}}
+    overlay = write(tmp_path / "overlay.yaml", {"trainer": {"callbacks": [stop], "max_epochs": 1}})
+    with pytest.raises(DdspZooError, match="val/los.*validation/loss"):
+        fit(recipe, "--config", str(overlay))
 
 
 # Errors
