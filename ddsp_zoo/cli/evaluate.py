@@ -1,6 +1,19 @@
 """`ddsp-zoo evaluate`."""
 
-from ddsp_zoo.cli.parser import Parser, add_checkpoint, add_data, count, device, load, read_data
+from pathlib import Path
+
+from ddsp_zoo.cli.parser import (
+    Parser,
+    add_checkpoint,
+    add_data,
+    add_wandb,
+    check_wandb,
+    count,
+    device,
+    load,
+    read_data,
+    send_to_wandb,
+)
 
 
 def evaluate(arguments: list[str]) -> int:
@@ -27,11 +40,15 @@ def evaluate(arguments: list[str]) -> int:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace the evaluation of something else in --out"
     )
+    add_wandb(parser)
+    parser.add_argument("--artifact", action="store_true", help="with --wandb: keep the weights there too")
     options = parser.parse_args(arguments)
     if not (options.model or options.checkpoint):
         parser.error("name a model with --model, or weights with --checkpoint")
 
+    check_wandb(options)
     from ddsp_zoo import zoo
+    from ddsp_zoo.files.owned import made_from
     from ddsp_zoo.measuring.protocol import PARTS
     from ddsp_zoo.reports import evaluation
     from ddsp_zoo.reports.tables import by_metric, by_source, pitch_table, render_text
@@ -51,6 +68,14 @@ def evaluate(arguments: list[str]) -> int:
         pitch=options.pitch,
         parts=("model",) if options.no_baselines else PARTS,
         overwrite=options.overwrite,
+    )
+    send_to_wandb(
+        options,
+        made_from(options.out)["files"],
+        options.model or Path(options.checkpoint).stem,
+        config=summary["protocol"],
+        results=summary["results"],
+        checkpoint=(options.checkpoint or zoo.find(options.model)) if options.artifact else None,
     )
     print(render_text(by_metric(summary["results"])))
     print("\nSI-SDR (dB) by source")

@@ -1,7 +1,7 @@
 """The parser, data, models and device that all commands share."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -95,6 +95,34 @@ def load(options: argparse.Namespace, name: str, checkpoint: str | Path | None) 
 def load_all(options: argparse.Namespace, checkpoints: Mapping[str, Any]) -> dict[str, Any]:
     """Returns models by what they are called, from their checkpoints."""
     return {name: load(options, name, path) for name, path in checkpoints.items()}
+
+
+def add_wandb(parser: Parser) -> None:
+    """Adds the option to log what is measured to Weights & Biases, which `send_to_wandb` reads."""
+    parser.add_argument(
+        "--wandb",
+        nargs="?",
+        const="ddsp_zoo",
+        metavar="PROJECT",
+        help="log tables and figures to this project of W&B (%(const)s); offline where it cannot be reached",
+    )
+
+
+def check_wandb(options: argparse.Namespace) -> None:
+    """Raises `DdspZooError` where --wandb is given and W&B is not installed."""
+    if options.wandb:
+        from ddsp_zoo.reports.wandb_run import check_installed
+
+        check_installed()
+
+
+def send_to_wandb(options: argparse.Namespace, files: Iterable[Any], name: str, **about: Any) -> None:
+    """Logs files of --out where --wandb is given, see `ddsp_zoo.reports.wandb_run.send`."""
+    if options.wandb:
+        from ddsp_zoo.reports.wandb_run import send
+
+        config = {key: value for key, value in vars(options).items() if key != "modules"}
+        send(options.out, files, name, options.wandb, config | about.pop("config", {}), **about)
 
 
 def count(text: str) -> int:

@@ -1,10 +1,22 @@
 """`ddsp-zoo report`: models side by side, and the protocols that measure many at once."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ddsp_zoo.cli.parser import Parser, add_checkpoint, add_data, count, decibels, device, load_all, read_data
+from ddsp_zoo.cli.parser import (
+    Parser,
+    add_checkpoint,
+    add_data,
+    add_wandb,
+    check_wandb,
+    count,
+    decibels,
+    device,
+    load_all,
+    read_data,
+    send_to_wandb,
+)
 
 
 def report(arguments: list[str]) -> int:
@@ -15,17 +27,20 @@ def report(arguments: list[str]) -> int:
         "ddsp-zoo report",
         description="Set models, or training runs, side by side.",
         epilog="`ddsp-zoo report strings --help` tells of the report on all models of guitar strings, `bands` of that "
-        "on a band's instruments, `onsets` of that on onset detectors, `tab` of that on tablature; folders of these "
-        "names are ./strings and so on.",
+        "on a band's instruments, `onsets` of that on onset detectors, `tab` of that on tablature, `thesis` of "
+        "figures of training runs and filters; folders of these names are ./strings and so on.",
     )
     parser.add_argument("folders", nargs="*", metavar="FOLDER", help="what `ddsp-zoo evaluate --out` wrote")
     parser.add_argument("--runs", nargs="+", default=[], metavar="RUN", help="training runs, as in runs/NAME")
     parser.add_argument("--out", default="report", help="folder for tables and plots (%(default)s)")
+    add_wandb(parser)
     options = parser.parse_args(arguments)
+    check_wandb(options)
 
     from ddsp_zoo.reports.report import report as write_report
 
     written = write_report(options.folders, options.out, options.runs)
+    send_to_wandb(options, _inside(options, written), Path(options.out).name)
     print(f"{options.out}: {', '.join(path.name for path in written)}")
     return 0
 
@@ -45,6 +60,7 @@ def report_strings(arguments: list[str]) -> int:
     parser.add_argument("--runs", nargs="+", default=[], metavar="RUN", help="training runs, as in runs/NAME")
     _add_measuring(parser, data_required=True)
     options = parser.parse_args(arguments)
+    check_wandb(options)
 
     from ddsp_zoo.reports import strings
 
@@ -54,6 +70,7 @@ def report_strings(arguments: list[str]) -> int:
     written = strings.report(
         models, data, options.out, losses, options.tracks, range(options.seeds), device(options.device)
     )
+    send_to_wandb(options, _inside(options, written), "strings", config={"models": list(models)})
     print(f"{options.out}: report.md and {len(written) - 1} figures of {', '.join(models)}")
     return 0
 
@@ -79,6 +96,7 @@ def report_bands(arguments: list[str]) -> int:
     )
     _add_measuring(parser, data_required=False)
     options = parser.parse_args(arguments)
+    check_wandb(options)
 
     from ddsp_zoo.corpora import MusicDelta
     from ddsp_zoo.reports import bands
@@ -94,7 +112,36 @@ def report_bands(arguments: list[str]) -> int:
     written = bands.report(
         models, data, options.out, estimates, options.tracks, range(options.seeds), device(options.device)
     )
+    about = {"models": list(models), "estimates": {name: str(path) for name, path in estimates.items()}}
+    send_to_wandb(options, _inside(options, written), "bands", config=about)
     print(f"{options.out}: {', '.join(path.name for path in written)} of {', '.join([*models, *estimates])}")
+    return 0
+
+
+def report_thesis(arguments: list[str]) -> int:
+    """Runs `ddsp-zoo report thesis`."""
+    parser = Parser(
+        "ddsp-zoo report thesis",
+        description="Draw what the thesis shows beside its evaluations: filters, the cutoff frequency while it is "
+        "learned in the preliminary experiment, and the losses of epochs.",
+    )
+    parser.add_argument(
+        "--runs",
+        nargs="+",
+        default=[],
+        metavar="RUN",
+        help="training runs, as in runs/NAME, or their CSV files",
+    )
+    parser.add_argument("--out", default="report", help="folder for tables and plots (%(default)s)")
+    add_wandb(parser)
+    options = parser.parse_args(arguments)
+    check_wandb(options)
+
+    from ddsp_zoo.reports import thesis
+
+    written = thesis.report(options.out, options.runs)
+    send_to_wandb(options, _inside(options, written), "thesis")
+    print(f"{options.out}: {', '.join(path.name for path in written)}")
     return 0
 
 
@@ -191,6 +238,12 @@ def _add_measuring(parser: Parser, data_required: bool) -> None:
     parser.add_argument("--tracks", type=count, help="stop after so many tracks of a data set")
     parser.add_argument("--seeds", type=count, default=1, help="noise seeds averaged over (%(default)s)")
     parser.add_argument("--device", default="cpu", help="where the models run (%(default)s)")
+    add_wandb(parser)
+
+
+def _inside(options: argparse.Namespace, written: Iterable[Path]) -> list[Path]:
+    """Paths as they are within --out."""
+    return [path.relative_to(options.out) for path in written]
 
 
 def _named_folder(text: str) -> tuple[str, str]:
@@ -205,4 +258,5 @@ PROTOCOLS: dict[str, Callable[[list[str]], int]] = {
     "bands": report_bands,
     "onsets": report_onsets,
     "tab": report_tab,
+    "thesis": report_thesis,
 }

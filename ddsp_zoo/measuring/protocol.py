@@ -85,23 +85,40 @@ def evaluate(
     window_samples = round(window_seconds * model.sample_rate)
     rows: list[Row] = []
     windows_of: Counter[str] = Counter()
-    contested = REST in model.sources
     for track, batch in excerpts(model, datamodule, split, progress, limit_tracks):
-        estimates = [("mixture", baselines.mixture_itself(batch["mixture"], len(model.sources)))]
-        if "baselines" in parts:
-            estimates += _baselines(model, batch, seeds)
-        if "model" in parts:
-            estimates += _hear(model, track, batch, device, seeds, listeners)
-        measured = measure(
-            estimates, batch, model.sources, window_samples, model.sample_rate, metrics, contested
-        )
-        rows += [{"track": track} | row | {WINDOW: row[WINDOW] + windows_of[track]} for row in measured]
+        found = rows_of(model, track, batch, metrics, parts, device, seeds, listeners, window_seconds)
+        rows += [row | {WINDOW: row[WINDOW] + windows_of[track]} for row in found]
         windows_of[track] += count_windows(batch["mixture"].shape[-1], window_samples)
     if not windows_of:
         raise DdspZooError(f"The {split} split is empty: check the data folder, or choose another split.")
     if not rows:
         raise DdspZooError(f"Every source in the {split} split is silent: check the audio files of the data.")
     return rows
+
+
+def rows_of(
+    model: Any,
+    track: str,
+    batch: Batch,
+    metrics: Sequence[Metric] = METRICS,
+    parts: Collection[Part] = PARTS,
+    device: Any = "cpu",
+    seeds: Sequence[int] = SEEDS,
+    listeners: Sequence[Listener] = (),
+    window_seconds: float = 1.0,
+) -> list[Row]:
+    """Measures one excerpt, a batch of one on the CPU: the rows of the mixture, of the baselines and of the model.
+
+    Their windows are counted from 0. Arguments as in `evaluate`.
+    """
+    estimates = [("mixture", baselines.mixture_itself(batch["mixture"], len(model.sources)))]
+    if "baselines" in parts:
+        estimates += _baselines(model, batch, seeds)
+    if "model" in parts:
+        estimates += _hear(model, track, batch, device, seeds, listeners)
+    samples, contested = round(window_seconds * model.sample_rate), REST in model.sources
+    measured = measure(estimates, batch, model.sources, samples, model.sample_rate, metrics, contested)
+    return [{"track": track} | row for row in measured]
 
 
 def excerpts(

@@ -77,7 +77,8 @@ def terms(runs: Sequence[Sequence[Step]]) -> list[str]:
     """Returns the terms of the loss that any of the runs has logged, their sum first; a single term is the sum."""
     names = (name.partition("/") for rows in runs for row in rows for name in row)
     found = sorted(
-        {term for stage, _, term in names if stage in STAGES and term}, key=lambda x: (x != LOSS, x)
+        {term for stage, _, term in names if stage in STAGES and term and "/" not in term},
+        key=lambda x: (x != LOSS, x),
     )
     return found[:1] if len(found) == 2 and found[0] == LOSS else found
 

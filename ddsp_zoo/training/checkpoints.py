@@ -8,9 +8,12 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from ddsp_zoo.files.atomic import replaced_when_done
+from ddsp_zoo.settings.build import class_path_of
+from ddsp_zoo.training.loggers import log_checkpoint
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -56,6 +59,30 @@ class RunCheckpoint(ModelCheckpoint):
 
     def _here(self, path: str, before: str) -> Path:
         return Path(self.dirpath) / os.path.relpath(path, before)
+
+
+class KeepArtifact(Callback):
+    """Keeps the best checkpoint of a run in W&B once it has ended, see `log_checkpoint`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Looks for the checkpoint with the least validation loss, or the last one where nothing was validated."""
+        runs = [logger.experiment for logger in trainer.loggers if isinstance(logger, WandbLogger)]
+        best, last = (callback.best_model_path for callback in _kept_by(trainer))
+        if not runs or not trainer.is_global_zero or not (best or last):
+            return
+        about = {"class_path": class_path_of(type(pl_module)), "step": trainer.global_step}
+        about |= {name: float(value) for name, value in trainer.callback_metrics.items()}
+        for run in runs:
+            log_checkpoint(run, best or last, self.name, about)
+
+
+def _kept_by(trainer: Trainer) -> list[RunCheckpoint]:
+    """The package's own callbacks, that of the best checkpoint first."""
+    own = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, RunCheckpoint)]
+    return sorted(own, key=lambda callback: callback.monitor is None)
 
 
 class KeepEarlier(Callback):

@@ -19,9 +19,10 @@ from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.learner import Learner
 from ddsp_zoo.settings.build import find_class, plain
 from ddsp_zoo.settings.old import modern_command
-from ddsp_zoo.training.checkpoints import KeepEarlier, RunCheckpoint, WholeCheckpoints
+from ddsp_zoo.training.checkpoints import KeepArtifact, KeepEarlier, RunCheckpoint, WholeCheckpoints
 from ddsp_zoo.training.loggers import LogConfigCallback, make_loggers
 from ddsp_zoo.training.media import LogMedia
+from ddsp_zoo.training.separation import LogSeparation
 from ddsp_zoo.zoo.checkpoint import read_checkpoint
 
 UNLOGGED = "conditioned on metric"  # in what Lightning says of a name that nothing was logged by
@@ -47,6 +48,15 @@ class ZooCLI(LightningCLI):
         parser.add_argument("--runs", type=str, default="runs", help="folder that holds the runs")
         parser.add_argument(
             "--media_every", type=int, default=5, help="epochs between logged audio and pictures"
+        )
+        parser.add_argument(
+            "--measured_examples",
+            type=int,
+            default=4,
+            help="validation excerpts whose SI-SDR and mel cepstral distance are logged by source; 0: none",
+        )
+        parser.add_argument(
+            "--artifact", type=bool, default=False, help="keep the best checkpoint in W&B, as an artifact"
         )
         parser.add_argument(
             "--start_from",
@@ -148,6 +158,7 @@ class ZooCLI(LightningCLI):
         callbacks: list[Callback] = []
         if config.trainer.get("logger") is not False:
             callbacks += [LearningRateMonitor("step"), LogMedia(every_n_epochs=config.media_every)]
+            callbacks.append(LogSeparation(config.measured_examples))
         if config.trainer.get("enable_checkpointing") is not False:
             # Two, because save_last follows the best one and would leave a resumed run epochs behind.
             callbacks += [
@@ -157,6 +168,7 @@ class ZooCLI(LightningCLI):
                     for name, monitor in (("best", "validation/loss"), ("last", None))
                 ),
             ]
+            callbacks += [KeepArtifact(config.name)] if config.artifact else []
         return callbacks
 
 

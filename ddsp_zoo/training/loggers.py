@@ -7,9 +7,11 @@ imported only when the first number is logged.
 """
 
 import configparser
+import importlib.util
 import json
 import netrc
 import os
+import re
 import socket
 import threading
 import urllib.request
@@ -47,7 +49,9 @@ def make_loggers(
     """
     loggers: list[Logger] = [CSVLogger(save_dir, name=name or "logs")]
     mode, reason = wandb_mode()
-    if mode != "disabled":
+    if mode != "disabled" and not is_installed():
+        rank_zero_info("W&B is not installed, so numbers go to CSV alone (`pip install wandb` changes that).")
+    elif mode != "disabled":
         loggers.append(PatientWandbLogger(mode, reason, save_dir, name, project))
     if config is not None:
         log_config(loggers, config)
@@ -64,7 +68,10 @@ class LogConfigCallback(SaveConfigCallback):
     """Saves config.yaml and writes the same to every logger: `LightningCLI(save_config_callback=LogConfigCallback)`."""
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        log_config(trainer.loggers, json.loads(self.parser.dump(self.config, skip_none=False, format="json")))
+        config = json.loads(self.parser.dump(self.config, skip_none=False, format="json"))
+        trained = sum(weight.numel() for weight in pl_module.parameters() if weight.requires_grad)
+        about = versions() | {"command": trainer.state.fn.value, "trained_parameters": trained}
+        log_config(trainer.loggers, config | {"about": about})
 
 
 class PatientWandbLogger(WandbLogger):
@@ -127,6 +134,32 @@ class PatientWandbLogger(WandbLogger):
                 f"W&B: {reason}, so this run is kept offline; upload it later with `wandb sync {folder}`"
                 " (WANDB_MODE=disabled turns W&B off)."
             )
+
+
+def is_installed() -> bool:
+    """Returns whether W&B can be imported, without importing it."""
+    return importlib.util.find_spec("wandb") is not None
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of what numbers depend on."""
+    import torch
+
+    from ddsp_zoo import __version__
+
+    return {"ddsp_zoo": __version__, "torch": str(torch.__version__)}
+
+
+def log_checkpoint(run: Any, path: str | Path, name: str, about: dict[str, Any]) -> None:
+    """Keeps a checkpoint, a file or a folder, as the artifact ``<name>`` of type "model" of a W&B run.
+
+    ``about`` (plain values) says what it is. Offline it is copied and goes up with the run.
+    """
+    import wandb
+
+    artifact = wandb.Artifact(re.sub(r"[^\w.-]", "_", name), type="model", metadata=about)
+    (artifact.add_dir if Path(path).is_dir() else artifact.add_file)(str(path))
+    run.log_artifact(artifact)
 
 
 def wandb_mode() -> tuple[str, str]:

@@ -103,6 +103,12 @@ def test_wandb_mode_is_respected_in_silence(tmp_path, monkeypatch, said, mode, k
     assert said == []
 
 
+def test_without_wandb_numbers_go_to_csv_alone_and_a_line_says_so(tmp_path, monkeypatch, said):
+    monkeypatch.setattr(module, "is_installed", lambda: False)
+    assert [type(logger) for logger in make_loggers(tmp_path)] == [CSVLogger]
+    assert len(said) == 1 and "pip install wandb" in said[0]
+
+
 def test_mode_of_the_settings_file_counts_and_the_environment_overrides_it(tmp_path, monkeypatch):
     (tmp_path / "wandb").mkdir()
     (tmp_path / "wandb" / "settings").write_text("[default]\nmode = disabled\n")

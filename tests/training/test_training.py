@@ -20,11 +20,15 @@ import soundfile as sf
 import torch
 import yaml
 from tiny import RATE, SMALL, music, save_tiny_ast
-from wandb_runs import history
+from wandb_runs import history, inspected, summary
 
 import ddsp_zoo
 from ddsp_zoo import zoo
+from ddsp_zoo.corpora import StemFolder
+from ddsp_zoo.corpora.base import Excerpts
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.measuring.protocol import evaluate
+from ddsp_zoo.measuring.summary import summarise
 from ddsp_zoo.training.cli import run_trainer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,6 +107,11 @@ def curve(folder: Path, column: str) -> list[float]:
         return [float(row[column]) for row in csv.DictReader(file) if row[column]]
 
 
+def header(folder: Path) -> set[str]:
+    with open(folder / "version_0" / "metrics.csv", newline="") as file:
+        return set(next(csv.reader(file)))
+
+
 def assert_same_state(one: dict, other: dict) -> None:
     """Weights, optimiser and steps are equal to the last bit."""
     assert one["global_step"] == other["global_step"] and one["epoch"] == other["epoch"]
@@ -141,6 +150,36 @@ def test_a_run_leaves_curves_its_recipe_and_two_checkpoints(recipe: Path) -> Non
     assert checkpoint(folder, "best")["epoch"] == validation.index(min(validation))
 
 
+def test_a_run_logs_what_an_evaluation_of_its_weights_finds(recipe: Path, stems: Path) -> None:
+    folder = fit(recipe, *STILL, "--data.excerpts.batch_size", "1")
+    names = [name for name in header(folder) if name.count("/") == 3]
+    systems, sources = ("synthesised", "masked", "masked_power"), ("all", "bass", "rest")
+    assert sorted(names) == sorted(
+        f"validation/{metric}/{system}/{source}"
+        for metric in ("si_sdr_db", "mel_cepstral_distance")
+        for system in systems
+        for source in sources
+    )
+    model = ddsp_zoo.load("ast_ddsp_bass", checkpoint=folder / "checkpoints/last.ckpt")
+    data = StemFolder(str(stems), excerpts=Excerpts(batch_size=1))
+    found = summarise(evaluate(model, data, "validation", seeds=(0,), parts=("model",), progress=False))
+    for row in found:
+        name = f"validation/{row['metric']}/{row['system']}/{row['source']}"
+        if name in names:
+            assert curve(folder, name) == [pytest.approx(row["mean"], abs=1e-4)]
+    assert header(
+        fit(
+            recipe,
+            *STILL,
+            "--measured_examples",
+            "0",
+            "--runs",
+            str(folder / "without"),
+            name="runs/tiny/without",
+        )
+    ).isdisjoint(names)
+
+
 @pytest.mark.slow
 def test_the_kept_recipe_repeats_the_run(recipe: Path, tmp_path: Path) -> None:
     first = fit(recipe, "--trainer.max_epochs", "1")
@@ -175,12 +214,17 @@ def test_wandb_offline_run_holds_curves_sound_and_pictures(
 
     monkeypatch.setenv("WANDB_MODE", "offline")
     try:
-        fit(recipe, "--media_every", "5")
+        fit(recipe, "--media_every", "5", "--artifact", "true")
     finally:
         wandb.finish()
         wandb.teardown()
     found = history(tmp_path / "runs")
     assert {"train/loss", "validation/loss", "train/masked", "lr-Adam"} <= set(found)
+    assert "validation/si_sdr_db/masked/bass" in found
+    assert "best.ckpt" in inspected(tmp_path / "runs")
+    config = summary(tmp_path / "runs")["config"]
+    assert config["model"]["init_args"]["width"] == 24 and config["seed_everything"] == 0
+    assert config["about"]["command"] == "fit" and config["about"]["trained_parameters"] > 1000
     assert found["audio/example_0.captions"] == [
         "mixture",
         "bass, target",
