@@ -1,17 +1,23 @@
 """Every recipe is run, not believed: two steps each on data that is rendered on the spot."""
 
+import importlib.util
 import math
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 import yaml
 from tiny import SMALL, save_tiny_ast
 
+from ddsp_zoo import zoo
 from ddsp_zoo.corpora import make
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.models import PublishedAstDdsp
+from ddsp_zoo.settings.build import build
 from ddsp_zoo.training.cli import run_trainer
 
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
@@ -20,6 +26,7 @@ PUBLISHED = sorted(FOLDER.glob("as_published/*.yaml"))
 UNTRAINED = [path for path in MODELS + PUBLISHED if path.stem == "exB0"]  # predicts nothing
 ONE_OF_A_KIND = {  # of model, and of what it may begin with; the others are run by `make test-slow`
     "ast_ddsp_bass.yaml",
+    "ast_ddsp_paper.yaml",
     "choir_pitch.yaml",
     "ddsp_autoencoder_bass.yaml",
     "exB4.yaml",
@@ -34,6 +41,8 @@ ONE_OF_A_KIND = {  # of model, and of what it may begin with; the others are run
     "as_published/exB4.yaml",
 }
 DATA = sorted(FOLDER.glob("data/*.yaml"))
+STAGES = sorted(path.stem for path in FOLDER.glob("stages/*.yaml"))
+ONE_CHAIN_OF_A_KIND = {"exE7"}  # two stages, of which the second begins with the first
 EVERY = sorted(FOLDER.rglob("*.yaml"))
 BRIEFLY = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
 HALF_A_SECOND = {"model.segment_seconds": 0.512}
@@ -54,6 +63,16 @@ SMALL_OPTIONS = {  # by class of model: what makes two steps a matter of a secon
     "Umss": HALF_A_SECOND | SHORT_TRACKS,
 }
 SMALL_AXIAL = {"model.segment_seconds": 0.64, "model.depth": 2}  # whole frames of 588 samples; an even depth
+
+
+def load_tool(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, FOLDER.parent / f"tools/{name}.py")
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+train = load_tool("train")
 
 
 def name_of(path: Path) -> str:
@@ -176,6 +195,35 @@ def test_the_four_published_variants_differ_in_supervision_and_amount() -> None:
     assert different == {"model": 1, "data": 2, "trainer": 1}
 
 
+def test_the_papers_ast_ddsp_has_its_sizes_and_other_stems_are_an_option(
+    capsys: pytest.CaptureFixture,
+) -> None:
+    recipe = FOLDER / "ast_ddsp_paper.yaml"
+    (options,) = re.findall(r"Other stems: add `(.*?)`", recipe.read_text())
+    with pytest.raises(SystemExit):
+        run_trainer(["fit", "--config", str(recipe), *options.split(), "--print_config"])
+    printed = yaml.safe_load(capsys.readouterr().out)
+    model = printed["model"]["init_args"]
+    assert printed["name"] == "ast_ddsp_paper_drums" and model["sources"] == ["drums", "rest"]
+    assert (model["sinusoids"], model["noise_bands"], model["quirks"]) == (100, 65, [])
+    assert model["hop_samples"] / model["sample_rate"] == 0.0625 and model["segment_seconds"] == 2.0
+    size = sum(weight.numel() for weight in build(printed["model"], PublishedAstDdsp).parameters())
+    assert 2 * size < 25e6  # bytes of its weights in half precision
+
+
+@pytest.mark.parametrize("voices, batch, decays", [(2, 16, 20000), (4, 14, 23000)])
+def test_recreations_train_as_the_thesis_did(voices: int, batch: int, decays: int) -> None:
+    recipe = yaml.safe_load((FOLDER / f"umss_recreation_{voices}v.yaml").read_text())
+    model, data = (recipe[part]["init_args"] for part in ("model", "data"))
+    published = yaml.safe_load((FOLDER / "us_f.yaml").read_text())["model"]["init_args"]
+    assert model | {"sources": 0, "optimiser": 0} == published | {"sources": 0, "optimiser": 0}
+    assert len(model["sources"]) == data["voices"] == voices and data["excerpts"]["batch_size"] == batch
+    assert (data["splits"], data["f0_source"]) == ("by_song", "crepe")
+    steps = math.ceil(data["excerpts"]["examples_per_epoch"] / batch)
+    assert model["optimiser"]["decay_every"] == decays == pytest.approx(200 * steps, rel=0.01)
+    assert recipe["trainer"]["callbacks"]["init_args"]["patience"] == 15
+
+
 def test_a_small_recipe_takes_as_much_of_the_real_singers_as_it_says(capsys: pytest.CaptureFixture) -> None:
     (options,) = re.findall(r"Real singers: `(.*?)`", (FOLDER / "us_s.yaml").read_text())
     words = ["fit", "--config", str(FOLDER / "us_s.yaml"), *options.replace("recipes", str(FOLDER)).split()]
@@ -231,3 +279,76 @@ def test_every_recipe_has_a_smoke_overlay_and_a_name_of_its_own() -> None:
     assert [yaml.safe_load(path.read_text())["name"] for path in MODELS] == [path.stem for path in MODELS]
     published = [yaml.safe_load(path.read_text())["name"] for path in PUBLISHED]
     assert published == [f"{path.stem}_as_published" for path in PUBLISHED]
+
+
+# How released models were trained
+
+
+def test_every_released_model_says_how_it_was_trained_and_its_card_says_so() -> None:
+    weights = {name for name in zoo.list_models() if "stem_of" not in zoo.info(name)}
+    assert set(STAGES) == weights
+    for name in sorted(weights):
+        assert f"python tools/train.py {name}" in " ".join(zoo.info(name)["card"].split()), name
+
+
+@pytest.mark.parametrize("part", train.PARTS)
+@pytest.mark.parametrize("name", STAGES)
+def test_stages_name_recipes_and_models_that_there_are(name: str, part: str) -> None:
+    for stage in train.read(name, part):
+        assert all((FOLDER / f"{recipe}.yaml").is_file() for recipe in stage.recipes)
+        assert stage.start_from is None or stage.start_from in zoo.list_models()
+
+
+def test_stages_of_another_model_are_taken_over_so_far_as_wanted() -> None:
+    stages = train.read("umss_2v")
+    assert [stage.options["trainer.max_steps"] for stage in stages] == [500, 300, 200, 300, 200]
+    assert train.read("umss_2v", "tracker") == train.read("umss_4v", "tracker")
+    assert [stage.options["trainer.max_steps"] for stage in train.read("exE7")] == [200, 100]
+
+
+def test_a_program_that_trains_is_called_in_its_own_words(tmp_path: Path) -> None:
+    ran: list[list[str]] = []
+    options = ["ast_ddsp_bass", "--runs", str(tmp_path), "--sounds", "sounds"]
+    train.main(options, ran.append)  # a stem of ast_ddsp_all
+    (command,) = ran
+    recipe, folder = FOLDER / "ast_ddsp_all.yaml", tmp_path / "ast_ddsp_all_stages_1"
+    assert command[:4] == ["tools/train_on_gpu.py", str(recipe), "--out", str(folder)]
+    parsed = load_tool("train_on_gpu").parse(command[1:])
+    assert (parsed.steps, parsed.batch, parsed.seconds, parsed.start) == (2200, 8, 16920, "ast_ddsp_all_8k")
+
+
+def test_what_is_not_written_down_and_what_cannot_be_trained_is_said(tmp_path: Path) -> None:
+    with pytest.raises(DdspZooError, match="exB0 has nothing to train"):
+        train.main(["exB0"], pytest.fail)
+    with pytest.raises(
+        DdspZooError, match="exB9 was trained is not written down; of these it is: ast_ddsp_all"
+    ):
+        train.read("exB9")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in ONE_CHAIN_OF_A_KIND else pytest.mark.slow)
+        for name in STAGES
+        if name not in ("exB0", "ast_ddsp_all")
+    ],
+)
+def test_stages_train_two_steps_each(
+    name: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("DDSP_ZOO_CACHE", str(cache))
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+
+    def run(command: list[str]) -> None:
+        recipe = Path(command[command.index("--config") + 1])
+        smoke = ["--config", str(smoke_of(recipe)), "--trainer.accelerator", "cpu"]
+        if "RenderedStrings" in smoke_of(recipe).read_text():  # without recorded notes and performances
+            smoke += ["--data.init_args.instruments", "own", "--data.init_args.test_performances", "0"]
+        run_trainer([*command, *smoke, "--trainer.val_check_interval", "1.0", *small_options(recipe)])
+
+    train.main([name, "--runs", str(tmp_path)], run)
+    last = sorted(tmp_path.glob("*/checkpoints/last.ckpt"))
+    assert len(last) == sum(len(train.read(name, part)) for part in train.PARTS)
+    assert all(torch.load(path, weights_only=True)["global_step"] == 2 for path in last)
+    assert f"tools/release.py {name} " in capsys.readouterr().out
