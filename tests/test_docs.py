@@ -1,5 +1,6 @@
 """What the README says is run, not believed."""
 
+import json
 import re
 import shlex
 import shutil
@@ -11,10 +12,12 @@ import pytest
 import soundfile as sf
 import yaml
 from edits import band_song, guitar_song
+from tools_loaded import load_tool
 
 from ddsp_zoo.cli import COMMANDS, main
 
 ROOT = Path(__file__).parent.parent
+systems = load_tool("systems")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(python)?\n(.*?)```", README, flags=re.DOTALL)
 COMMAND_LINES = [
@@ -132,3 +135,29 @@ def test_linked_pages_exist() -> None:
 def test_recipes_named_in_the_readme_exist() -> None:
     recipes = re.findall(r"--config (\S+\.yaml)", README)
     assert recipes and all((ROOT / recipe).is_file() for recipe in recipes)
+
+
+def test_the_page_of_all_systems_is_up_to_date() -> None:
+    assert (ROOT / "docs/systems.md").read_text(encoding="utf-8") == systems.page(), (
+        "run python tools/systems.py"
+    )
+
+
+def test_every_recipe_and_checkpoint_is_on_the_page_of_all_systems() -> None:
+    page = (ROOT / "docs/systems.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"\]\(\.\./((?:recipes|checkpoints)/\S+?)\)", page))
+    assert all((ROOT / path).is_file() for path in linked)
+    recipes = {*ROOT.glob("recipes/*.yaml"), *ROOT.glob("recipes/as_published/*.yaml")}
+    there = recipes | {path for path in ROOT.glob("checkpoints/**/card.md")}
+    assert {str(path.relative_to(ROOT)) for path in there} == linked
+
+
+def test_numbers_of_all_systems_are_those_of_their_files() -> None:
+    row = {"what": "a", "checkpoint": "exB4", "ours": {"system": "masked"}, "published": 12, "why": "b"}
+    results = json.loads((ROOT / "checkpoints/exB4/metrics.json").read_text())["results"]
+    wanted = {"system": "masked", "source": "all", "metric": "si_sdr_db"}
+    (mean,) = (found["mean"] for found in results if wanted.items() <= found.items())
+    *_, ours, published, why = systems._line(row)
+    assert ours.startswith(f"{mean:.1f} dB [") and published == "12" and why == f"{mean - 12:+.1f}; b"
+    *_, ours, _, why = systems._line(row | {"checkpoint": "exB9"})
+    assert ours == "not trained" and why == "b"

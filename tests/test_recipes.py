@@ -1,17 +1,15 @@
 """Every recipe is run, not believed: two steps each on data that is rendered on the spot."""
 
-import importlib.util
 import math
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
 import yaml
 from tiny import SMALL, save_tiny_ast
+from tools_loaded import load_tool
 
 from ddsp_zoo import zoo
 from ddsp_zoo.corpora import make
@@ -63,13 +61,6 @@ SMALL_OPTIONS = {  # by class of model: what makes two steps a matter of a secon
     "Umss": HALF_A_SECOND | SHORT_TRACKS,
 }
 SMALL_AXIAL = {"model.segment_seconds": 0.64, "model.depth": 2}  # whole frames of 588 samples; an even depth
-
-
-def load_tool(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, FOLDER.parent / f"tools/{name}.py")
-    sys.modules[name] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 train = load_tool("train")
