@@ -15,6 +15,7 @@ from ddsp_zoo.measuring.systems import OF_THE_MODEL
 from ddsp_zoo.models.separator import Separator
 
 METRICS = (SI_SDR, MEL_CEPSTRAL_DISTANCE)
+KEYS = ("mixture", "sources", "f0_hz", "onset")  # of a batch, that a separation is made and measured by
 
 
 class LogSeparation(Callback):
@@ -47,11 +48,13 @@ class LogSeparation(Callback):
             self._rows = []
         if trainer.sanity_checking or dataloader_idx or not trainer.is_global_zero:
             return
-        if not isinstance(pl_module, Separator):  # it makes no sound
+        if (
+            not isinstance(pl_module, Separator) or "sources" not in batch
+        ):  # it makes no sound, or nobody knows which
             return
         chosen = self._chosen(batch_idx, trainer.num_val_batches[0])
         for index in range(min(chosen, len(batch["mixture"]))):
-            example = {key: value[index : index + 1].cpu() for key, value in batch.items()}
+            example = {key: batch[key][index : index + 1].cpu() for key in KEYS if key in batch}
             with isolate_rng(), trainer.precision_plugin.forward_context():
                 found = rows_of(
                     pl_module, f"{batch_idx} {index}", example, METRICS, ("model",), pl_module.device, (0,)
