@@ -23,9 +23,11 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE, DATA = ROOT / "docs/systems.md", ROOT / "docs/systems.yaml"
 INTRO = """# Every system, and where it stands
 
-Made by `python tools/systems.py` from `docs/systems.yaml` and from what lies in `checkpoints/`. P is Gabrielli's paper,
-T Planton's thesis. "Ours" is a mean, in brackets its 95 % interval over tracks, and the corpus it was measured on; the
-last column begins with ours less the published number, where both are numbers."""
+Made by `python tools/systems.py` from `docs/systems.yaml` and from what lies in `checkpoints/`. P is Gabrielli's
+paper, T Planton's thesis. "Ours" is a mean, in brackets its 95 % interval over tracks, and the corpus it was measured
+on; the last column begins with ours less the published number, where both are numbers. Commands train, or draw; those
+by which the numbers were measured are in [reproducing the numbers](reproduce.md), and each `metrics.json` has the
+protocol."""
 HEADER = ["what", "where", "recipe", "checkpoint", "command", "ours", "published", "difference, and why"]
 UNTRAINED, UNMEASURED = "not trained", "none: see its card"
 

@@ -132,7 +132,8 @@ class ZooCLI(LightningCLI):
                 options.setdefault("logger", make_loggers(config.runs, config.name))
             given = self._get(self.config_init, "trainer").get("callbacks") or []
             given = given if isinstance(given, list) else [given]
-            options.setdefault("callbacks", [*_stopping_late(given), *self._callbacks(config)])
+            # Ours first: what averages weights puts the others back when a validation ends.
+            options.setdefault("callbacks", [*self._callbacks(config), *_stopping_late(given)])
         options.setdefault("plugins", self._plugins())
         return super().instantiate_trainer(**options)
 

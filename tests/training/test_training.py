@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,6 +31,7 @@ from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.measuring.protocol import evaluate
 from ddsp_zoo.measuring.summary import summarise
 from ddsp_zoo.training.cli import run_trainer
+from ddsp_zoo.training.media import LogMedia
 
 ROOT = Path(__file__).resolve().parents[2]
 STILL = ("--model.optimiser.learning_rate", "0", "--trainer.max_epochs", "1")
@@ -289,6 +291,24 @@ def test_a_run_that_was_stopped_inside_an_epoch_goes_on_there(
     assert_same_state(straight, gone_on)
     for name, weights in straight["current_model_state"].items():
         assert torch.equal(weights, gone_on["current_model_state"][name]), name
+
+
+def test_what_is_heard_of_averaged_weights_is_what_is_validated(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = {"batch": [], "epoch": []}
+
+    def remember(when: str) -> Callable[..., None]:
+        return lambda _, trainer, model, *__, **___: heard[when].append(
+            model.network.head.weight.sum().item()
+        )
+
+    monkeypatch.setattr(LogMedia, "on_validation_batch_end", remember("batch"))
+    monkeypatch.setattr(LogMedia, "on_validation_epoch_end", remember("epoch"))
+    average = {"class_path": "EMAWeightAveraging", "init_args": {"decay": 0.9}}
+    overlay = write(tmp_path / "average.yaml", {"trainer": {"callbacks": [average], "max_epochs": 1}})
+    fit(recipe, "--config", str(overlay))
+    assert heard["epoch"][-1] == heard["batch"][-1] != heard["batch"][0]
 
 
 def run_until_killed(seconds: float, arguments: list[str]) -> None:
