@@ -8,6 +8,7 @@ import yaml
 from torch import Tensor
 
 from ddsp_zoo.api.result import Separation
+from ddsp_zoo.dsp.stiffness import stiff_partials
 from ddsp_zoo.models import Rendered, Separator
 from ddsp_zoo.pitch.track import PitchTrack, onsets_from_f0
 from ddsp_zoo.settings import build as settings
@@ -45,6 +46,14 @@ def pluck(f0_hz: np.ndarray, rate: int = RATE) -> np.ndarray:
     phase = 2 * np.pi * f0_hz[:, -1:] * time
     notes = sum(np.sin(k * phase) / k for k in range(1, 6)) * np.exp(-2 * time) * (time > 0)
     return (0.1 * notes).astype(np.float32)
+
+
+def stiff_note(f0_hz: float, log2_b: float, seconds: float = 0.5) -> np.ndarray:
+    """A stiff string (T,) at 16 kHz whose partials die away."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    hz = stiff_partials(f0_hz, np.array(log2_b), 40)
+    heard = [np.sin(2 * np.pi * f * time + k) / k for k, f in enumerate(hz, 1) if f < 7500]
+    return np.sum(heard, 0) * np.exp(-3 * time) + 1e-4 * np.random.default_rng(0).standard_normal(len(time))
 
 
 def make_batch(frames: int = FRAMES) -> dict[str, Tensor]:

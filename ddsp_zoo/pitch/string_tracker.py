@@ -3,8 +3,8 @@
 The recording is seen on a logarithmic frequency axis on which each candidate pitch stands beside its harmonics. The
 axis is that of the guitar: 3 steps a semitone from below the lowest string on, wherever its tuning lies. Convolutions,
 the first of which joins the steps of each semitone, see what may sound; each string reads that at the pitches of its
-own frets. Which of several strings plays a pitch follows from how it sounds there and from what the hand does before
-and after: a recurrent layer hears all strings at once and decides for each of them between its frets and rest.
+own frets. A recurrent layer hears all strings at once and decides for each of them between its frets and rest, by what
+the hand does before and after. Which of several strings plays a pitch is then heard anew from how stiff it is.
 Sources: harmonic stacking after Bittner et al. 2017 (Deep Salience); a decision between the frets of each string after
 Wiggins and Kim 2019 (TabCNN).
 """
@@ -34,6 +34,7 @@ from ddsp_zoo.pitch.fretting import find_frets
 from ddsp_zoo.pitch.multipitch import levels_at
 from ddsp_zoo.pitch.neck import FRETS, LOWEST, REST, STANDARD, Neck
 from ddsp_zoo.pitch.onset_corruption import amplified, muddied, remixed
+from ddsp_zoo.pitch.stringing import measure_stiffness, notes_of, restrung
 from ddsp_zoo.pitch.track import PitchTrack
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
 
@@ -140,9 +141,11 @@ class StringTracker(Learner):
         deviation = tuning_deviation(audio, self.sample_rate)
         log_likely, plucked, offset, sounding = self.listen(audio, neck, deviation)
         fret, onset = find_frets(log_likely, plucked, sounding, neck)
-        beside = np.take_along_axis(offset, fret.clip(min=0)[..., None], -1)[..., 0]
-        midi = np.array(neck.opened)[:, None] + fret + beside + deviation
-        f0_hz = self._refined(audio, np.where(fret >= 0, midi_to_hz(midi), 0).astype(np.float32))
+        f0_hz = self._refined(audio, _pitch(fret, offset, neck, deviation))
+        notes = notes_of(fret, onset)
+        stiff = measure_stiffness(audio, f0_hz, notes, self.sample_rate, self.hop_samples)
+        fret, onset = find_frets(restrung(log_likely, notes, stiff, neck), plucked, sounding, neck)
+        f0_hz = self._refined(audio, _pitch(fret, offset, neck, deviation))
         return PitchTrack(f0_hz, onset, self.hop_samples / self.sample_rate)
 
     @torch.inference_mode()
@@ -245,6 +248,13 @@ class StringTracker(Learner):
             }
         self.log_dict(named, prog_bar=True, batch_size=len(mixture), sync_dist=stage != "train")
         return loss
+
+
+def _pitch(fret: np.ndarray, offset: np.ndarray, neck: Neck, deviation: float) -> np.ndarray:
+    """The f0 in Hz (S, N) of frets, 0 where a string rests, from the offsets (S, N, 25) that were heard."""
+    beside = np.take_along_axis(offset, fret.clip(min=0)[..., None], -1)[..., 0]
+    midi = np.array(neck.opened)[:, None] + fret + beside + deviation
+    return np.where(fret >= 0, midi_to_hz(midi), 0).astype(np.float32)
 
 
 class FretNetwork(nn.Module):

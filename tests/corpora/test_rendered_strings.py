@@ -243,6 +243,17 @@ def test_nylon_is_for_the_test_alone(recorded):
     ]
 
 
+def test_strung_guitars_are_others_that_play_the_same(recorded):
+    plain, strung = recorded(), recorded(strung=True)
+    assert plain.root != strung.root and recorded(strung=False).root == plain.root
+    for data in (plain, strung):
+        data.prepare(("test",))
+    one, other = (data.tracks("test")[0] for data in (plain, strung))
+    assert one.pitch.read_bytes() == other.pitch.read_bytes()
+    audio = [np.stack([sf.read(track.stems[name][0])[0] for name in STRINGS]) for track in (one, other)]
+    assert not np.allclose(*audio, atol=1e-3)
+
+
 def test_a_performance_keeps_its_notes(recorded, jams):
     data = recorded(train_tracks=0, validation_tracks=0, test_tracks=0, test_performances=1)
     data.prepare_data()

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from guitar import stiff_note
 
+from ddsp_zoo.dsp.stiffness import GUITAR_SETS, mean_stiffness, stiffness_likelihood
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.music.strings.playing import OPEN_HZ, RATE, GuitarNote
 from ddsp_zoo.music.strings.recordings import (
@@ -17,6 +19,7 @@ from ddsp_zoo.music.strings.recordings import (
     RecordedPluck,
     measure_f0,
     read_recordings,
+    restiffened,
 )
 
 BENT = tuple(150.0 * np.clip(np.arange(150) / 80, 0, 1))
@@ -71,7 +74,7 @@ def test_the_silence_before_a_recording_is_cut(steel):
 def test_the_layer_follows_the_force():
     """Two recordings, three semitones too high: a soft one, negative throughout, and a hard one, positive."""
     soft, hard = (
-        RecordedPluck(sign * np.ones(OVERSAMPLING * 2 * RATE), np.full(250, 233.1), force)
+        RecordedPluck(sign * np.ones(OVERSAMPLING * 2 * RATE), np.full(250, 233.1), force, -13.0)
         for sign, force in ((-1, 0.5), (1, 1.0))
     )
     guitar = RecordedGuitar((soft, hard), np.ones(1))
@@ -116,3 +119,22 @@ def test_real_notes_are_within_a_quarter_tone_of_their_names_and_settle(name):
         midi = 69 + 12 * np.log2(recording.hz / 440)
         assert abs(midi - round(midi)) < 0.5
         assert np.ptp(1200 * np.log2(recording.f0_hz[50:200] / recording.hz)) < 40
+
+
+def test_a_strung_guitar_is_as_stiff_as_its_strings(steel):
+    """Which string a pitch is played on is heard; the pitch itself stays."""
+    guitar = steel.strung(np.random.default_rng(0), ("acoustic",))
+    assert np.log2(guitar.inharmonicity) == pytest.approx(GUITAR_SETS["acoustic"], abs=1.2)
+    plain, strung = ([pluck(g, string=s, fret=f) for s, f in ((2, 7), (3, 2))] for g in (steel, guitar))
+    for (a, a_hz), (b, b_hz) in zip(plain, strung, strict=True):
+        assert (a_hz == b_hz).all() and np.std(b) == pytest.approx(np.std(a), rel=0.05)
+    assert not np.allclose(strung[0][0], plain[0][0], atol=0.01)
+
+
+@pytest.mark.parametrize(("f0_hz", "log2_b", "wanted"), [(196.0, -15.0, -12.5), (110.0, -12.5, -13.5)])
+def test_partials_move_to_where_another_string_has_them(f0_hz: float, log2_b: float, wanted: float):
+    sound = stiff_note(f0_hz, log2_b)
+    moved = restiffened(sound, f0_hz, log2_b, wanted)
+    assert mean_stiffness(stiffness_likelihood(moved, f0_hz, RATE)) == pytest.approx(wanted, abs=0.2)
+    assert np.std(moved) == pytest.approx(np.std(sound), rel=0.02)
+    assert np.argmax(np.abs(moved)) < 0.02 * RATE  # the decay is kept

@@ -30,6 +30,7 @@ from ddsp_zoo.sources import GUITAR_STRINGS_HZ, Split
 PITCH_HOP_SECONDS = GRID_SECONDS
 VERSION = 2  # to be raised whenever a change here or in the string modules changes the sound
 LIGHT, FULL, HEAVY = (0.0, 0.7), (0.0, 1.0), (0.8, 1.0)  # strings of own guitars, from steel to nylon
+SETS = {"steel": ("acoustic", "electric"), "nylon": ("nylon",)}  # of strings on recorded guitars
 USUAL = ("comp", "solo")  # styles
 INAUDIBLE_DB = -50.0
 
@@ -129,6 +130,8 @@ class RenderedStrings(StemDataModule):
         track_seconds: length of a composed piece.
         render_seed: of the music and the guitars.
         styles: what pieces are in turn (see `compose`).
+        strung: recorded notes are as stiff as the strings are that they are played on. Without it they are as they
+            were recorded, chosen by their pitch alone, so that nothing in their sound tells the string.
         excerpts: how tracks are cut into batches.
         variation: how training excerpts are changed at random.
     """
@@ -146,6 +149,7 @@ class RenderedStrings(StemDataModule):
         track_seconds: float = 20.0,
         render_seed: int = 0,
         styles: tuple[str, ...] = USUAL,
+        strung: bool = False,
         excerpts: Excerpts = Excerpts(batch_size=2),
         variation: Variation = Variation(),
     ) -> None:
@@ -160,7 +164,10 @@ class RenderedStrings(StemDataModule):
         self.performances = performances or os.environ.get("GUITARSET_ROOT")
         self.track_seconds, self.render_seed, self.styles = track_seconds, render_seed, tuple(styles)
         # Only what is unusual is named, or older renderings would not be found.
-        unusual = {} if self.styles == USUAL else {"styles": self.styles}
+        unusual = ({} if self.styles == USUAL else {"styles": self.styles}) | (
+            {"strung": True} if strung else {}
+        )
+        self.strung = strung
         self.root = folder_or_cache(root, "rendered_strings") / fingerprint(
             version=VERSION, instruments=instruments, seconds=track_seconds, seed=render_seed, **unusual
         )
@@ -237,6 +244,8 @@ class RenderedStrings(StemDataModule):
             instrument = Guitar.random(rng, job.material)
         else:
             instrument = RecordedGuitar.random(rng, self._recorded(job.instrument))
+            if self.strung:
+                instrument = instrument.strung(np.random.default_rng([*job.seed, 1]), SETS[job.instrument])
         if job.take:
             notes = performance(job.take, rng)
             seconds = max(note.end_seconds for note in notes) + 0.5

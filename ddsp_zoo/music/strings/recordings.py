@@ -1,6 +1,6 @@
 """Plays guitars from recordings of single notes, moved to the wanted pitch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from scipy.ndimage import map_coordinates, spline_filter1d
 from scipy.signal import firwin2, lfilter, minimum_phase, oaconvolve
 
 from ddsp_zoo.dsp.scale import midi_to_hz
+from ddsp_zoo.dsp.stiffness import GUITAR_SETS, mean_stiffness, stiff_partials, stiffness_likelihood
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.music.recorded_notes import NoteFile, find_notes, read_sound
 from ddsp_zoo.music.strings.notes import TAIL_SECONDS, release
@@ -19,6 +20,8 @@ FOLDERS = {"steel": "shinyguitar_acoustic", "nylon": "spanish_classical"}
 OVERSAMPLING = 3  # recordings are kept at this many times the rate, so that reading between samples is exact
 LONGEST_SECONDS = 6.0
 LEVEL_SECONDS = 0.15  # the part of a note that is brought to one level
+STIFFER = 0.35  # octaves of B, standard deviation of a string from the others of its kind
+STIFF_SECONDS = (0.03, 0.63)  # the part that its stiffness is measured in
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,13 @@ class RecordedPluck:
     """Holds a recorded note from the pluck on.
 
     ``samples`` (T,) are spline coefficients, ``f0_hz`` (M,) is in Hz every 4 ms, ``force`` says how hard it was
-    plucked (0-1).
+    plucked (0-1), ``log2_b`` how stiff its string is (log2 of B).
     """
 
     samples: np.ndarray
     f0_hz: np.ndarray
     force: float
+    log2_b: float
 
     @property
     def hz(self) -> float:
@@ -41,10 +45,15 @@ class RecordedPluck:
 
 @dataclass(frozen=True)
 class RecordedGuitar:
-    """Plays the recordings of one instrument; ``tone`` (taps) is the equaliser that a piece is heard through."""
+    """Plays the recordings of one instrument.
+
+    ``tone`` (taps) is the equaliser that a piece is heard through. With ``inharmonicity`` (6,), B of the open strings,
+    each note is as stiff as the string is that it is played on; without, as it was recorded, on whatever string.
+    """
 
     recordings: tuple[RecordedPluck, ...]
     tone: np.ndarray
+    inharmonicity: np.ndarray | None = None
 
     @classmethod
     def random(cls, rng: np.random.Generator, folder: Path) -> "RecordedGuitar":
@@ -52,6 +61,11 @@ class RecordedGuitar:
         hertz = [0, 150, 500, 1500, 4000, RATE / 2]
         squared_gain = 10 ** (rng.uniform(-4, 4, len(hertz)) / 10)  # `minimum_phase` takes the root
         return cls(read_recordings(folder), minimum_phase(firwin2(255, hertz, squared_gain, fs=RATE)))
+
+    def strung(self, rng: np.random.Generator, names: tuple[str, ...]) -> "RecordedGuitar":
+        """Returns this guitar with a set of strings, one of these `GUITAR_SETS`, as stiff as such strings are."""
+        usual = np.array(GUITAR_SETS[str(rng.choice(names))])
+        return replace(self, inharmonicity=2 ** (usual + rng.normal(0, STIFFER, len(usual))))
 
     def pluck(
         self, note: GuitarNote, open_hz: float, rng: np.random.Generator
@@ -66,6 +80,9 @@ class RecordedGuitar:
         sound = map_coordinates(
             recording.samples, OVERSAMPLING * place[None], order=3, prefilter=False, mode="constant"
         )
+        if self.inharmonicity is not None:
+            log2_b = float(np.log2(self.inharmonicity[note.string]) + note.fret / 6)
+            sound = restiffened(sound, float(np.median(wanted)), recording.log2_b, log2_b)
         sound = _touched(sound, time, note, recording.force, rng)
         sound *= note.velocity**1.3 * release(time, note.held_seconds, rng.uniform(0.008, 0.03))
         played_hz = np.interp(
@@ -85,6 +102,23 @@ class RecordedGuitar:
         distance = distance + rng.uniform(0, 1.0, len(distance)) * (distance < 2)
         force = np.array([abs(velocity + rng.normal(0, 0.15) - r.force) for r in self.recordings])
         return self.recordings[int(np.argmin(distance + 0.5 * force))]
+
+
+def restiffened(sound: np.ndarray, f0_hz: float, log2_b: float, wanted: float) -> np.ndarray:
+    """Returns a note (T,) with its partials where a string of another stiffness has them; both are log2 of B.
+
+    Each partial is moved with all that lies around it, halfway to the next ones, and keeps its decay.
+    """
+    count = max(int(0.5 * RATE / f0_hz), 1)
+    bins = len(sound) / RATE
+    there = stiff_partials(f0_hz, np.array(wanted), count)
+    shift = np.rint(bins * (there - stiff_partials(f0_hz, np.array(log2_b), count))).astype(int)
+    edges = bins * (there[1:] + there[:-1]) / 2
+    at = np.arange(len(sound) // 2 + 1)
+    source = at - shift[np.searchsorted(edges, at)]
+    spectrum = np.fft.rfft(sound)
+    known = (source >= 0) & (source < len(spectrum))
+    return np.fft.irfft(np.where(known, spectrum[source * known], 0), n=len(sound))
 
 
 def _touched(
@@ -121,10 +155,11 @@ def _read(note: NoteFile) -> RecordedPluck:
     edges = np.arange(len(audio)) / RATE
     audio *= np.clip(edges / 0.001, 0, 1) * np.clip((edges[-1] - edges) / 0.05, 0, 1)
     finer = soxr.resample(audio, RATE, OVERSAMPLING * RATE)
+    f0_hz = measure_f0(audio, midi_to_hz(note.midi))
+    start, stop = (round(seconds * RATE) for seconds in STIFF_SECONDS)
+    stiff = stiffness_likelihood(audio[start:stop], float(np.median(f0_hz)), RATE)
     return RecordedPluck(
-        spline_filter1d(finer, order=3).astype(np.float32),
-        measure_f0(audio, midi_to_hz(note.midi)),
-        note.velocity,
+        spline_filter1d(finer, order=3).astype(np.float32), f0_hz, note.velocity, mean_stiffness(stiff)
     )
 
 
