@@ -7,6 +7,7 @@ from fuzzing import Draw, Seeded
 from torch import Tensor
 
 from ddsp_zoo.dsp import (
+    feedback,
     frames,
     lsf,
     string,
@@ -185,6 +186,16 @@ def string_(draw: Draw) -> dict[str, Any]:
         "clip": draw.often(0.3),
         "state": state,
     }
+
+
+def feedback_(draw: Draw) -> dict[str, Any]:
+    """As `string_`, with a limit and another filter."""
+    options = string_(draw)
+    del options["loop_filter"], options["clip"]
+    if (state := options["state"]) is not None:
+        tail = torch.cat([state.tail, state.tail], dim=1)
+        options["state"] = feedback.FeedbackState(state.history, tail)
+    return options | {"limit": draw.one_of(*feedback.LIMITS), "filters_sum": draw.often()}
 
 
 def block(draw: Draw) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from ddsp_zoo.dsp import (
     allpole,
     channels,
+    feedback,
     frames,
     harmonic_basis,
     harmonic_ls,
@@ -108,6 +109,13 @@ PRIMITIVES = {
     "tuned_delay": Primitive(string.tuned_delay, given.tuning),
     "string_loop": Primitive(
         string.string_loop, given.string_, ("delay", "gain", "smoothing"), bounded_string
+    ),
+    "feedback_loop": Primitive(
+        feedback.feedback_loop, given.feedback_, ("delay", "gain", "smoothing"), bounded_string
+    ),
+    "FeedbackState.silent": Primitive(
+        feedback.FeedbackState.silent,
+        lambda draw: {"rows": draw.whole(0, 3), "longest_delay": draw.whole(1, 50), "like": draw.tensor(1)},
     ),
     "StringState.silent": Primitive(
         string.StringState.silent,

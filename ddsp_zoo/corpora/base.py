@@ -1,19 +1,17 @@
 """Turns stems on disk into batches: what all corpora share."""
 
+import math
 from abc import abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
-import torch.distributed as dist
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset
 
+from ddsp_zoo.corpora.order import EpochSampler, ExactLoader, StreamSampler, place_of
 from ddsp_zoo.corpora.resampling import resample_tracks
 from ddsp_zoo.corpora.variation import Place, Take, Variation, random_place
 from ddsp_zoo.errors import DdspZooError
@@ -33,6 +31,8 @@ class Excerpts:
     Args:
         batch_size: excerpts a batch.
         examples_per_epoch: random training excerpts an epoch; 0 takes all training audio in consecutive excerpts.
+        streams: hear tracks from start to end in training and validation, whatever examples_per_epoch says: each place
+            in a batch goes through tracks of its own, excerpt after excerpt, see `StreamSampler`.
         workers: processes that render and read audio.
         seed: of the random excerpts, and of how they are varied; None: that of the run (`seed_everything`).
         resampled: where stems have another rate than the model, read copies at the model's rate, made once, in this
@@ -41,6 +41,7 @@ class Excerpts:
 
     batch_size: int = 8
     examples_per_epoch: int = 0
+    streams: bool = False
     workers: int = 0
     seed: int | None = None
     resampled: bool | str = False
@@ -81,65 +82,13 @@ class BatchSpec:
     needs_pitch: bool
 
 
-class EpochSampler(DistributedSampler):
-    """Orders the excerpts of an epoch; the order follows from seed and epoch alone, so a resumed run repeats it.
-
-    Consecutive excerpts are shuffled; random ones are numbered on from epoch to epoch, and the number is what
-    their place is drawn from. Every process takes its share. (A `DistributedSampler`, because Lightning calls
-    `set_epoch` on those and leaves them in place.)
-    """
-
-    def __init__(self, dataset: "StemDataset", seed: int) -> None:
-        parallel = dist.is_available() and dist.is_initialized()
-        world, rank = (dist.get_world_size(), dist.get_rank()) if parallel else (1, 0)
-        super().__init__(dataset, num_replicas=world, rank=rank, seed=seed, drop_last=False)
-        self._begun = (-1, 0)  # epoch, and how much of it has been taken
-
-    def go_on(self, epoch: int, taken: int) -> None:
-        """Leaves out what a run that goes on has taken of an epoch."""
-        self.set_epoch(epoch)
-        self._begun = (epoch, taken)
-
-    def __iter__(self) -> Iterator[int]:
-        epoch, taken = self._begun
-        return islice(self._order(), taken if epoch == self.epoch else 0, None)
-
-    def _order(self) -> Iterator[int]:
-        if not self.dataset.random_excerpts:
-            return super().__iter__()
-        first = self.epoch * self.total_size
-        return iter(range(first + self.rank, first + self.total_size, self.num_replicas))
-
-
-class ExactLoader(DataLoader):
-    """Loads batches; that it has a state tells a trainer that it can go on inside an epoch.
-
-    The state is empty, because where to go on follows from the trainer's own progress, see `place_of`.
-    """
-
-    def state_dict(self) -> dict[str, Any]:
-        """Returns nothing."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes nothing."""
-
-
-def place_of(trainer: L.Trainer) -> tuple[int, int]:
-    """Returns the epoch in which a trainer goes on, and how many of its batches have been trained on."""
-    epochs, batches = trainer.fit_loop.epoch_progress.current, trainer.fit_loop.epoch_loop.batch_progress
-    if epochs.started == epochs.processed:
-        return epochs.processed, 0
-    if batches.is_last_batch:
-        return epochs.processed + 1, 0
-    return epochs.processed, batches.current.processed
-
-
 class StemDataset(Dataset):
     """Reads excerpts of tracks: random ones for training, else consecutive ones.
 
     With ``random_excerpts`` any index is valid: it is the seed for the place of the excerpt and for how ``variation``
-    changes it. ``pitches``: pitch tracks by name of the track, used in place of the corpus's own.
+    changes it. Consecutive ones leave out what is less than a whole excerpt at the end of a track, unless they go
+    ``to_the_end``, where silence fills it up. ``pitches``: pitch tracks by name of the track, used in place of the
+    corpus's own.
     """
 
     def __init__(
@@ -149,6 +98,7 @@ class StemDataset(Dataset):
         random_excerpts: int = 0,
         seed: int = 0,
         variation: Variation | None = None,
+        to_the_end: bool = False,
     ) -> None:
         self.tracks, self.spec, self.seed = tracks, spec, seed
         self.seconds = spec.segment_samples / spec.sample_rate
@@ -159,7 +109,7 @@ class StemDataset(Dataset):
             else [
                 Place(index, k * self.seconds)
                 for index, track in enumerate(tracks)
-                for k in range(max(1, int(track.seconds / self.seconds + 1e-6)))  # 0.6 / 0.2 is below 3
+                for k in range(_count(track.seconds / self.seconds, to_the_end))
             ]
         )
         self.track_seconds = np.array([track.seconds for track in tracks])
@@ -245,6 +195,11 @@ class StemDataset(Dataset):
         return self._pitch[number]
 
 
+def _count(excerpts: float, to_the_end: bool) -> int:
+    """How many excerpts a track makes, one at least; 0.6 / 0.2 is below 3."""
+    return max(1, math.ceil(excerpts - 1e-6) if to_the_end else int(excerpts + 1e-6))
+
+
 class StemDataModule(L.LightningDataModule):
     """Feeds a model from a corpus; a subclass says where its tracks are (`tracks`) and how they get there (`prepare`).
 
@@ -302,15 +257,18 @@ class StemDataModule(L.LightningDataModule):
             self._check(tracks, split)
             if how.resampled:
                 tracks = resample_tracks(tracks, self.spec.sample_rate, how.resampled, how.workers)
-            training = (how.examples_per_epoch, self._seed, self.variation) if split == "train" else ()
-            self.datasets[split] = StemDataset(tracks, self.spec, *training)
+            streams = how.streams and split != "test"
+            random_excerpts = 0 if streams else how.examples_per_epoch
+            training = (random_excerpts, self._seed, self.variation) if split == "train" else ()
+            self.datasets[split] = StemDataset(tracks, self.spec, *training, to_the_end=streams)
             self.datasets[split].pitches = self.pitches
 
     def train_dataloader(self) -> DataLoader:
         """Loads random excerpts, or all in shuffled order (see `EpochSampler`)."""
         data = self.datasets["train"]
         data.seed = self._seed  # a checkpoint that was loaded since may have brought it
-        sampler = EpochSampler(data, data.seed)
+        streams = self._streams("train")
+        sampler = EpochSampler(data, data.seed) if streams is None else streams
         if self.trainer is not None:
             epoch, batches = place_of(self.trainer)
             sampler.go_on(epoch, batches * self.excerpts.batch_size)
@@ -324,12 +282,17 @@ class StemDataModule(L.LightningDataModule):
         return getattr(self.trainer.lightning_module, "seed", 0) if self.trainer is not None else 0
 
     def val_dataloader(self) -> DataLoader:
-        """Returns all excerpts of the validation split in order."""
-        return self._loader("validation")
+        """Returns all excerpts of the validation split in order, or in streams."""
+        return self._loader("validation", self._streams("validation"))
 
     def test_dataloader(self) -> DataLoader:
         """Returns all excerpts of the test split in order."""
         return self._loader("test")
+
+    def _streams(self, split: str) -> StreamSampler | None:
+        """The order of streams, where they are asked for."""
+        how = self.excerpts
+        return StreamSampler(self.datasets[split], self._seed, how.batch_size) if how.streams else None
 
     def _loader(self, split: str, sampler: EpochSampler | None = None) -> DataLoader:
         return ExactLoader(

@@ -73,3 +73,35 @@ def check_values(
 
 def _named(types: list[torch.dtype]) -> str:
     return ", ".join(str(one).removeprefix("torch.") for one in types)
+
+
+def check_string(
+    excitation: Tensor, delay: Tensor, gain: Tensor, smoothing: Tensor, onset: Tensor | None
+) -> Tensor:
+    """Returns the controls of strings as one tensor (3, R, N); raises `DdspZooError` where they do not fit."""
+    given = [delay, gain, smoothing] + ([] if onset is None else [onset])
+    if excitation.ndim != 2 or any(
+        x.ndim != 2 or x.shape != delay.shape or len(x) != len(excitation) for x in given
+    ):
+        shapes = ", ".join(str(tuple(x.shape)) for x in (excitation, *given))
+        raise DdspZooError(
+            f"A string takes excitation (R, T) and delay, gain, smoothing and onset (R, N); got {shapes}."
+        )
+    if any(x.dtype != excitation.dtype for x in given[:3]) or excitation.dtype not in (
+        torch.float32,
+        torch.float64,
+    ):
+        types = ", ".join(str(x.dtype).removeprefix("torch.") for x in (excitation, *given[:3]))
+        raise DdspZooError(
+            f"A string computes in float32 or float64, the same for all its inputs; got {types}."
+        )
+    return torch.stack(given[:3])
+
+
+def check_finite(low: Tensor, high: Tensor) -> None:
+    """Raises `DdspZooError` where the least or the largest value of a string's controls is not finite."""
+    if not bool(torch.isfinite(low).all() and torch.isfinite(high).all()):
+        raise DdspZooError(
+            "A string's delay, gain and smoothing must be finite; an unvoiced frame has no delay (f0 = 0 makes it "
+            "infinite): hold the last pitch and set the gain to 0 there."
+        )

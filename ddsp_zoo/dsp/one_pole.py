@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp import compiled
-from ddsp_zoo.dsp.checks import check, check_computing
+from ddsp_zoo.dsp.checks import check, check_computing, check_floating
 from ddsp_zoo.dsp.frames import follow, ramps
 from ddsp_zoo.dsp.scan import FirstOrder
 from ddsp_zoo.errors import DdspZooError
@@ -96,6 +96,16 @@ def high_pass_pole(cutoff_hz: float, sample_rate: float) -> float:
         f"A high-pass needs a cutoff and a sample rate in Hz; got {cutoff_hz:g} and {sample_rate:g}.",
     )
     return 1 / (1 + 2 * math.pi * cutoff_hz / sample_rate)
+
+
+def high_pass_lead(pole: float, omega: Tensor) -> Tensor:
+    """Returns by how many samples the high-pass p (1 - z^-1) / (1 - p z^-1) is ahead at omega, radians per sample.
+
+    omega lies above 0, up to pi. Raises `DdspZooError` for a pole outside [0, 1) and where omega has no floating point.
+    """
+    check_floating("The lead of a high-pass", omega)
+    check(0 <= pole < 1, f"A high-pass has a pole of at least 0 and below 1; got {pole:g}.")
+    return ((math.pi - omega) / 2 - torch.atan2(pole * omega.sin(), 1 - pole * omega.cos())) / omega
 
 
 @torch.library.custom_op("ddsp_zoo::one_pole", mutates_args=(), device_types="cpu")

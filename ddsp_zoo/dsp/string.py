@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp import compiled
-from ddsp_zoo.dsp.checks import check, check_maps
+from ddsp_zoo.dsp.checks import check, check_finite, check_maps, check_string
 from ddsp_zoo.dsp.frames import ramps
 from ddsp_zoo.dsp.string_block import block_loop
 from ddsp_zoo.errors import DdspZooError
@@ -120,14 +120,14 @@ def string_loop(
         DdspZooError: shapes or types that do not fit, controls that are NaN or infinite, a delay below one sample or
             longer than the state remembers.
     """
-    frames = _check(excitation, delay, gain, smoothing, onset)
+    frames = check_string(excitation, delay, gain, smoothing, onset)
     check(
         loop_filter in ("one_zero", "one_pole") and 0 <= dc_pole < 1,
         f'A string has the loop filter "one_zero" or "one_pole" and a DC pole of at least 0 and below 1; got '
         f"{loop_filter!r} and {dc_pole:g}.",
     )
     if frames.numel() and not torch.compiler.is_compiling():  # also what is given and never played
-        _check_finite(*frames.detach().aminmax())
+        check_finite(*frames.detach().aminmax())
     start, goal = ramps(frames, hop, excitation.shape[-1], onset)
     history, tail = state or StringState(excitation[:, :0], excitation.new_zeros(len(excitation), 2))
     _check_state(history, tail, excitation)
@@ -142,29 +142,6 @@ def string_loop(
     return audio, StringState(audio, tail)
 
 
-def _check(
-    excitation: Tensor, delay: Tensor, gain: Tensor, smoothing: Tensor, onset: Tensor | None
-) -> Tensor:
-    """The controls as one tensor (3, R, N), or an error."""
-    given = [delay, gain, smoothing] + ([] if onset is None else [onset])
-    if excitation.ndim != 2 or any(
-        x.ndim != 2 or x.shape != delay.shape or len(x) != len(excitation) for x in given
-    ):
-        shapes = ", ".join(str(tuple(x.shape)) for x in (excitation, *given))
-        raise DdspZooError(
-            f"A string takes excitation (R, T) and delay, gain, smoothing and onset (R, N); got {shapes}."
-        )
-    if any(x.dtype != excitation.dtype for x in given[:3]) or excitation.dtype not in (
-        torch.float32,
-        torch.float64,
-    ):
-        types = ", ".join(str(x.dtype).removeprefix("torch.") for x in (excitation, *given[:3]))
-        raise DdspZooError(
-            f"A string computes in float32 or float64, the same for all its inputs; got {types}."
-        )
-    return torch.stack(given[:3])
-
-
 def _check_state(history: Tensor, tail: Tensor, excitation: Tensor) -> None:
     rows = len(excitation)
     fits = history.ndim == 2 and len(history) == rows and tail.shape == (rows, 2)
@@ -175,20 +152,12 @@ def _check_state(history: Tensor, tail: Tensor, excitation: Tensor) -> None:
         )
 
 
-def _check_finite(low: Tensor, high: Tensor) -> None:
-    if not bool(torch.isfinite(low).all() and torch.isfinite(high).all()):
-        raise DdspZooError(
-            "A string's delay, gain and smoothing must be finite; an unvoiced frame has no delay (f0 = 0 makes it "
-            "infinite): hold the last pitch and set the gain to 0 there."
-        )
-
-
 def _checked_reach(start: Tensor, goal: Tensor, history: Tensor, count: int) -> int:
     """The samples before the audio that its delays read, all of them silent beyond the history; or an error."""
     if not start.numel():
         return 3
     low, high = torch.stack([start, goal]).detach().transpose(0, 1).flatten(1).aminmax(dim=1)
-    _check_finite(low, high)
+    check_finite(low, high)
     shortest, longest = float(low[0]), float(high[0])
     if shortest < 1:
         raise DdspZooError(f"A string's delay is at least 1 sample, got {shortest:g}: lower its f0.")

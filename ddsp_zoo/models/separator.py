@@ -108,7 +108,7 @@ class Separator(Learner):
     ) -> Controls:
         """Predicts what `forward` has the synthesiser play: {name: (B, S, N, k)}."""
         self._check(audio, f0_hz, onset)
-        level = audio.detach().abs().amax(-1).clamp(min=QUIETEST_PEAK)
+        level = self.level_of(audio)
         raw = self.raw_controls(audio / level[:, None], f0_hz, onset)
         self.check_finite(raw)
         with torch.autocast(audio.device.type, enabled=False):  # frequencies and feedback need full precision
@@ -116,6 +116,10 @@ class Separator(Learner):
         if f0_hz is not None:
             controls |= {"f0_hz": f0_hz[..., None], "onset": onset[..., None]}
         return controls
+
+    def level_of(self, mixture: Tensor) -> Tensor:
+        """Returns the peak of each mixture (B, ..., T), which it is divided by to be heard: -> (B, ...)."""
+        return mixture.detach().abs().amax(-1).clamp(min=QUIETEST_PEAK)
 
     def hearing(self, mixture: Tensor) -> Tensor:
         """Returns what the network hears of a mixture (B, C, T): one channel (B, T)."""
@@ -160,7 +164,7 @@ class Separator(Learner):
 
         A batch may say which of its sources are ``known`` (B, S), for a model that learns from such batches too.
         """
-        level = batch["mixture"].abs().amax(-1)[:, None].clamp(min=QUIETEST_PEAK)
+        level = self.level_of(batch["mixture"])[:, None]
         mixture, targets = batch["mixture"] / level, batch["sources"] / level[:, None]
         known = {"known": batch["known"]} if "known" in batch else {}
         return self.losses(self._rendered(mixture, batch, generator), targets, mixture, **known)
@@ -228,7 +232,7 @@ class Separator(Learner):
         if not (values.abs() < LOUDEST).all():
             raise DdspZooError(
                 f"{type(self).__name__} diverged: its controls, its sound or its loss are no longer finite. Where "
-                'model.quirks has "range", leave that out; else lower the learning rate, or take an earlier checkpoint.'
+                "model.ranges is given, leave it out; else lower the learning rate, or take an earlier checkpoint."
             )
 
     def _check(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> None:

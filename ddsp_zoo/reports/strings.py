@@ -15,6 +15,7 @@ from ddsp_zoo.reports.remembered import STAMP, is_made_from
 from ddsp_zoo.reports.string_pages import METRICS, SOURCES
 
 BASELINES, CURVE = "baselines", "curve.csv"
+EXCERPT_SECONDS = 2.0  # of the test
 VERSION = 2  # to be raised whenever a folder holds other things or numbers of the same files
 
 
@@ -48,6 +49,9 @@ def report(
 ) -> list[Path]:
     """Measures models of strings on a test split and write ``report.md`` with all figures. Returns what was written.
 
+    A model that hears short chunks (``chunk_seconds``) is measured on excerpts of two seconds like the others: windows
+    of a second lie within an excerpt. What it hears at once stays as it is.
+
     What is measured stays in a folder a model, the baselines in one of their own. A later call takes it from there
     where model, files, tracks and seeds are the same, and only draws; delete a folder to measure it anew.
 
@@ -65,6 +69,9 @@ def report(
         DdspZooError: there is no model, one separates something else, or see `protocol.evaluate`.
     """
     _check(models)
+    for model in models.values():
+        if getattr(model, "chunk", 0):
+            model.segment_samples = round(EXCERPT_SECONDS * model.sample_rate)
     out_dir = pages.writable(out_dir)
     options = {"limit_tracks": limit_tracks, "seeds": list(seeds), "device": device, "progress": progress}
     folders = _measure_all(models, datamodule, out_dir, options)

@@ -42,8 +42,8 @@ class Player:
         self._state = sound.state
         if not (sound.audio.abs() < LOUDEST).all():
             raise DdspZooError(
-                f"{type(self._synth).__name__} diverged: what it plays is no longer finite. Take a model without the "
-                'quirk "range" or an earlier checkpoint, or undo the last edit.'
+                f"{type(self._synth).__name__} diverged: what it plays is no longer finite. Take a model "
+                "without ranges of its own or an earlier checkpoint, or undo the last edit."
             )
         probe = None
         if self._probed:

@@ -31,6 +31,17 @@ class Sound(NamedTuple):
     state: RenderState | None = None
 
 
+def detached(state: Any) -> Any:
+    """Returns the same state without its past, so that no gradient goes back into it."""
+    if isinstance(state, Tensor):
+        return state.detach()
+    if isinstance(state, dict):
+        return {name: detached(value) for name, value in state.items()}
+    if isinstance(state, tuple):
+        return type(state)(*(detached(value) for value in state))
+    return state
+
+
 class Synth(ABC):
     """Defines a differentiable synthesiser, which has no weights.
 
@@ -42,6 +53,7 @@ class Synth(ABC):
     controls: ControlSet
     arguments: dict[str, Any]  # what it was built with, defaults included
     before, after = 0, 1
+    group = 1  # frames that are played together: what is no whole group waits for more
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "Synth":
         """Remembers the arguments, so that the same synthesiser can be built again from plain data."""
@@ -101,7 +113,7 @@ class Synth(ABC):
         else:
             silence = next(iter(controls.values())).new_zeros(*shape[:2], 0)
             return Sound(silence, silence)
-        window = Window.over(waiting, frames, self.after, last)
+        window = Window.over(waiting, frames, self.after, last, self.group)
         if window.count:
             audio, tonal, sound = self.play(window, sound)
         else:

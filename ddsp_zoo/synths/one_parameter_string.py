@@ -34,9 +34,9 @@ class OneParameterString(Synth):
         hop: samples a frame.
         excitation: new noise for each note, or always the same.
         excitation_seed: what the reproducible noise is drawn from.
-        quirks: "range" gives f_c by `exp_sigmoid` up to twice the Nyquist frequency, as the heads of the authors'
-            code; "tuning" reads the delay line at L - eta + 1 samples for the integer and fractional part of the
-            period, and leaves out the low-pass's delay, as that code does.
+        quirks: "range" gives f_c by `exp_sigmoid`, as the heads of the authors' later code, in place of a sigmoid; it
+            ends at the Nyquist frequency either way. "tuning" reads the delay line at L - eta + 1 samples for the
+            integer and fractional part of the period, and leaves out the low-pass's delay, as that code does.
     """
 
     burst_seconds = 0.005
@@ -52,10 +52,8 @@ class OneParameterString(Synth):
         super().__init__(sample_rate, hop)
         self.excitation, self.excitation_seed, self.quirks = excitation, excitation_seed, quirks
         text, nyquist = "f_c: cutoff of the low-pass in the loop", sample_rate / 2
-        high, curve = (
-            (2 * nyquist - LOWEST_CUTOFF_HZ, "amplitude") if "range" in quirks else (nyquist, "linear")
-        )
-        cutoff = Control("cutoff_hz", "Hz", text, LOWEST_CUTOFF_HZ, high, curve=curve, join="note")
+        curve = "amplitude" if "range" in quirks else "linear"
+        cutoff = Control("cutoff_hz", "Hz", text, LOWEST_CUTOFF_HZ, nyquist, curve=curve, join="note")
         gain = Control(
             "pluck_gain", "1", "how loud a note is plucked", role="level", join="note", origin="constant"
         )

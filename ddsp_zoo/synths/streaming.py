@@ -22,15 +22,17 @@ class Window(NamedTuple):
     count: int
 
     @classmethod
-    def over(cls, waiting: "Window | None", new: Frames, after: int, last: bool) -> "Window":
+    def over(cls, waiting: "Window | None", new: Frames, after: int, last: bool, group: int = 1) -> "Window":
         """Returns what can be rendered of the frames that waited and of new ones.
 
-        ``after`` frames at the end are needed by those before them and wait, unless these are the ``last`` ones.
+        ``after`` frames at the end are needed by those before them and wait, unless these are the ``last`` ones; so do
+        those that make no whole ``group``.
         """
         first = waiting.first if waiting else 0
         frames = {name: cat([waiting.frames[name], x], 1) for name, x in new.items()} if waiting else new
         ready = next(iter(frames.values())).shape[1] - first - (0 if last else after)
-        return cls(frames, first, max(ready, 0))
+        ready = max(ready, 0)
+        return cls(frames, first, ready if last else ready - ready % group)
 
     def waiting(self, before: int) -> "Window":
         """Returns what the next piece begins with: what was not rendered, and ``before`` frames that were."""

@@ -8,8 +8,9 @@ import pytest
 import soundfile as sf
 import torch
 
-from ddsp_zoo.corpora import base
-from ddsp_zoo.corpora.base import BatchSpec, EpochSampler, StemDataset, Track, folder_tracks
+from ddsp_zoo.corpora import order as orders
+from ddsp_zoo.corpora.base import BatchSpec, StemDataset, Track, folder_tracks
+from ddsp_zoo.corpora.order import EpochSampler, StreamSampler
 from ddsp_zoo.errors import DdspZooError
 
 RATE, HOP, SEGMENT = 8000, 100, 1600
@@ -205,7 +206,80 @@ def test_processes_share_an_epoch(monkeypatch, random_excerpts):
             get_world_size=lambda: 2,
             get_rank=lambda rank=rank: rank,
         )
-        monkeypatch.setattr(base, "dist", group)
+        monkeypatch.setattr(orders, "dist", group)
         taken.append(order(Numbers(6, random_excerpts), 0, 0))
     assert [len(share) for share in taken] == [3, 3]
     assert sorted(taken[0] + taken[1]) == [0, 1, 2, 3, 4, 5]
+
+
+# ---- streams
+
+
+class Pieces(list):
+    """Tracks of so many excerpts, which are numbered through: a data set of consecutive excerpts."""
+
+    random_excerpts = 0
+
+    def __init__(self, *counts: int) -> None:
+        super().__init__(range(sum(counts)))
+        self.tracks = counts
+        self.excerpts = [
+            SimpleNamespace(track=track) for track, count in enumerate(counts) for _ in range(count)
+        ]
+
+
+def streams_of(dataset: Pieces, streams: int, epoch: int = 0, seed: int = 0) -> np.ndarray:
+    """What each place of the batches hears, (batches, streams)."""
+    sampler = StreamSampler(dataset, seed, streams)
+    sampler.set_epoch(epoch)
+    return np.array(list(sampler)).reshape(-1, streams)
+
+
+def test_a_stream_goes_through_tracks_from_start_to_end() -> None:
+    heard = streams_of(Pieces(3, 3, 3, 3), 2)
+    assert heard.shape == (6, 2) and sorted(heard.ravel()) == list(range(12))
+    for stream in heard.T:
+        assert all(
+            (part == part[0] + np.arange(3)).all() and part[0] % 3 == 0 for part in stream.reshape(2, 3)
+        )
+
+
+def test_an_epoch_of_streams_ends_where_one_finds_no_track() -> None:
+    """Of three tracks of one length the third is never heard but for what no one waits for."""
+    first = {tuple(streams_of(Pieces(4, 4, 4), 2, epoch)[0] // 4) for epoch in range(20)}
+    assert len(first) > 3  # the order of tracks is drawn anew
+    assert all(streams_of(Pieces(4, 4, 4), 2, epoch).shape == (4, 2) for epoch in range(5))
+    lengths = {len(streams_of(Pieces(2, 5, 3), 2, epoch)) for epoch in range(20)}
+    assert lengths == {3, 5}  # as the order falls
+
+
+def test_the_order_of_streams_follows_from_seed_and_epoch_and_can_be_gone_on_with() -> None:
+    pieces = Pieces(3, 4, 5, 6)
+    assert (streams_of(pieces, 2, 3) == streams_of(pieces, 2, 3)).all()
+    sampler = StreamSampler(pieces, 0, 2)
+    sampler.go_on(3, 4)
+    assert list(sampler) == streams_of(pieces, 2, 3).ravel()[4:].tolist()
+    with pytest.raises(TypeError):
+        len(sampler)
+
+
+def test_streams_need_as_many_tracks() -> None:
+    with pytest.raises(DdspZooError, match="3 streams need as many tracks.*batch_size"):
+        StreamSampler(Pieces(5, 5), 0, 3)
+
+
+def test_consecutive_excerpts_go_to_the_end_where_asked_to(tracks: list[Track]) -> None:
+    """Tracks of 0.6 and 0.25 s in excerpts of 0.2 s; silence fills the last one up."""
+    starts = {
+        to_the_end: [
+            (place.track, round(place.start_seconds, 3))
+            for place in StemDataset(tracks, spec("a"), to_the_end=to_the_end).excerpts
+        ]
+        for to_the_end in (False, True)
+    }
+    assert starts[False] == [(0, 0), (0, 0.2), (0, 0.4), (1, 0)] and starts[True] == [
+        *starts[False],
+        (1, 0.2),
+    ]
+    last = StemDataset(tracks, spec("a"), to_the_end=True)[4]["mixture"]
+    assert last[:400].any() and not last[400:].any()

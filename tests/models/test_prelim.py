@@ -1,5 +1,6 @@
 """The preliminary experiment: its string, the decay that it is judged by, and that f_c is found again."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,12 +71,14 @@ def test_the_string_is_in_tune_whatever_its_cutoff(
     assert abs(cents[()]) < 1.5 and cents[("tuning",)] < -20
 
 
-def test_all_frames_have_one_cutoff_in_range_unless_the_quirk_is_on() -> None:
+def test_all_frames_have_one_cutoff_up_to_the_nyquist_frequency_with_and_without_the_quirk() -> None:
     raw = torch.tensor([-1e4, 0.0, 1e4])[:, None, None, None] + torch.randn(1, 1, FRAMES, 1)
-    for quirks, highest in ((), 8000), (("range",), 15980):
+    for quirks, said in ((), 4010), (("range",), 20 + 7980 * 0.5 ** math.log(10)):
         cutoff = OneParameterString(RATE, HOP, quirks=quirks).constrain(raw)["cutoff_hz"]
         assert torch.equal(cutoff, cutoff[:, :, :1].expand_as(cutoff))
-        assert cutoff[0].min() == pytest.approx(20) and cutoff[2].max() == pytest.approx(highest, abs=1)
+        assert cutoff[0].min() == pytest.approx(20) and cutoff[2].max() == pytest.approx(8000, abs=1)
+        silent = OneParameterString(RATE, HOP, quirks=quirks).constrain(0 * raw)["cutoff_hz"]
+        assert silent[0, 0, 0, 0].item() == pytest.approx(said, rel=1e-4)
 
 
 def test_without_pitch_the_string_is_silent_and_a_rest_stops_it() -> None:
