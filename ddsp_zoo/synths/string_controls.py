@@ -1,4 +1,4 @@
-"""What a network can predict of a Karplus-Strong string, and what the authors' code does otherwise, by name."""
+"""Controls of a Karplus-Strong string that a network can predict, and quirks of the authors' code, by name."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

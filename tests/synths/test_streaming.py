@@ -62,7 +62,19 @@ SYNTHS |= {
     f"loop {name}": lambda options=options: KarplusStrong(RATE, HOP, **options)
     for name, options in STRINGS.items()
 }
-LOOP_QUIRKS = ("tuning", "early_onsets", "held_controls", "loop_high_pass")
+SYNTHS["loop C, limited"] = lambda: KarplusStrong(RATE, HOP, clip="feedback", high_pass_hz=20.0)
+SYNTHS |= {  # as published: seven frames are heard at once
+    f"loop {name}, in chunks": lambda options=options: KarplusStrong(
+        RATE, HOP, **options, high_pass_hz=20.0, chunk_seconds=7 * HOP / RATE
+    )
+    for name, options in {
+        "A2": STRINGS["A2"],
+        "B": {"quirks": ("early_onsets", "filters_sum", "rings_on", "held_controls", "one_burst")},
+        "C1": {"clip": "before_gain", "hold_pitch": True, "quirks": ("early_onsets", "rings_on")},
+        "C2": {"clip": "feedback", "excitation": "noise", "quirks": ("sinc_gains", "raw_noise")},
+    }.items()
+}
+LOOP_QUIRKS = ("tuning", "early_onsets", "held_controls", "rings_on", "one_burst", "raw_noise")
 SYNTHS |= {
     f"loop {name}, {', '.join(quirks)}": lambda name=name, quirks=quirks: KarplusStrong(
         RATE, HOP, **STRINGS[name], quirks=quirks
