@@ -190,10 +190,7 @@ class KarplusStrong(Synth):
             return self._play(window, state)
         sounds = []
         for start in range(0, window.count, self.group):
-            chunk = slice(start, min(start + self.group, window.count))
-            alone = Window(
-                {name: x[:, chunk] for name, x in window.frames.items()}, 0, chunk.stop - chunk.start
-            )
+            alone = window.alone(start, self.group)
             audio, _, state = self._play(alone, self._cut(state))
             sounds.append(audio)
         audio = torch.cat(sounds, dim=1)
@@ -262,7 +259,11 @@ class KarplusStrong(Synth):
         """The loop as such, and its state."""
         if string is None and goes_on:
             kind = FeedbackState if self.limited else StringState
-            string = kind.silent(len(excitation), longest_delay(self.loop_rate), excitation)
+            longest = longest_delay(self.loop_rate)
+            longest += (
+                longest // 4 if self.dc_pole else 0
+            )  # a high-pass leads by a quarter of a round at most
+            string = kind.silent(len(excitation), longest, excitation)
         given = (excitation, delay, gain, smoothing, self.loop_hop)
         options = {"onset": jump, "dc_pole": self.dc_pole, "state": string}
         if not self.limited:

@@ -40,6 +40,12 @@ class Window(NamedTuple):
         start = max(done - before, 0)
         return Window({name: x[:, start:] for name, x in self.frames.items()}, done - start, 0)
 
+    def alone(self, start: int, most: int) -> "Window":
+        """Returns, of the frames to be rendered, ``most`` from ``start`` on as a window without any others."""
+        stop = self.first + min(start + most, self.count)
+        frames = {name: x[:, self.first + start : stop] for name, x in self.frames.items()}
+        return Window(frames, 0, stop - self.first - start)
+
     @property
     def lookahead(self) -> bool:
         """Tells whether another frame follows those that are rendered."""
