@@ -45,6 +45,8 @@ def evaluate(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if not (options.model or options.checkpoint):
         parser.error("name a model with --model, or weights with --checkpoint")
+    if options.artifact and not options.wandb:
+        parser.error("--artifact keeps weights in W&B: add --wandb")
 
     check_wandb(options)
     from ddsp_zoo import zoo

@@ -372,6 +372,7 @@ def test_damaged_checkpoints(checkpoint: Path, song: Path, tmp_path: Path, capsy
         (["fit", "--import"], "--import needs the name of a module"),
         (["list", "--import", "no_such_module"], "no_such_module cannot be imported"),
         (["evaluate", "--data", "StemFolder"], "--model, or weights with --checkpoint"),
+        (["evaluate", "--model", "exB4", "--data", "RenderedStrings", "--artifact"], "add --wandb"),
         (["--verbose"], "There is no command '--verbose'"),
         (["separate"], "required: IN"),
         (["separate", "a.wav", "--format", "aac"], "'aac'"),

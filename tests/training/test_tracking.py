@@ -24,6 +24,7 @@ from ddsp_zoo.synths.control import Control, given_notes
 from ddsp_zoo.training import loggers as module
 from ddsp_zoo.training.loggers import LogConfigCallback, PatientWandbLogger, make_loggers, wandb_mode
 from ddsp_zoo.training.media import LogMedia
+from ddsp_zoo.training.separation import LogSeparation
 
 KEY = "0123456789abcdef" * 2 + "01234567"
 
@@ -331,6 +332,15 @@ def test_other_ranks_and_sanity_checks_keep_nothing():
         fit = SimpleNamespace(sanity_checking=checking, is_global_zero=zero, loggers=[taker])
         media.on_validation_batch_end(fit, Toy(), None, batch, 0)
         assert len(media._kept) == kept
+
+
+@pytest.mark.parametrize(
+    "batches, chosen",
+    [(10, [1, 0, 1, 0, 0, 1, 0, 1, 0, 0]), (4, [1] * 4), (2, [2, 2]), (float("inf"), [1] * 4 + [0] * 4)],
+)
+def test_measured_excerpts_lie_evenly_over_the_split(batches, chosen):
+    assert [LogSeparation(4)._chosen(number, batches) for number in range(len(chosen))] == chosen
+    assert LogSeparation(0)._chosen(0, batches) == 0
 
 
 class ToyCLI(LightningCLI):
