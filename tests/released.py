@@ -6,7 +6,7 @@ import pytest
 
 from ddsp_zoo import zoo
 
-ONE_OF_A_KIND = ("ast_ddsp_all", "umss_4v", "unet_4v", "exB2_1", "exE8")
+ONE_OF_A_KIND = ("ast_ddsp_all", "umss_4v", "unet_4v", "exB2_1", "exE8", "ddsp_autoencoder_voice")
 
 
 def one_of_a_kind(names: Iterable[str] = ()) -> list:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from ddsp_zoo.synths.harmonic import HarmonicPlusNoise
 from ddsp_zoo.synths.sinusoids import SinusoidsPlusNoise
 
 RESTS_BELOW = 0.01  # of the loudest frame's amplitude: what is softer has no pitch
+EVERY = 4  # frames, of which one has its sinusoids compared: its neighbours are like it
 NEAR_BINS = 2  # to either side of the likeliest frequency, that a pitch is the mean of
 
 
@@ -60,7 +62,8 @@ class InverseSynthesis(SoloModel):
         harmonics: of the note; 100 as published.
         noise_bands: points of the noise filter.
         pitch_bins: frequencies that the pitch is the expectation of.
-        widths: maps of the convolutions; the published ResNet-38 is many times as large.
+        widths: maps of the convolutions, none for layers that read each frame alone; the published ResNet-38 is many
+            times as large.
         blocks: residual blocks of each width.
         width: of the recurrent layer; 512 as published.
         weights: of the terms of the loss, by default those of the second stage.
@@ -77,7 +80,7 @@ class InverseSynthesis(SoloModel):
         harmonics: int = 100,
         noise_bands: int = 65,
         pitch_bins: int = 128,
-        widths: Sequence[int] = (16, 32, 64, 64),
+        widths: Sequence[int] = (),
         blocks: int = 1,
         width: int = 256,
         weights: TermWeights = TermWeights(),
@@ -92,17 +95,23 @@ class InverseSynthesis(SoloModel):
             optimiser=optimiser,
         )
         self._check_alone()
-        if pitch_bins < 2 or not widths:
-            raise DdspZooError(
-                "A pitch is found among two pitch_bins or more, by convolutions of some widths."
-            )
+        if pitch_bins < 2:
+            raise DdspZooError(f"A pitch is found among two pitch_bins or more, not {pitch_bins}.")
         grid = sample_rate, self.hop_samples
         self.sinusoids = SinusoidsPlusNoise(*grid, sinusoids, noise_bands, sinusoid_bins)
         self.synth = HarmonicPlusNoise(*grid, harmonics, noise_bands, pitch_bins=pitch_bins)
         self.noise_bands, self.weights = noise_bands, weights
-        self.sinusoidal = SinusoidalEncoder(*grid, self.sinusoids.controls.channels, widths, blocks)
+        channels = self.sinusoids.controls.channels
+        start = self.sinusoids.constrain(torch.zeros(1, 1, 1, channels))["frequency_hz"].flatten()
+        place = self.sinusoids.controls.controls[0].channels
+        self.sinusoidal = SinusoidalEncoder(*grid, channels, start, place, widths, blocks)
         self.harmonic = HarmonicEncoder(
-            sinusoids, noise_bands, self.synth.controls.channels - noise_bands, width
+            sample_rate / 2,
+            sinusoids,
+            noise_bands,
+            self.synth.controls.channels - noise_bands,
+            self._pitch,
+            width,
         )
         self.loss = MultiScaleSpectralLoss()
         self.save_hyperparameters()
@@ -144,6 +153,17 @@ class InverseSynthesis(SoloModel):
         amplitude = controls["amplitude"]
         heard = amplitude > RESTS_BELOW * amplitude.amax(2, keepdim=True)
         return controls | {"f0_hz": torch.where(heard, controls["f0_hz"], 0)}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Any,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Limits the gradient of each encoder by itself, since that of the one is far larger than the other's."""
+        if gradient_clip_val:
+            for encoder in (self.sinusoidal, self.harmonic):
+                torch.nn.utils.clip_grad_norm_(encoder.parameters(), gradient_clip_val)
 
     def terms(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         """Returns the named terms of the loss of a batch, whose mixtures are brought to peak 1 first.
@@ -188,8 +208,9 @@ class InverseSynthesis(SoloModel):
         lines = line_spectrum(f0_hz, amplitude, distribution, self.sample_rate)
         found = note["f0_hz"][..., 0], note["amplitude"][..., 0], self.synth.distribution(note)
         voiced = (f0_hz > 0).float()
+        partials = [sinusoids[name][:, ::EVERY] for name in ("frequency_hz", "amplitude")]
         return note_distances(*found, f0_hz, amplitude, distribution) | {
-            "consistency": consistency(sinusoids["frequency_hz"], sinusoids["amplitude"], *lines).mean(),
+            "consistency": consistency(*partials, *(line[:, ::EVERY] for line in lines)).mean(),
             "noise": noise_distance(sinusoids["noise_magnitude"], noise / level[..., None]),
             "bins": (voiced * self._surprise(bins, f0_hz)).sum() / voiced.sum().clamp(min=1),
         }

@@ -26,7 +26,9 @@ def mean_only(row: Row) -> str:
 
 def mean_and_interval(row: Row) -> str:
     """Returns mean and interval, for example "9.76 [9.12, 10.33]"; the mean alone where there is no interval."""
-    return mean_only(row) + ("" if math.isnan(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]")
+    low, high = row["low"], row["high"]
+    there = low is not None and not math.isnan(low)  # None: as files have it
+    return mean_only(row) + (f" [{low:.2f}, {high:.2f}]" if there else "")
 
 
 def median_and_deviation(row: Row) -> str:

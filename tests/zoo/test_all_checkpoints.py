@@ -72,7 +72,10 @@ def test_card_says_what_was_measured(folder: Path) -> None:
     assert all(f"## {heading}" in card for heading in ("Trained on", "Weaknesses", "Licence"))
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+SEPARATING = [folder for folder in FOLDERS if len(zoo.info(folder.name)["sources"]) > 1]
+
+
+@pytest.mark.parametrize("folder", SEPARATING, ids=lambda folder: folder.name)
 def test_masked_stems_gain_three_decibels_over_the_mixture(folder: Path) -> None:
     results = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["results"]
     mean = {r["system"]: r["mean"] for r in results if r["source"] == "all" and r["metric"] == "si_sdr_db"}
