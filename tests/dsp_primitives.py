@@ -77,6 +77,10 @@ PRIMITIVES = {
         one_pole.high_pass_pole,
         lambda draw: {"cutoff_hz": draw.number(1e-3, 3000.0), "sample_rate": draw.one_of(*RATES)},
     ),
+    "high_pass_lead": Primitive(
+        one_pole.high_pass_lead,
+        lambda draw: {"pole": draw.number(1e-3, 0.999), "omega": draw.tensor(2, 3, low=1e-3, high=3.1)},
+    ),
     "scan": Primitive(scan.scan, given.recursion, outer=False),
     "sinusoidal_bank": Primitive(
         oscillator.sinusoidal_bank,
