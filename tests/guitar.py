@@ -8,8 +8,8 @@ import yaml
 from torch import Tensor
 
 from ddsp_zoo.api.result import Separation
-from ddsp_zoo.dsp.stiffness import stiff_partials
 from ddsp_zoo.models import Rendered, Separator
+from ddsp_zoo.music.strings.stiffness import stiff_partials
 from ddsp_zoo.pitch.track import PitchTrack, onsets_from_f0
 from ddsp_zoo.settings import build as settings
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ddsp_zoo.dsp.stiffness import GUITAR_SETS, PER_OCTAVE, stiffness_axis, stiffness_likelihood
+from ddsp_zoo.music.strings.stiffness import GUITAR_SETS, PER_OCTAVE, stiffness_axis, stiffness_likelihood
 from ddsp_zoo.pitch.neck import Neck
 
 A_FRET = PER_OCTAVE // 6  # steps of the axis

@@ -9,7 +9,6 @@ import pytest
 import soundfile as sf
 from guitar import stiff_note
 
-from ddsp_zoo.dsp.stiffness import GUITAR_SETS, mean_stiffness, stiffness_likelihood
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.music.strings.playing import OPEN_HZ, RATE, GuitarNote
 from ddsp_zoo.music.strings.recordings import (
@@ -21,6 +20,7 @@ from ddsp_zoo.music.strings.recordings import (
     read_recordings,
     restiffened,
 )
+from ddsp_zoo.music.strings.stiffness import GUITAR_SETS, mean_stiffness, stiffness_likelihood
 
 BENT = tuple(150.0 * np.clip(np.arange(150) / 80, 0, 1))
 

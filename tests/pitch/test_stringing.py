@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ddsp_zoo.dsp.stiffness import GUITAR_SETS, stiffness_axis
 from ddsp_zoo.music.strings.notes import Guitar
 from ddsp_zoo.music.strings.playing import OPEN_HZ, RATE, GuitarNote
+from ddsp_zoo.music.strings.stiffness import GUITAR_SETS, stiffness_axis
 from ddsp_zoo.pitch.neck import FRETS, REST, STANDARD, Neck
 from ddsp_zoo.pitch.stringing import Note, measure_stiffness, notes_of, restrung, string_likelihood
 

@@ -10,11 +10,11 @@ from scipy.ndimage import map_coordinates, spline_filter1d
 from scipy.signal import firwin2, lfilter, minimum_phase, oaconvolve
 
 from ddsp_zoo.dsp.scale import midi_to_hz
-from ddsp_zoo.dsp.stiffness import GUITAR_SETS, mean_stiffness, stiff_partials, stiffness_likelihood
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.music.recorded_notes import NoteFile, find_notes, read_sound
 from ddsp_zoo.music.strings.notes import TAIL_SECONDS, release
 from ddsp_zoo.music.strings.playing import GRID_SECONDS, RATE, GuitarNote
+from ddsp_zoo.music.strings.stiffness import GUITAR_SETS, mean_stiffness, stiff_partials, stiffness_likelihood
 
 FOLDERS = {"steel": "shinyguitar_acoustic", "nylon": "spanish_classical"}
 OVERSAMPLING = 3  # recordings are kept at this many times the rate, so that reading between samples is exact

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from guitar import RATE, stiff_note
 
-from ddsp_zoo.dsp.stiffness import (
+from ddsp_zoo.music.strings.stiffness import (
     DOUBT,
     GUITAR_SETS,
     mean_stiffness,
