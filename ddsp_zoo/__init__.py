@@ -6,8 +6,9 @@ from ddsp_zoo.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from ddsp_zoo.api.edit import Edit
-    from ddsp_zoo.api.result import Separation, open, transfer
+    from ddsp_zoo.api.result import Separation, open
     from ddsp_zoo.api.stems import separate_from_stems
+    from ddsp_zoo.api.transfer import transfer
     from ddsp_zoo.controls.notes import Note
     from ddsp_zoo.zoo import list_models, load
     from ddsp_zoo.zoo.separate import separate
@@ -31,7 +32,7 @@ _HOMES = {
     "Separation": "api.result",
     "open": "api.result",
     "Edit": "api.edit",
-    "transfer": "api.result",
+    "transfer": "api.transfer",
     "Note": "controls.notes",
     "separate_from_stems": "api.stems",
 }

@@ -2,16 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from ddsp_zoo.api.edit import Edit, Sound, check_sound
 from ddsp_zoo.controls.render import render
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.pitch.track import PitchTrack
 from ddsp_zoo.separation.result import Maker, Named, Separated
-from ddsp_zoo.separation.stream import control_frames
 
 Edits = Edit | Iterable[Edit] | Mapping[str, Edit]
 
@@ -113,42 +110,14 @@ def edited(song: Separated, edits: Edits, sound: Sound = "synthesised", seed: in
     return _made(song, maker, dict(zip(stems, parts, strict=True)), residual, controls)
 
 
-def transferred(lead: Edit, onto: Any, seed: int | None = None) -> Separated:
-    """Returns a song in which one source, or a model, plays what a source of it has played; see `ddsp_zoo.transfer`."""
-    song, place = lead.song, lead.song.stems[lead.source]
-    if isinstance(onto, Edit):
-        edit = onto.follow(lead)
-        stem = heard(edit, place, "synthesised", seed)
-    else:
-        edit = played_by(onto, lead, seed)
-        stem = spread(edit.render(seed=seed), place)
+def transferred(lead: Edit, edit: Edit, stem: np.ndarray, seed: int | None = None) -> Separated:
+    """Returns a song in which an edit, which sounds as ``stem``, plays what a source of it has played."""
+    song = lead.song
     residual = sum(others(song, {lead.source: lead}).values(), song.residual)
     stem, residual = at_length([stem, residual])
     controls = {edit.source: edit.lengthened(residual.shape[1])}
     maker = replace(edit.maker, full_db=None, seed=edit.maker.seed if seed is None else seed)
     return _made(song, maker, {edit.source: stem}, residual, controls)
-
-
-def played_by(model: Any, lead: Edit, seed: int | None = None) -> Edit:
-    """Returns what a model of one source plays that hears the lead, with the lead's pitch.
-
-    Raises `DdspZooError` for a model that separates several sources, or that finds the pitch itself.
-    """
-    from ddsp_zoo.api.ladder import separate  # which makes separations, as this does
-
-    if len(model.sources) != 1 or not model.needs_pitch or model.synth is None:
-        raise DdspZooError(
-            f"{model.name or type(model).__name__} separates {', '.join(model.sources)} and has no sound of its own to "
-            "play with: name a model of one instrument, such as ddsp_autoencoder_voice, or a source as out/band:bass."
-        )
-    hop_seconds = model.hop_samples / model.sample_rate
-    count = control_frames(lead.samples, lead.sample_rate, model.sample_rate, model.hop_samples)
-    line = lead.as_lead(count, 1 / hop_seconds)
-    onset = np.zeros((1, count))
-    onset[0, [first for first, _ in line.notes]] = 1
-    pitch = PitchTrack(line.f0_hz[None], onset, hop_seconds)
-    seed = lead.maker.seed if seed is None else seed
-    return Edit.of(separate(model, lead.render(), lead.sample_rate, pitch, seed), model.sources[0])
 
 
 def _made(

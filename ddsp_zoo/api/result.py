@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ddsp_zoo.api.edit import Edit, Sound
-from ddsp_zoo.api.mix import Edits, edited, mix, transferred
+from ddsp_zoo.api.mix import Edits, edited, mix
 from ddsp_zoo.api.table import edits_of, notes_of
 from ddsp_zoo.controls import file as controls_file
 from ddsp_zoo.controls.notes import Note
@@ -83,7 +83,7 @@ class Separation(Separated):
 
         Its mixture is that of `mix`, with the same arguments and errors, and its controls are those of the edits.
         """
-        return _playable(edited(self, edits, sound, seed))
+        return playable(edited(self, edits, sound, seed))
 
     def save(
         self,
@@ -225,16 +225,6 @@ def open(folder: str | Path, kind: Kind = None) -> OpenedSeparation:
     return OpenedSeparation(folder, kind)
 
 
-def transfer(lead: Edit, onto: Any, seed: int | None = None) -> Separation:
-    """Returns a song in which one source plays what another of it has played, as a separation of that source.
-
-    ``onto`` is an edit, which takes over the notes, the pitch and the loudness of ``lead``, see `Edit.follow`; or a
-    model that plays by pitch and loudness, such as ``ddsp_zoo.load("ddsp_autoencoder_voice")``, which hears the lead.
-    What it plays is the only stem; all else of the lead's song is the residual. Raises `DdspZooError` for other models,
-    and for a lead without pitch.
-    """
-    return _playable(transferred(lead, onto, seed))
-
-
-def _playable(made: Separated) -> Separation:
+def playable(made: Separated) -> Separation:
+    """Returns what was made of a song as a separation, to save, edit and play like any other."""
     return Separation(**{field.name: getattr(made, field.name) for field in fields(Separated)})

@@ -1,8 +1,8 @@
 """The order in which excerpts come, which a run that was stopped can go on with."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import lightning as L
 import torch
@@ -11,8 +11,16 @@ from torch.utils.data import DataLoader, DistributedSampler
 
 from ddsp_zoo.errors import DdspZooError
 
-if TYPE_CHECKING:
-    from ddsp_zoo.corpora.base import StemDataset
+
+class Excerpted(Protocol):
+    """Holds excerpts of tracks: so many random ones, or all, each by its track and place."""
+
+    random_excerpts: int
+    tracks: Sequence[Any]
+    excerpts: Sequence[Any]
+
+    def __len__(self) -> int:
+        """Returns the number of excerpts."""
 
 
 class EpochSampler(DistributedSampler):
@@ -23,7 +31,7 @@ class EpochSampler(DistributedSampler):
     `set_epoch` on those and leaves them in place.)
     """
 
-    def __init__(self, dataset: "StemDataset", seed: int) -> None:
+    def __init__(self, dataset: Excerpted, seed: int) -> None:
         parallel = dist.is_available() and dist.is_initialized()
         world, rank = (dist.get_world_size(), dist.get_rank()) if parallel else (1, 0)
         super().__init__(dataset, num_replicas=world, rank=rank, seed=seed, drop_last=False)
@@ -54,7 +62,7 @@ class StreamSampler(EpochSampler):
     tracks, and in parallel processes.
     """
 
-    def __init__(self, dataset: "StemDataset", seed: int, streams: int) -> None:
+    def __init__(self, dataset: Excerpted, seed: int, streams: int) -> None:
         super().__init__(dataset, seed)
         self.streams = streams
         if self.num_replicas > 1 or streams > len(dataset.tracks):

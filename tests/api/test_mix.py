@@ -8,7 +8,8 @@ import pytest
 from edits import HOP, SONGS, level_db, numbers, same
 
 import ddsp_zoo
-from ddsp_zoo.api.result import Separation, transfer
+from ddsp_zoo.api.result import Separation
+from ddsp_zoo.api.transfer import transfer
 from ddsp_zoo.errors import DdspZooError
 
 pytestmark = pytest.mark.usefixtures("undrawn")
