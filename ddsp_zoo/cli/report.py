@@ -1,7 +1,7 @@
 """`ddsp-zoo report`: models side by side, and the protocols that measure many at once."""
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from ddsp_zoo.cli.parser import (
@@ -241,9 +241,9 @@ def _add_measuring(parser: Parser, data_required: bool) -> None:
     add_wandb(parser)
 
 
-def _inside(options: argparse.Namespace, written: Iterable[Path]) -> list[Path]:
+def _inside(options: argparse.Namespace, written: Iterable[Path]) -> Iterator[Path]:
     """Paths as they are within --out."""
-    return [path.relative_to(options.out) for path in written]
+    return (path.relative_to(options.out) for path in written)
 
 
 def _named_folder(text: str) -> tuple[str, str]:
