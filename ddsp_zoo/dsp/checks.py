@@ -98,6 +98,14 @@ def check_string(
     return torch.stack(given[:3])
 
 
+def check_state(rows: int, longest_delay: int) -> None:
+    """Raises `DdspZooError` for a number of strings, or a longest delay in samples, that none can have."""
+    check(
+        rows >= 0 and longest_delay >= 1,
+        f"A string's state needs a number of rows and a delay of at least 1; got {rows} and {longest_delay}.",
+    )
+
+
 def check_finite(low: Tensor, high: Tensor) -> None:
     """Raises `DdspZooError` where the least or the largest value of a string's controls is not finite."""
     if not bool(torch.isfinite(low).all() and torch.isfinite(high).all()):

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import hardtanh, pad
 
 from ddsp_zoo.dsp import compiled
-from ddsp_zoo.dsp.checks import check, check_finite, check_string
+from ddsp_zoo.dsp.checks import check, check_finite, check_state, check_string
 from ddsp_zoo.dsp.frames import follow, ramps
 from ddsp_zoo.dsp.scan import FirstOrder
 from ddsp_zoo.errors import DdspZooError
@@ -32,10 +32,7 @@ class FeedbackState(NamedTuple):
     @classmethod
     def silent(cls, rows: int, longest_delay: int, like: Tensor) -> "FeedbackState":
         """Returns the state of strings at rest, able to continue with delays up to ``longest_delay`` samples."""
-        check(
-            rows >= 0 and longest_delay >= 1,
-            f"A string's state needs a number of rows and a delay of at least 1; got {rows} and {longest_delay}.",
-        )
+        check_state(rows, longest_delay)
         return cls(like.new_zeros(rows, longest_delay + 2), like.new_zeros(rows, 4))
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp import compiled
-from ddsp_zoo.dsp.checks import check, check_finite, check_maps, check_string
+from ddsp_zoo.dsp.checks import check, check_finite, check_maps, check_state, check_string
 from ddsp_zoo.dsp.frames import ramps
 from ddsp_zoo.dsp.string_block import block_loop
 from ddsp_zoo.errors import DdspZooError
@@ -31,10 +31,7 @@ class StringState(NamedTuple):
     @classmethod
     def silent(cls, rows: int, longest_delay: int, like: Tensor) -> "StringState":
         """Returns the state of strings at rest, able to continue with delays up to ``longest_delay`` samples."""
-        check(
-            rows >= 0 and longest_delay >= 1,
-            f"A string's state needs a number of rows and a delay of at least 1; got {rows} and {longest_delay}.",
-        )
+        check_state(rows, longest_delay)
         return cls(like.new_zeros(rows, longest_delay + 2), like.new_zeros(rows, 2))
 
 

@@ -15,14 +15,15 @@ from ddsp_zoo.music.strings.stiffness import GUITAR_SETS, PER_OCTAVE, stiffness_
 from ddsp_zoo.pitch.neck import Neck
 
 A_FRET = PER_OCTAVE // 6  # steps of the axis
-APART = 0.5  # octaves that B of an open string lies from that of its set, as a rule
+# Octaves that B of an open string lies from that of its set, as a rule, and what it costs to lie farther.
+APART, BEYOND = 0.5, 1.5
 TRIED, ROUNDS = (
     (-0.5, 0.0, 0.5),
     12,
 )  # how far from each set the search for the lines begins, and how long it takes
 USUAL = np.mean(list(GUITAR_SETS.values()), 0)
 AFTER_SECONDS, LONGEST_SECONDS, SHORTEST_SECONDS = 0.03, 0.6, 0.08  # of a note: from its pluck on
-POSSIBLE = 0.05  # share of each string that is always thought possible
+POSSIBLE, UNHEARD = 0.05, 0.02  # what is added to how likely a string is, for the lines and for the decision
 HEARD, LEAST = 0.2, -7.0  # share of what was heard before that still counts; what it can say against a state
 
 
@@ -90,7 +91,7 @@ def string_likelihood(
     best, most = told[:, strings, 0], -np.inf
     for usual in GUITAR_SETS.values():
         away = (axis - np.array(usual)[:, None]) / APART
-        prior = -1.5 * np.log1p(away**2)  # other strings than these are no wonder
+        prior = -BEYOND * np.log1p(away**2)  # other strings than these are no wonder
         for beside in TRIED:
             line = np.abs(axis[:, None] - np.array(usual) - beside).argmin(0)
             for _ in range(ROUNDS):
@@ -126,7 +127,9 @@ def restrung(log_likely: np.ndarray, notes: list[Note], measured: np.ndarray, ne
     before = before / before.sum(1, keepdims=True).clip(min=1e-9)
     stiff = string_likelihood(measured, fret, before, neck.capo)
     told = (
-        stiff - stiff.max(1, keepdims=True, initial=-np.inf, where=fret >= 0) + HEARD * np.log(before + 0.02)
+        stiff
+        - stiff.max(1, keepdims=True, initial=-np.inf, where=fret >= 0)
+        + HEARD * np.log(before + UNHEARD)
     )
     out = log_likely.copy()
     for note, row, tells in zip(notes, fret, told, strict=True):

@@ -54,7 +54,7 @@ def stiffness_likelihood(
     bins = size / sample_rate
     above = (level - uniform_filter1d(level, max(round(f0_hz * bins), 9) | 1)).clip(0, LOUDEST)
     above = np.maximum(above, np.maximum(np.roll(above, 1), np.roll(above, -1)))
-    lobe = max(round(2 * bins * sample_rate / len(audio)), 1)  # half of the window's main lobe
+    lobe = max(round(2 * size / len(audio)), 1)  # half of the window's main lobe
     taken = np.zeros(len(level), dtype=bool)
     for hz, log2_b in others:
         for place in np.rint(bins * stiff_partials(hz, np.array(log2_b), BEYOND)).astype(int):
