@@ -58,11 +58,14 @@ def check_shape(who: str, value: Tensor | None, shape: tuple[int, ...]) -> None:
 def check_values(
     who: str, value: Tensor | None, low: float = -torch.inf, high: float = torch.inf, mend: str = ""
 ) -> None:
-    """Raises `DdspZooError` for numbers that are not finite or lie outside [low, high].
+    """Raises `DdspZooError` for what is not real numbers, and for those not finite or outside [low, high].
 
-    It reads the data, so it is left out where a graph is traced.
+    The numbers are read, so this part is left out where a graph is traced.
     """
-    if value is None or torch.compiler.is_compiling() or not value.numel():
+    if value is None:
+        return
+    check_real(who, value)
+    if torch.compiler.is_compiling() or not value.numel():
         return
     least, most = value.detach().aminmax()
     if not bool((least >= low) & (most <= high) & least.isfinite() & most.isfinite()):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp import compiled
-from ddsp_zoo.dsp.checks import check, check_computing, check_floating
+from ddsp_zoo.dsp.checks import check, check_computing, check_floating, check_values
 from ddsp_zoo.dsp.frames import follow, ramps
 from ddsp_zoo.dsp.scan import FirstOrder
 from ddsp_zoo.errors import DdspZooError
@@ -31,6 +31,7 @@ def one_pole(
         x.ndim == 2 and pole.ndim == 2 and len(pole) == len(x),
         f"A one-pole filter takes x (R, T) and poles (R, N); got {tuple(x.shape)} and {tuple(pole.shape)}.",
     )
+    check_values("The pole of a one-pole filter", pole)  # a goal that an onset hides, too
     start, goal = ramps(pole, hop, x.shape[1], onset)
     state = _state(x, state)
     if not x.numel():

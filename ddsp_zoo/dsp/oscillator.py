@@ -137,7 +137,6 @@ def _bank(
         phase.shape == shape,
         f"the phase must have the shape of the one given back; got {tuple(phase.shape)}.",
     )
-    checks.check_real("The phase of oscillators", phase)
     if not lookahead:
         amplitude = torch.cat([amplitude, amplitude[:, -1:]], dim=1)
     advance = hop * cycles + (hop - 1) / 2 * (goal - cycles)

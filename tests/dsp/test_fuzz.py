@@ -23,6 +23,9 @@ FOUND = [
     Case("fit_windows", 2003924),
     *(Case("string_loop", seed) for seed in (2006012, 2008111)),
     *(Case("harmonic_bank", seed) for seed in (2001762, 2002393, 2003024)),
+    Case("sinusoidal_bank", 26683),
+    Case("harmonic_bank", 29131),
+    Case("one_pole", 39539),
 ]
 
 
