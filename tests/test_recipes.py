@@ -27,6 +27,7 @@ ONE_OF_A_KIND = {  # of model, and of what it may begin with; the others are run
     "ast_ddsp_paper.yaml",
     "choir_pitch.yaml",
     "ddsp_autoencoder_bass.yaml",
+    "drum_transcriber.yaml",
     "exB4.yaml",
     "exE8.yaml",
     "inverse_synthesis.yaml",
@@ -47,6 +48,7 @@ HALF_A_SECOND = {"model.segment_seconds": 0.512}
 SHORT_TRACKS = {"data.track_seconds": 1.0}
 SIZES = {f"model.{name}": SMALL[name] for name in ("bands", "widths", "width", "depth", "heads")}
 SMALL_OPTIONS = {  # by class of model: what makes two steps a matter of a second
+    "DrumTranscriber": {"model.width": 4, "model.context": 8},
     "AstDdsp": HALF_A_SECOND | SHORT_TRACKS | SIZES,
     "DdspAutoencoder": HALF_A_SECOND,
     "InverseSynthesis": HALF_A_SECOND,

@@ -217,6 +217,31 @@ def report_tab(arguments: list[str]) -> int:
     return 0
 
 
+def report_drums(arguments: list[str]) -> int:
+    """Runs `ddsp-zoo report drums`."""
+    parser = Parser("ddsp-zoo report drums", description="Print how well the hits of a drum set are found.")
+    parser.add_argument(
+        "--model", help="a name of `ddsp-zoo list` that hears drums, whose stems are measured too"
+    )
+    add_checkpoint(parser)
+    add_data(parser)
+    parser.add_argument("--split", default="test", choices=("train", "validation", "test"))
+    parser.add_argument("--tracks", type=count, help="stop after so many tracks")
+    parser.add_argument("--markdown", action="store_true", help="as a table for documents")
+    options = parser.parse_args(arguments)
+    if not (options.model or options.checkpoint):
+        parser.error("name a model with --model, or weights with --checkpoint")
+
+    from ddsp_zoo.measuring import drums
+    from ddsp_zoo.reports.drums import learned
+    from ddsp_zoo.reports.tables import drum_table, render_markdown, render_text
+
+    compared = learned(options.model or "drums", options.checkpoint)
+    rows = drums.evaluate_drums(read_data(options), compared, options.split, options.tracks)
+    print((render_markdown if options.markdown else render_text)(drum_table(drums.summarise_drums(rows))))
+    return 0
+
+
 def _add_models(parser: Parser, by_default: str, of_checkpoints: str = "") -> None:
     """Adds the models that are measured: released ones by name, and the user's own."""
     parser.add_argument(
@@ -258,5 +283,6 @@ PROTOCOLS: dict[str, Callable[[list[str]], int]] = {
     "bands": report_bands,
     "onsets": report_onsets,
     "tab": report_tab,
+    "drums": report_drums,
     "thesis": report_thesis,
 }

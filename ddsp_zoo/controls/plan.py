@@ -99,6 +99,8 @@ def _of(values: np.ndarray, control: Control, plan: Plan, held: np.ndarray, begi
         return np.broadcast_to(_column(plan.gate, values), (len(plan.gate), *values.shape[1:]))
     if control.role == "pitch":
         return _pitch(values, control, plan, begins)
+    if control.role == "hits":
+        return _hits(values, plan)
     if control.join == "note":
         taken = values[np.floor(plan.take[held]).astype(int)]
         return taken * _column(plan.gain[held], values) if control.role == "level" else taken
@@ -119,6 +121,17 @@ def _pitch(values: np.ndarray, control: Control, plan: Plan, begins: np.ndarray)
     if control.origin == "heard":
         pitch = np.where((pitch >= control.low) & (pitch <= control.high), pitch, 0)
     return pitch
+
+
+def _hits(values: np.ndarray, plan: Plan) -> np.ndarray:
+    """A hit is in the first frame that is taken from its own or from a later one, and in no other."""
+    out = np.zeros((len(plan.take), *values.shape[1:]), values.dtype)
+    begins = np.flatnonzero(values.any(-1))
+    place = np.searchsorted(_floor(plan), begins)
+    for frame, hit in zip(place, begins):
+        if frame < len(out):
+            out[frame] = np.maximum(out[frame], values[hit])
+    return out
 
 
 def _floor(plan: Plan) -> np.ndarray:

@@ -17,6 +17,8 @@ from ddsp_zoo.corpora.variation import Place, Take, Variation, random_place
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.audio import duration_seconds, read_mono
 from ddsp_zoo.files.f0_csv import read_f0_csv
+from ddsp_zoo.music.drum_set import Hits, hits_of
+from ddsp_zoo.music.midi import DRUM_CHANNEL, read_midi_tracks
 from ddsp_zoo.pitch.track import PitchTrack
 from ddsp_zoo.sources import REST, SPLITS, Split
 
@@ -49,11 +51,12 @@ class Excerpts:
 
 @dataclass(frozen=True)
 class Track:
-    """Holds one piece of music: the files of each stem (several files of one stem are summed) and its f0 file."""
+    """Holds one piece of music: the files of each stem (several files of one stem are summed), its f0 and its score."""
 
     name: str
     stems: dict[str, tuple[Path, ...]]
     pitch: Path | None = None
+    score: Path | None = None
 
     @cached_property
     def seconds(self) -> float:
@@ -70,6 +73,11 @@ class Track:
         time, f0, onset = read_f0_csv(self.pitch, sources)
         return PitchTrack.from_times(time, f0, onset, hop_seconds, int(self.seconds / hop_seconds) + 1)
 
+    def read_hits(self) -> dict[str, Hits]:
+        """Reads the hits of each instrument of the drum set from the score, a MIDI file."""
+        tracks = [track for track in read_midi_tracks(self.score) if track.channel == DRUM_CHANNEL]
+        return hits_of(note for track in tracks for note in track.notes)
+
 
 @dataclass(frozen=True)
 class BatchSpec:
@@ -80,6 +88,7 @@ class BatchSpec:
     hop_samples: int
     segment_samples: int
     needs_pitch: bool
+    needs_hits: bool = False  # of drums, (instruments, N): how hard, where one begins in a frame, else 0
 
 
 class StemDataset(Dataset):
@@ -115,6 +124,7 @@ class StemDataset(Dataset):
         self.track_seconds = np.array([track.seconds for track in tracks])
         self.pitches: dict[str, PitchTrack] = {}
         self._pitch: dict[int, PitchTrack] = {}
+        self._hits: dict[int, dict[str, Hits]] = {}
 
     def __len__(self) -> int:
         return self.random_excerpts or len(self.excerpts)
@@ -132,6 +142,8 @@ class StemDataset(Dataset):
             for name in ("f0_hz", "onset"):
                 rows = [getattr(pitch, name)[row] for row, pitch in enumerate(pitches)]
                 item[name] = torch.from_numpy(np.stack(rows))
+        if self.spec.needs_hits:
+            item["hits"] = torch.from_numpy(self._hit_frames(takes[self.spec.sources.index("drums")]))
         return item
 
     def _takes(self, index: int) -> list[Take]:
@@ -185,6 +197,19 @@ class StemDataset(Dataset):
             return pitch.excerpt(self._frame(take.place), frames)
         return pitch.faster(take.speed, self._start(take) / pitch.hop_seconds, frames)
 
+    def _hit_frames(self, take: Take) -> np.ndarray:
+        """Returns how hard each instrument of the drum set is hit in each frame of an excerpt (instruments, N)."""
+        number, spec = take.place.track, self.spec
+        if number not in self._hits:
+            self._hits[number] = self.tracks[number].read_hits()
+        out = np.zeros((len(self._hits[number]), spec.segment_samples // spec.hop_samples), np.float32)
+        for row, (seconds, strength) in zip(out, self._hits[number].values(), strict=True):
+            place = (seconds - self._start(take)) / take.speed * spec.sample_rate / spec.hop_samples
+            frame = np.rint(place).astype(int)
+            inside = (frame >= 0) & (frame < len(row))
+            np.maximum.at(row, frame[inside], strength[inside])
+        return out
+
     def _pitch_of(self, number: int) -> PitchTrack:
         track = self.tracks[number]
         if track.name in self.pitches:
@@ -234,7 +259,12 @@ class StemDataModule(L.LightningDataModule):
         """
         self._split = split
         self.spec = BatchSpec(
-            model.sources, model.sample_rate, model.hop_samples, model.segment_samples, model.needs_pitch
+            model.sources,
+            model.sample_rate,
+            model.hop_samples,
+            model.segment_samples,
+            model.needs_pitch,
+            getattr(model, "needs_hits", False),
         )
         return self
 
@@ -316,10 +346,12 @@ class StemDataModule(L.LightningDataModule):
                     )
             if self.spec.needs_pitch and track.pitch is None:
                 raise DdspZooError(f"Track {track.name} ({split}) has no f0.csv, which the model needs.")
+            if self.spec.needs_hits and track.score is None:
+                raise DdspZooError(f"Track {track.name} ({split}) has no score.mid, which the model needs.")
 
 
 def folder_tracks(folder: Path) -> list[Track]:
-    """Finds the tracks of a folder: ``<folder>/<track>/<source>.(wav|flac)`` with an optional ``f0.csv`` beside.
+    """Finds the tracks of a folder: ``<folder>/<track>/<source>.(wav|flac)``, at will with f0.csv and score.mid.
 
     An absent folder has no tracks.
     """
@@ -331,6 +363,8 @@ def folder_tracks(folder: Path) -> list[Track]:
         }
         if not stems:
             raise DdspZooError(f"{path} holds no stems: put one WAV or FLAC file per source there.")
-        pitch = path / "f0.csv"
-        tracks.append(Track(path.name, stems, pitch if pitch.exists() else None))
+        pitch, score = (
+            beside if (beside := path / name).exists() else None for name in ("f0.csv", "score.mid")
+        )
+        tracks.append(Track(path.name, stems, pitch, score))
     return tracks

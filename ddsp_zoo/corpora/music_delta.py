@@ -16,6 +16,7 @@ from ddsp_zoo.files.audio import open_audio, read_mono
 from ddsp_zoo.files.cache import cache_root, fingerprint
 from ddsp_zoo.files.rendered import render_folders
 from ddsp_zoo.music.band.scores import STEMS
+from ddsp_zoo.music.drum_set import DRUM_SET, Hits
 from ddsp_zoo.music.signals import Audio, playing_level
 from ddsp_zoo.sources import Split
 
@@ -37,6 +38,18 @@ DRUMS = {
     "cymbal",
     "tambourine",
     "auxiliary percussion",
+}
+HITS = "_subclass.txt"
+# MDB Drums' names of strokes by what is hit; a tambourine is no part of the set.
+DRUM_CODES = {
+    "KD": "kick",
+    **dict.fromkeys(("SD", "SDB", "SDD", "SDF", "SDG", "SDNS"), "snare"),
+    "SST": "side stick",
+    **dict.fromkeys(("CHH", "PHH"), "closed hi-hat"),
+    "OHH": "open hi-hat",
+    **dict.fromkeys(("HIT", "MHT", "HFT", "LFT"), "tom"),
+    **dict.fromkeys(("CRC", "CHC", "SPC"), "crash"),
+    **dict.fromkeys(("RDC", "RDB"), "ride"),
 }
 _WHERE = "set data.root or MUSIC_DELTA_ROOT to the folder that holds the folders of the songs"
 
@@ -93,6 +106,19 @@ def _padded(parts: list[Audio]) -> list[Audio]:
     return [np.pad(part, (0, length - len(part))) for part in parts]
 
 
+class SongTrack(Track):
+    """Holds a song whose hits were written down by hand (MDB Drums, Southall et al. 2017)."""
+
+    def read_hits(self) -> dict[str, Hits]:
+        """Reads the hits: a line each, seconds and instrument; how hard they are is not known and counts as 1."""
+        found: dict[str, list[float]] = {name: [] for name in DRUM_SET}
+        for line in self.score.read_text().splitlines():
+            seconds, instrument = line.split()
+            if (name := DRUM_CODES.get(instrument)) is not None:
+                found[name].append(float(seconds))
+        return {name: Hits(np.array(sorted(own)), np.ones(len(own))) for name, own in found.items()}
+
+
 class MusicDelta(StemDataModule):
     """Reads songs of Music Delta: bass, drums, guitar and other, equally loud, mono, at 44.1 kHz; a test split only.
 
@@ -128,9 +154,16 @@ class MusicDelta(StemDataModule):
             )
         folders = {song.name: self._folder(song) for song in find_songs(self.root)}
         return [
-            Track(name, {stem: (folder / f"{stem}.flac",) for stem in STEMS})
+            SongTrack(
+                name, {stem: (folder / f"{stem}.flac",) for stem in STEMS}, score=self._annotation(name)
+            )
             for name, folder in folders.items()
         ]
+
+    def _annotation(self, name: str) -> Path | None:
+        """Returns where the hits of a song's drums are written down, if they are."""
+        path = Path(self.root, name, f"{name}{HITS}")
+        return path if path.exists() else None
 
     @staticmethod
     def _folder(song: Song) -> Path:

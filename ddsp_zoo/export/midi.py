@@ -8,7 +8,9 @@ import numpy as np
 
 from ddsp_zoo.dsp.scale import hz_to_midi
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.music.drum_set import hits_in_frames, notes_of_hits
 from ddsp_zoo.music.midi import DRUM_CHANNEL, PITCHED_CHANNELS, MidiNote, MidiTrack, write_midi_file
+from ddsp_zoo.sources import UNPITCHED
 from ddsp_zoo.synths.control import Control
 
 RANGE_DB = 50.0  # from velocity 127 down to 1
@@ -126,7 +128,7 @@ def notes_by_source(
     silence_db: float = -50.0,
     full_db: Mapping[str, float] | None = None,
 ) -> dict[str, list[MidiNote]]:
-    """Returns the notes of one source, or of every source that has a pitch.
+    """Returns the notes of one source, or of every source that has a pitch or whose hits were heard.
 
     Pitch and onsets are the controls of these roles; the first level that is declared tells how loud a note is.
 
@@ -146,9 +148,10 @@ def notes_by_source(
     chosen = [source] if source is not None else list(controls)
     roles = {name: _by_role(controls[name], declared) for name in chosen}
     pitched = {name: of for name, of in roles.items() if "pitch" in of}
-    if not pitched:
+    hit = {name: of["hits"].name for name, of in roles.items() if "hits" in of and name in UNPITCHED}
+    if not (pitched or hit):
         raise DdspZooError(f"MIDI needs pitch, and {', '.join(chosen)} has none: use a model that has it.")
-    return {
+    notes = {
         name: _notes(
             {role: controls[name][control.name] for role, control in of.items()},
             of,
@@ -158,6 +161,10 @@ def notes_by_source(
         )
         for name, of in pitched.items()
     }
+    drums = {
+        name: notes_of_hits(hits_in_frames(controls[name][own], control_rate_hz)) for name, own in hit.items()
+    }
+    return {name: (notes | drums)[name] for name in chosen if name in notes or name in drums}
 
 
 def _by_role(controls: Mapping[str, np.ndarray], declared: Mapping[str, Control]) -> dict[str, Control]:

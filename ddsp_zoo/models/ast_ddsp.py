@@ -16,8 +16,10 @@ from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.networks.axial import AxialUNet
 from ddsp_zoo.networks.band_features import FAINT, BandPictures, Bands
 from ddsp_zoo.networks.dense_ast import DenseAST
+from ddsp_zoo.pitch.drum_transcriber import HIT_STEPS, DrumTranscriber, heard_hits
 from ddsp_zoo.pitch.salience import melodies
 from ddsp_zoo.separation.masks import spectral_shares
+from ddsp_zoo.sources import UNPITCHED
 from ddsp_zoo.synths.banded import BandedSinusoids
 from ddsp_zoo.synths.control import Controls, heard_pitch
 
@@ -66,6 +68,8 @@ class AstDdsp(Separator):
         frequency_weight: of the frequencies' difference.
         optimiser: how it learns.
         masks: exponent and window of the masks.
+        transcribes_drums: hold a `DrumTranscriber` as ``transcriber``, trained apart, that hears the hits in the drum
+            stem; it works at 44.1 kHz.
     """
 
     def __init__(
@@ -93,6 +97,7 @@ class AstDdsp(Separator):
         frequency_weight: float = 0.1,
         optimiser: Optimiser = Optimiser(),
         masks: Masks = Masks(power=2.0),
+        transcribes_drums: bool = False,
     ) -> None:
         super().__init__(
             sources,
@@ -126,6 +131,10 @@ class AstDdsp(Separator):
         self.exact_below_hz = exact_below_hz
         self.level_weight, self.frequency_weight = level_weight, frequency_weight
         self.pretrained = pretrained
+        self.transcriber: DrumTranscriber | None = None
+        if transcribes_drums:
+            self.transcriber = DrumTranscriber(sample_rate, hop_samples // HIT_STEPS).requires_grad_(False)
+            self.heard += (heard_hits(),)
         self.save_hyperparameters()
 
     def setup(self, stage: str) -> None:
@@ -276,8 +285,15 @@ class AstDdsp(Separator):
         return weights | heads | positions
 
     def hear(self, stems: Tensor) -> Controls:
-        """Returns f0_hz (B, targets, N, 1), the fundamental of the stems; drums have none."""
-        return {"f0_hz": melodies(stems, self.targets, self.sample_rate, self.hop_samples)[..., None]}
+        """Returns f0_hz (B, targets, N, 1), the fundamental of the stems, and the hits of drums, which have none."""
+        heard = {"f0_hz": melodies(stems, self.targets, self.sample_rate, self.hop_samples)[..., None]}
+        if self.transcriber is not None:
+            hits = stems.new_zeros(*heard["f0_hz"].shape[:3], self.declared["hits"].size)
+            for row, name in enumerate(self.targets):
+                if name in UNPITCHED:
+                    hits[:, row] = self.transcriber.find_frames(stems[:, row])
+            heard["hits"] = hits
+        return heard
 
 
 def emphasised(hz: Tensor) -> Tensor:

@@ -58,8 +58,8 @@ def remixed(
     return {"mixture": mixture} | {name: batch[name][picked] for name in ("f0_hz", "onset")}
 
 
-def muddied(mixture: Tensor, sample_rate: int, generator: torch.Generator) -> Tensor:
-    """Returns a mixture (B, T) as it sounds in a room, with knocks on the wood and hiss.
+def muddied(mixture: Tensor, sample_rate: int, generator: torch.Generator, knocks: bool = True) -> Tensor:
+    """Returns a mixture (B, T) as it sounds in a room, with hiss and, where wanted, with knocks on the wood.
 
     None of these knocks is an onset. A share of examples stays clean.
     """
@@ -81,7 +81,8 @@ def muddied(mixture: Tensor, sample_rate: int, generator: torch.Generator) -> Te
     taps = (uniform(0, 1, count) < TAPS_PER_SECOND / sample_rate) * 10 ** (uniform(-20, 15, count) / 20)
     knock = fading(TAP_SECONDS) * rms * 4
     hiss = torch.randn(size, count, generator=generator).to(mixture.device)
-    muddy = convolve(mixture, room) + convolve(taps, knock) + hiss * rms * 10 ** (uniform(-80, -35) / 20)
+    muddy = convolve(mixture, room) + hiss * rms * 10 ** (uniform(-80, -35) / 20)
+    muddy = muddy + convolve(taps, knock) if knocks else muddy
     return torch.where(uniform(0, 1) < CLEAN, mixture, muddy)
 
 

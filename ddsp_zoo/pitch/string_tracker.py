@@ -34,6 +34,7 @@ from ddsp_zoo.pitch.fretting import find_frets
 from ddsp_zoo.pitch.multipitch import levels_at
 from ddsp_zoo.pitch.neck import FRETS, LOWEST, REST, STANDARD, Neck
 from ddsp_zoo.pitch.onset_corruption import amplified, muddied, remixed
+from ddsp_zoo.pitch.pieces import overlapping
 from ddsp_zoo.pitch.stringing import measure_stiffness, notes_of, restrung
 from ddsp_zoo.pitch.track import PitchTrack
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
@@ -179,11 +180,9 @@ class StringTracker(Learner):
         """
         hop, count = self.hop_samples, -(-len(audio) // self.hop_samples)
         chunk, margin = (round(s * self.sample_rate / hop) for s in (PIECE_SECONDS, MARGIN_SECONDS))
-        for first in range(0, count, chunk):
-            start, stop = max(first - margin, 0), min(first + chunk + margin, count)
-            piece = np.ascontiguousarray(audio[start * hop : stop * hop], np.float32)
-            here, there = slice(first, first + chunk), slice(first - start, first - start + chunk)
-            yield slice(start, stop), torch.from_numpy(piece)[None], here, there
+        for frames, here, there in overlapping(count, chunk, margin):
+            piece = np.ascontiguousarray(audio[frames.start * hop : frames.stop * hop], np.float32)
+            yield frames, torch.from_numpy(piece)[None], here, there
 
     def _refined(self, audio: np.ndarray, f0_hz: np.ndarray) -> np.ndarray:
         """Moves f0 (S, N) to where the first partials really lie, unless that is far away."""

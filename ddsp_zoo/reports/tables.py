@@ -111,6 +111,17 @@ def tab_table(summary: dict[str, list[Row]]) -> Table:
     return [["data", "system", *names], *lines]
 
 
+def drum_table(summary: list[Row]) -> Table:
+    """Returns the table of the rows of `measuring.drums.summarise_drums`."""
+    shares = ("precision", "recall", "f_measure")
+    lines = [
+        [row["system"], row["instrument"], *(f"{row[x]:.3f}" for x in shares), f"{row['annotated']}"]
+        for row in summary
+        if row["annotated"]
+    ]
+    return [["system", "instrument", *shares, "hits"], *lines]
+
+
 def write_csv(rows: Sequence[Row], path: str | Path) -> None:
     """Writes rows with a header, cells that a row lacks empty; the file appears whole or not at all."""
     text = io.StringIO()

@@ -14,7 +14,7 @@ from ddsp_zoo.dsp.scale import exp_sigmoid, unit_to_hz
 from ddsp_zoo.errors import DdspZooError
 
 Curve = Literal["amplitude", "linear", "log", "log_bins", "mel_bins", "lsf"]
-Role = Literal["level", "pitch", "gate", "partials", "timbre", "time"]
+Role = Literal["level", "pitch", "gate", "hits", "partials", "timbre", "time"]
 Join = Literal["fade", "switch", "note"]
 Origin = Literal["network", "constant", "given", "heard"]
 Controls = dict[str, Tensor]
@@ -27,8 +27,8 @@ class Control:
 
     ``role`` says what it does: "level" (the sound is proportional to all levels together; the first that is declared
     tells how loud a note is), "pitch" (the fundamental in Hz, 0 where there is none), "gate" (above one half where a
-    note begins), "partials" (frequencies of single sinusoids), "timbre" (any other property of the sound) or "time"
-    (how long something lasts).
+    note begins), "hits" (how hard each instrument of a drum set is hit where a hit begins, else 0), "partials"
+    (frequencies of single sinusoids), "timbre" (any other property of the sound) or "time" (how long something lasts).
 
     ``join`` says what happens where two estimates overlap, of consecutive segments: "fade" moves from one to the
     other, "switch" changes halfway, and "note" holds the value at the beginning of a note (see "gate") up to the next.

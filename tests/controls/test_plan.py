@@ -19,6 +19,7 @@ DECLARED = {
         Control("g", "dB", "colour", -20, 20, role="timbre"),
         Control("h", "1", "state", role="timbre", join="switch"),
         Control("i", "Hz", "heard", 20, 4000, role="pitch", join="switch", origin="heard"),
+        Control("j", "1", "hits", role="hits", join="switch", size=2, origin="heard"),
     )
 }
 FRAME = np.arange(COUNT, dtype=np.float32)
@@ -33,6 +34,7 @@ CONTROLS = {
     "g": FRAME[:, None] - 6,
     "h": FRAME[:, None],
     "i": np.full(COUNT, 50, np.float32),
+    "j": np.stack([np.isin(FRAME, (0, 3, 4, 10)) * (FRAME + 1) / 20, np.zeros(COUNT)], 1).astype(np.float32),
 }
 
 
@@ -123,3 +125,16 @@ def test_what_is_lengthened_ends_in_silence() -> None:
         assert (played[name][COUNT:] == 0).all()
     for name in "defgh":
         np.testing.assert_array_equal(played[name][COUNT:], np.repeat(CONTROLS[name][-1:], 5, 0))
+
+
+@pytest.mark.parametrize("factor", [0.4, 1.0, 1.7, 3.0])
+def test_a_hit_stays_one_hit_however_far_it_is_stretched(factor: float) -> None:
+    count = round(COUNT * factor)
+    hits = performed(CONTROLS, DECLARED, stretched(CONTROLS, DECLARED, factor, count))["j"]
+    place = {frame: int(np.ceil(frame * factor - 1e-9)) for frame in (0, 3, 4, 10)}
+    wanted = np.zeros(count)
+    for frame, at in place.items():
+        if at < count:
+            wanted[at] = max(wanted[at], (frame + 1) / 20)
+    np.testing.assert_allclose(hits[:, 0], wanted, rtol=1e-6)
+    assert not hits[:, 1].any()

@@ -169,3 +169,19 @@ def test_the_real_songs() -> None:
         assert track.seconds > 15
         for paths in track.stems.values():
             assert sf.read(paths[0])[0].any()
+
+
+def test_hits_written_down_by_hand_are_read_by_instrument(tmp_path: Path) -> None:
+    write_song(tmp_path)
+    data = MusicDelta(str(tmp_path))
+    assert data.tracks("test")[0].score is None
+    (tmp_path / "MusicDelta_Funk/MusicDelta_Funk_subclass.txt").write_text(
+        "0.5 \t SDG \n0.100000 \t KD \n0.3 \t TMB \n0.2 \t CHH \n0.4 \t SD\n0.6 SST\n"
+    )
+    hits = data.tracks("test")[0].read_hits()
+    assert {name: own.seconds.tolist() for name, own in hits.items() if len(own.seconds)} == {
+        "kick": [0.1],
+        "snare": [0.4, 0.5],
+        "closed hi-hat": [0.2],
+        "side stick": [0.6],
+    }

@@ -11,9 +11,9 @@ import soundfile as sf
 import yaml
 from bands import line, name_in, write_piece
 
-from ddsp_zoo.corpora.base import Excerpts
+from ddsp_zoo.corpora.base import Excerpts, StemDataset
 from ddsp_zoo.corpora.rendered.band import RenderedBand, SoundFiles
-from ddsp_zoo.corpora.variation import Variation
+from ddsp_zoo.corpora.variation import Place, Take, Variation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.music import soundfonts
 from ddsp_zoo.music.band import banks as band_banks
@@ -24,6 +24,7 @@ from ddsp_zoo.music.band.banks import Source, open_bank
 from ddsp_zoo.music.band.casting import with_guitar
 from ddsp_zoo.music.band.scores import STEMS, Note, Part
 from ddsp_zoo.music.band.sounds import Sounds, pitched_events, render_sampled
+from ddsp_zoo.music.drum_set import DRUM_SET
 from ddsp_zoo.music.sampler import play
 from ddsp_zoo.music.signals import playing_level
 from ddsp_zoo.settings.build import build
@@ -358,3 +359,37 @@ def loudest_near(audio: np.ndarray, hz: float, rate_hz: int) -> float:
     tried = hz * 2 ** (np.arange(-60, 61) / 1200)
     bins = np.rint(np.outer(tried, (1, 2, 3)) * 8 * len(audio) / rate_hz).astype(int)
     return float(tried[spectrum[bins].sum(1).argmax()])
+
+
+# ---- hits of drums, for those who learn from them
+
+
+class Drummer(SimpleNamespace):
+    sources, sample_rate, hop_samples, segment_samples = ("drums", "rest"), RATE, 128, 3 * RATE
+    needs_pitch, needs_hits = False, True
+
+
+@pytest.mark.parametrize("speed", [1.0, 1.25])
+def test_hits_in_a_batch_are_those_of_the_score(tmp_path: Path, speed: float) -> None:
+    corpus = small(tmp_path, train_tracks=0, test_tracks=1).feed(Drummer())
+    corpus.prepare(("test",))
+    (track,) = corpus.tracks("test")
+    data = StemDataset([track], corpus.spec, random_excerpts=1)
+    data._takes = lambda index: [Take(Place(0, 1.5), speed=speed)] * 2
+    hits, score = data[0]["hits"].numpy(), track.read_hits()
+    assert hits.shape == (len(DRUM_SET), 3 * RATE // 128)
+    assert hits.any()
+    for row, name in zip(hits, DRUM_SET):
+        seconds = (score[name].seconds - 1.5) / speed
+        frames = np.unique(np.rint(seconds[(seconds >= 0) & (seconds < 2.99)] * RATE / 128))
+        assert np.abs(np.flatnonzero(row)[: len(frames)] - frames).max(initial=0) <= 1
+        assert row.max(initial=0) <= 1
+
+
+def test_a_track_without_a_score_has_no_hits_to_learn_from(tmp_path: Path) -> None:
+    corpus = small(tmp_path, train_tracks=1, validation_tracks=1)
+    corpus.prepare(("train", "validation"))
+    (tmp_path / corpus.band.fingerprint() / "train/track_00000/score.mid").unlink()
+    corpus.trainer = SimpleNamespace(lightning_module=Drummer())
+    with pytest.raises(DdspZooError, match=r"has no score\.mid, which the model needs"):
+        corpus.setup("fit")

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import tiny_ast
+from tiny import music, tiny_ast
 from torch import Tensor
 
+import ddsp_zoo
 from ddsp_zoo import zoo
 from ddsp_zoo.dsp.mel import hz_to_mel
 from ddsp_zoo.dsp.stft import stft
@@ -15,6 +16,8 @@ from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.joining import Joining
 from ddsp_zoo.models import AstDdsp, Rendered
 from ddsp_zoo.models.settings import Masks
+from ddsp_zoo.music.drum_set import DRUM_SET, hits_in_frames, hits_of
+from ddsp_zoo.music.midi import DRUM_CHANNEL, read_midi_tracks
 from ddsp_zoo.networks.band_features import Bands
 from ddsp_zoo.networks.pretrained_ast import make_transformer
 from ddsp_zoo.synths.control import Controls
@@ -431,3 +434,51 @@ def test_a_model_of_more_bands_begins_with_what_one_of_fewer_has_learned() -> No
     old, new = (model.state_dict()[positions][0, 2:].unflatten(0, (-1, 4)) for model in (low, high))
     assert len(new) == 5 and torch.equal(new[:4], old) and torch.equal(new[4], old[3])
     assert distance < high.pictures.long.distance < 2 * distance
+
+
+# ---- the hits of drums
+
+
+def drummer() -> AstDdsp:
+    """Two stems at 44.1 kHz and an untrained transcriber that hears much."""
+    model = tiny_ast(
+        sources=["bass", "drums", "rest"],
+        sample_rate=44100,
+        hop_samples=704,
+        segment_seconds=32 * 704 / 44100,
+        transcribes_drums=True,
+    )
+    model.transcriber.threshold = (0.02,) * len(DRUM_SET)
+    return model
+
+
+def test_the_hits_of_drums_are_a_control_and_notes_of_a_midi_file(tmp_path: Path) -> None:
+    model = drummer()
+    song = ddsp_zoo.separate(model, music(44100, rate=44100), 44100)
+    heard = hits_in_frames(song.controls["drums"]["hits"], song.control_rate_hz)
+    assert sum(len(own.seconds) for own in heard.values()) > 4
+    assert not song.controls["bass"]["hits"].any()
+    song.to_midi(tmp_path / "notes.mid")
+    (drums,) = [track for track in read_midi_tracks(tmp_path / "notes.mid") if track.name == "drums"]
+    assert drums.channel == DRUM_CHANNEL
+    for name, own in hits_of(drums.notes).items():
+        assert own.seconds == pytest.approx(heard[name].seconds, abs=1e-3)  # a tick of the file
+        assert own.strength == pytest.approx(heard[name].strength.clip(1 / 127), abs=0.5 / 127)
+
+
+def test_hits_are_there_again_when_a_separation_is_opened_and_slower_when_it_is_stretched(
+    tmp_path: Path,
+) -> None:
+    song = ddsp_zoo.separate(drummer(), music(44100, rate=44100), 44100)
+    opened = ddsp_zoo.open(song.save(tmp_path / "song"))
+    hits = song.controls["drums"]["hits"]
+    assert (opened.controls["drums"]["hits"] == hits).all()
+    assert "drums" in [track.name for track in read_midi_tracks(tmp_path / "song/notes.mid")]
+    slow = opened.edit("drums").stretch(2.0).controls["hits"]
+    assert (slow[::2] == hits).all() and not slow[1::2].any()
+
+
+def test_a_transcriber_is_no_part_of_what_a_training_changes() -> None:
+    model = drummer()
+    assert not any(weight.requires_grad for weight in model.transcriber.parameters())
+    assert any(key.startswith("transcriber.") for key in model.state_dict())

@@ -60,7 +60,7 @@ def group(voices: tuple[Voice, ...], kind: type[Group] = Group, **more: object) 
     """Makes a quartet or, named high and low, a duet of voices that are given from the top."""
     names = DUET if len(voices) == 2 else tuple(voice.part for voice in voices)
     stems = {name: (voice.audio,) for name, voice in zip(names, voices, strict=True)}
-    return kind("+".join(voice.name for voice in voices), stems, voices[0].pitch, voices, **more)
+    return kind("+".join(voice.name for voice in voices), stems, voices[0].pitch, voices=voices, **more)
 
 
 def combinations(voices: list[Voice], size: int) -> list[tuple[Voice, ...]]:
