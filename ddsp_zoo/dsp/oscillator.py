@@ -8,10 +8,12 @@ kernels, elsewhere in plain tensor operations; both compute the same.
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
+from torch.utils.checkpoint import checkpoint
 
 from ddsp_zoo.dsp import checks, compiled
 
 PITCH = "Oscillators: frequencies and inharmonicity"
+AT_ONCE = 1 << 22  # numbers in an array of the tensor form, 32 MiB in float64
 NOT_NEGATIVE = " and not negative; set unvoiced frames to 0 Hz"
 
 
@@ -160,7 +162,21 @@ def _hann_rise(hop: int, like: Tensor) -> Tensor:
 
 
 def _tensor_bank(start: Tensor, cycles: Tensor, goal: Tensor, amplitude: Tensor, hop: int) -> Tensor:
-    """The same as the kernels by arrays (B, N, hop, K); the phases' last bits need float64 until they are wrapped."""
+    """The same as the kernels by tensor operations, some frames at a time; a backward pass computes them again.
+
+    So no array is larger than `AT_ONCE`, however long the audio is.
+    """
+    frames = max(1, AT_ONCE // max(1, len(start) * hop * amplitude.shape[-1]))
+    parts = []
+    for first in range(0, start.shape[1], frames):
+        span, ends = slice(first, first + frames), slice(first, first + frames + 1)
+        given = start[:, span], cycles[:, span], goal[:, span], amplitude[:, ends]
+        parts.append(checkpoint(_tensor_frames, *given, hop, use_reentrant=False, preserve_rng_state=False))
+    return torch.cat(parts, 1) if parts else amplitude.new_zeros(len(start), 0)
+
+
+def _tensor_frames(start: Tensor, cycles: Tensor, goal: Tensor, amplitude: Tensor, hop: int) -> Tensor:
+    """Arrays (B, N, hop, K); the phases' last bits need float64 until they are wrapped."""
     j = torch.arange(hop, device=start.device, dtype=start.dtype)[:, None]
     start, cycles, bend = start[:, :, None], cycles[:, :, None], ((goal - cycles) / hop)[:, :, None]
     turns = start + (j + 1) * cycles + j * (j + 1) / 2 * bend

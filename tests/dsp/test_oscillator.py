@@ -9,8 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from ddsp_zoo.dsp import compiled
+from ddsp_zoo.dsp import compiled, oscillator
 from ddsp_zoo.dsp.oscillator import harmonic_bank, sinusoidal_bank
 from ddsp_zoo.errors import DdspZooError
 
@@ -159,6 +161,36 @@ def test_both_paths_agree_in_single_precision(monkeypatch):
         runs.append((audio, *(x.grad for x in leaves)))
     for ours, other in zip(*runs):
         assert ours.dtype == torch.float32 and snr_db(ours.detach(), other.detach().double()) > 95
+
+
+class Largest(TorchDispatchMode):
+    """Remembers how many numbers the largest array of any operation had."""
+
+    size = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        answer = func(*args, **(kwargs or {}))
+        for x in tree_leaves(answer):
+            self.size = max(self.size, x.numel() if isinstance(x, Tensor) else 0)
+        return answer
+
+
+def test_the_tensor_form_holds_a_few_frames_at_a_time(monkeypatch):
+    monkeypatch.setattr(compiled, "AVAILABLE", False)
+    f0, amplitude = rand(2, 40, low=50, high=300), rand(2, 40, 30, seed=1)
+
+    def gradients(at_once: int) -> tuple[list[Tensor], int]:
+        monkeypatch.setattr(oscillator, "AT_ONCE", at_once)
+        leaves = [x.clone().requires_grad_() for x in (f0, amplitude)]
+        with Largest() as largest:
+            audio, _ = harmonic_bank(*leaves, RATE, 50)
+            (audio * rand(*audio.shape, low=-1, seed=3)).sum().backward()
+        return [audio.detach(), *(x.grad for x in leaves)], largest.size
+
+    (whole, most), (parts, few) = gradients(1 << 22), gradients(10_000)
+    assert most == 2 * 40 * 50 * 30 and few < 10_000
+    for one, other in zip(whole, parts):
+        torch.testing.assert_close(one, other, atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize(
