@@ -54,7 +54,6 @@ class Mirror:
     sample_rate, hop_samples, segment_samples = RATE, HOP, 32 * HOP
     device = torch.device("cpu")
     tracker = synth = None
-    heard = ()
 
     def __init__(self, sources: tuple[str, ...] = ("all",), needs_pitch: bool = False) -> None:
         self.sources, self.needs_pitch = sources, needs_pitch
@@ -85,5 +84,5 @@ class Mirror:
     def cut_out(self, mixture: Tensor, controls: Controls) -> Tensor:
         return mixture[:, None].expand(-1, len(self.sources), -1)
 
-    def stems(self, mixture: Tensor, rendered: Rendered) -> Tensor:
-        return mixture[:, None].expand(-1, len(self.targets), *mixture.shape[1:])
+    def cut(self, mixture: Tensor, rendered: Rendered) -> tuple[Tensor, Controls]:
+        return mixture[:, None].expand(-1, len(self.targets), *mixture.shape[1:]), {}

@@ -82,7 +82,7 @@ def at_rate(audio: np.ndarray, rate: int, wanted: int, samples: int) -> Tensor:
 class BothMasks:
     """Wraps a model for `api.ladder.separate` so that each target comes twice, cut out by masks of power 1 and 2."""
 
-    needs_pitch, declared, heard = False, {}, ()  # no control is measured
+    needs_pitch, declared = False, {}  # no control is measured
 
     def __init__(self, model: Any) -> None:
         self.model, self.synth = model, model.synth
@@ -105,10 +105,10 @@ class BothMasks:
         """Returns those of the model."""
         return self.model.predict_controls(audio)
 
-    def stems(self, mixture: Tensor, rendered: Rendered) -> Tensor:
-        """Returns the stems of both powers, (B, C, T) -> (B, 2 targets, C, T)."""
+    def cut(self, mixture: Tensor, rendered: Rendered) -> tuple[Tensor, Controls]:
+        """Returns the stems of both powers, (B, C, T) -> (B, 2 targets, C, T), in which nothing is heard."""
         masked = self.model.masked_each(mixture, rendered, tuple(MASKS.values()))
-        return torch.cat([audio[:, self.model.rows] for audio in masked], dim=1)
+        return torch.cat([audio[:, self.model.rows] for audio in masked], dim=1), {}
 
 
 def of_model(name: str, model: Any, seeds: Sequence[int], device: str = "cpu") -> System:

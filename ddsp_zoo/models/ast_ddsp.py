@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ddsp_zoo.dsp.channels import one_channel
 from ddsp_zoo.dsp.mel import hz_to_mel, mel_to_hz
 from ddsp_zoo.dsp.noise import seen_by_stft
 from ddsp_zoo.errors import DdspZooError
@@ -18,7 +19,7 @@ from ddsp_zoo.networks.band_features import FAINT, BandPictures, Bands
 from ddsp_zoo.networks.dense_ast import DenseAST
 from ddsp_zoo.pitch.drum_transcriber import HIT_STEPS, DrumTranscriber, heard_hits
 from ddsp_zoo.pitch.salience import melodies
-from ddsp_zoo.separation.masks import spectral_shares
+from ddsp_zoo.separation.masks import apply_masks, spectral_shares
 from ddsp_zoo.sources import UNPITCHED
 from ddsp_zoo.synths.banded import BandedSinusoids
 from ddsp_zoo.synths.control import Controls, heard_pitch
@@ -283,6 +284,18 @@ class AstDdsp(Separator):
             if key.endswith(POSITIONS) and isinstance(self.network, DenseAST)
         }
         return weights | heads | positions
+
+    def stems(self, mixture: Tensor, rendered: Rendered) -> Tensor:
+        """Returns the stems of the targets (B, targets, C, T); what is not given out is not computed."""
+        (masks,) = self.masks(mixture, rendered, (self.mask_power,))
+        return apply_masks(mixture, masks[:, self.rows], self.mask_fft, self.hop_samples)
+
+    def cut(self, mixture: Tensor, rendered: Rendered) -> tuple[Tensor, Controls]:
+        """Returns stems, and what is heard in them; what is heard has the masks of the stems in one more channel."""
+        if mixture.shape[1] == 1:
+            return super().cut(mixture, rendered)
+        stems = self.stems(torch.cat([mixture, one_channel(mixture)[:, None]], dim=1), rendered)
+        return stems[:, :, :-1], self.hear(stems[:, :, -1])
 
     def hear(self, stems: Tensor) -> Controls:
         """Returns f0_hz (B, targets, N, 1), the fundamental of the stems, and the hits of drums, which have none."""

@@ -1,7 +1,7 @@
 """The base of every model: mixture -> features -> network -> controls -> synthesiser -> sources."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -139,13 +139,16 @@ class Separator(Learner):
         This is what a subclass overrides that cuts its stems out in another way.
         """
         window = {"n_fft": self.mask_fft, "hop": self.hop_samples}
+        return [apply_masks(mixture, mask, **window) for mask in self.masks(mixture, rendered, powers)]
+
+    def masks(self, mixture: Tensor, rendered: Rendered, powers: Sequence[float]) -> Iterator[Tensor]:
+        """Yields the masks (B, S, F, N) that `masked_each` cuts by."""
+        window = {"n_fft": self.mask_fft, "hop": self.hop_samples}
         if len(self.sources) == 1:
             mono = one_channel(mixture) if mixture.ndim == 3 else mixture
-            masks = (single_mask(rendered.sources, mono, power, **window) for power in powers)
-        else:
-            spectra = self.synth.power_spectra(rendered.controls, rendered.tonal, self.mask_fft)
-            masks = (spectral_shares(spectra, power) for power in powers)
-        return [apply_masks(mixture, mask, **window) for mask in masks]
+            return (single_mask(rendered.sources, mono, power, **window) for power in powers)
+        spectra = self.synth.power_spectra(rendered.controls, rendered.tonal, self.mask_fft)
+        return (spectral_shares(spectra, power) for power in powers)
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Returns the loss of a batch; the noise follows from the step, so that a resumed run repeats it."""
@@ -216,6 +219,11 @@ class Separator(Learner):
     def stems(self, mixture: Tensor, rendered: Rendered) -> Tensor:
         """Returns `masked` of the targets alone: (B, C, T) -> (B, targets, C, T)."""
         return self.masked(mixture, rendered)[:, self.rows]
+
+    def cut(self, mixture: Tensor, rendered: Rendered) -> tuple[Tensor, Controls]:
+        """Returns `stems` (B, targets, C, T), and what is heard in them, see `hear`."""
+        stems = self.stems(mixture, rendered)
+        return stems, self.hear(one_channel(stems)) if self.heard else {}
 
     def hear(self, stems: Tensor) -> Controls:
         """Returns what can be read off mono stems (B, targets, T), {name: (B, targets, N, k)}."""

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from threading import Lock
 
 import numpy as np
 import soxr
@@ -23,19 +24,22 @@ class Resampler:
 
 
 class Queue:
-    """Takes blocks (C, n) in, and gives any number of samples out, in order."""
+    """Takes blocks (C, n) in, and gives any number of samples out, in order; threads may share it."""
 
     def __init__(self) -> None:
         self._blocks: deque[np.ndarray] = deque()
+        self._lock = Lock()
 
     def put(self, block: np.ndarray) -> None:
         """Adds a block at the end."""
-        self._blocks.append(block)
+        with self._lock:
+            self._blocks.append(block)
 
     def take(self, count: int) -> np.ndarray:
         """Removes the first samples."""
-        joined = np.concatenate(list(self._blocks), axis=1)
-        self._blocks = deque([joined[:, count:]])
+        with self._lock:
+            joined = np.concatenate(list(self._blocks), axis=1)
+            self._blocks = deque([joined[:, count:]])
         return joined[:, :count]
 
 

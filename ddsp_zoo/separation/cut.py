@@ -1,6 +1,8 @@
 """Stems cut out of a mixture by what a stream of controls sounds like."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from ddsp_zoo.separation.result import Rendered
 from ddsp_zoo.synths.control import Controls
 
 CONTEXT_SECONDS = 0.75  # heard on both sides of what is cut, so that its ends are as in the whole
-PIECE = 16  # contexts that are cut at once
+PIECE = 8  # contexts that are cut at once
 
 Piece = tuple[np.ndarray, np.ndarray, Controls]
 
@@ -32,20 +34,21 @@ class Cutter:
         self._done = 0  # frames of these that were given out already and serve as context
 
     @torch.inference_mode()
-    def __call__(self, mixture: Tensor, controls: Controls, last: bool) -> Piece | None:
+    def __call__(self, mixture: Tensor, controls: Controls, last: bool) -> Callable[[], Piece] | None:
         """Takes the next frames: mixture (C, n * hop), controls {name: (S, n, k)}.
 
-        Returns stems (targets, C, m * hop), their synthesised audio (targets, m * hop) and controls
-        {name: (targets, m, k)} of the frames that are finished, or None where too few are.
+        Returns what cuts the frames that are finished, or None where too few are: stems (targets, C, m * hop), their
+        synthesised audio (targets, m * hop) and controls {name: (targets, m, k)}. The cutting may be done later, and in
+        another thread.
         """
         self._take(mixture, controls, last)
         known = self._known["audio" if self.model.synth else "mixture"].shape[-1] // self.hop
         stop = known - (0 if last else self.context)
         if stop - self._done < (1 if last else PIECE * self.context):
             return None
-        piece = self._cut(known, stop)
+        cut = partial(_cut, self.model, self._known, self._controls, known, slice(self._done, stop))
         self._forget(stop)
-        return piece
+        return cut
 
     def _take(self, mixture: Tensor, controls: Controls, last: bool) -> None:
         new = {"mixture": mixture}
@@ -60,27 +63,27 @@ class Cutter:
             name: _after(self._controls.get(name), value, 1) for name, value in controls.items()
         }
 
-    def _cut(self, known: int, stop: int) -> Piece:
-        """Cuts what is not done yet up to frame ``stop``, by all that is known."""
-        model, rows = self.model, self.model.rows
-        batch = {name: value[None, ..., : known * self.hop] for name, value in self._known.items()}
-        controls = {name: value[None, :, :known] for name, value in self._controls.items()}
-        mixture = batch["mixture"]
-        if not self.model.synth:
-            batch["audio"] = batch["tonal"] = model.cut_out(one_channel(mixture), controls)
-        stems = model.stems(mixture, Rendered(batch["audio"], controls, batch["tonal"]))
-        heard = model.hear(one_channel(stems)) if model.heard else {}
-        inside, frames = slice(self._done * self.hop, stop * self.hop), slice(self._done, stop)
-        own = {name: value[0, rows, frames] for name, value in controls.items()}
-        own |= {name: value[0, :, frames] for name, value in heard.items()}
-        return stems[0, ..., inside].cpu().numpy(), batch["audio"][0, rows, inside].cpu().numpy(), own
-
     def _forget(self, stop: int) -> None:
         """Keeps what is not done, and what is needed before it."""
         start = max(stop - self.context, 0)
         self._known = {name: value[..., start * self.hop :] for name, value in self._known.items()}
         self._controls = {name: value[:, start:] for name, value in self._controls.items()}
         self._done = stop - start
+
+
+@torch.inference_mode()
+def _cut(model: Any, sounds: dict[str, Tensor], controls: Controls, known: int, frames: slice) -> Piece:
+    """Cuts some frames by all that is known: so many frames of sounds (..., T) and controls (S, N, k)."""
+    batch = {name: value[None, ..., : known * model.hop_samples] for name, value in sounds.items()}
+    controls = {name: value[None, :, :known] for name, value in controls.items()}
+    if not model.synth:
+        batch["audio"] = batch["tonal"] = model.cut_out(one_channel(batch["mixture"]), controls)
+    rendered = Rendered(batch["audio"], controls, batch["tonal"])
+    stems, heard = model.cut(batch["mixture"], rendered)
+    inside = slice(frames.start * model.hop_samples, frames.stop * model.hop_samples)
+    own = {name: value[0, model.rows, frames] for name, value in controls.items()}
+    own |= {name: value[0, :, frames] for name, value in heard.items()}
+    return stems[0, ..., inside].cpu().numpy(), batch["audio"][0, model.rows, inside].cpu().numpy(), own
 
 
 def _rows(controls: Controls) -> int:

@@ -2,10 +2,11 @@
 
 Audio comes in blocks, is resampled and cut into overlapping segments. The network predicts controls for them, which
 are joined into one stream; the synthesiser plays that stream, masks come from its expected spectra, and what is
-finished leaves at the input's rate. Memory does not grow with the length.
+finished leaves at the input's rate. While stems are cut, the network hears what comes next. Memory does not grow with
+the length.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,15 +15,16 @@ from torch import Tensor
 
 from ddsp_zoo.pitch.neck import Neck
 from ddsp_zoo.pitch.track import PitchTrack
+from ddsp_zoo.separation.ahead import ahead
 from ddsp_zoo.separation.blocks import Queue, Resampler, remembered, resampled, segments
-from ddsp_zoo.separation.cut import Cutter
+from ddsp_zoo.separation.cut import Cutter, Piece
 from ddsp_zoo.separation.join import Joiner
 from ddsp_zoo.separation.result import Maker, Separated
 from ddsp_zoo.synths.control import Controls
 from ddsp_zoo.version import __version__
 
 OVERLAP = 0.25  # share of a segment that the next one has too
-BATCH = 8  # segments that go through the network together
+BATCH = 4  # segments that go through the network together
 
 
 class Chunk(NamedTuple):
@@ -53,15 +55,12 @@ def stream(
     heard = resampled(
         remembered(blocks, waiting), sample_rate, model.sample_rate, at_least=(count - 1) * hop + 1
     )
-    cut, back, done = Cutter(model, seed), None, 0
-    for chunk in _chunks(model, heard, pitch, count):
-        piece = cut(*chunk)
-        if piece is None:
-            continue
-        stems, synthesised, controls = piece
+    back, done = None, 0
+    for cut, last in ahead(_finished(_chunks(model, heard, pitch, count), Cutter(model, seed))):
+        stems, synthesised, controls = cut()
         parts = np.concatenate([stems.reshape(-1, stems.shape[-1]), synthesised])
         back = back or Resampler(model.sample_rate, sample_rate, len(parts))
-        parts = _fitted(back(parts, chunk.last), frames - done, chunk.last)
+        parts = _fitted(back(parts, last), frames - done, last)
         done += parts.shape[1]
         stems = parts[: -len(names)].reshape(*stems.shape[:2], -1)
         mixture = waiting.take(parts.shape[1])[: stems.shape[1]]
@@ -74,6 +73,13 @@ def stream(
             sample_rate=sample_rate,
             maker=maker,
         )
+
+
+def _finished(chunks: Iterator[Chunk], cutter: Cutter) -> Iterator[tuple[Callable[[], Piece], bool]]:
+    """What cuts the pieces whose frames are finished, and whether a piece is the last."""
+    for chunk in chunks:
+        if (cut := cutter(*chunk)) is not None:
+            yield cut, chunk.last
 
 
 def maker_of(model: Any, seed: int, neck: Neck | None = None) -> Maker:

@@ -68,7 +68,7 @@ class Bands(torch.nn.Module):
     """A band of frequencies a source: below 300 Hz, above 700 Hz, between; what is named "rest" is the last one."""
 
     needs_pitch, hop_samples, mask_fft = False, 64, 512
-    device, power, heard = torch.device("cpu"), 1.0, ()
+    device, power = torch.device("cpu"), 1.0
 
     def __init__(self, sources: tuple[str, ...] = ("bass", "rest"), sample_rate: int = RATE) -> None:
         super().__init__()
@@ -100,8 +100,8 @@ class Bands(torch.nn.Module):
         audio = self.gain.detach() * torch.fft.irfft(spectra, audio.shape[-1])[:, : len(self.sources)]
         return {"wave": audio.unflatten(-1, (-1, self.hop_samples))}
 
-    def stems(self, mixture: Tensor, rendered: Rendered) -> Tensor:
-        return self.masked_each(mixture, rendered, (self.power,))[0][:, self.rows]
+    def cut(self, mixture: Tensor, rendered: Rendered) -> tuple[Tensor, Controls]:
+        return self.masked_each(mixture, rendered, (self.power,))[0][:, self.rows], {}
 
     def masked_each(
         self, mixture: Tensor, rendered: SimpleNamespace, powers: Sequence[float]
