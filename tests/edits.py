@@ -6,10 +6,11 @@ from ddsp_zoo.api.result import Separation
 from ddsp_zoo.controls.render import render
 from ddsp_zoo.dsp.mel import mel_grid, mel_to_hz
 from ddsp_zoo.dsp.scale import midi_to_hz
+from ddsp_zoo.pitch.stretches import beginnings
 from ddsp_zoo.separation.result import Maker, Named
 from ddsp_zoo.synths.banded import BandedSinusoids
 from ddsp_zoo.synths.base import Synth
-from ddsp_zoo.synths.control import heard_pitch
+from ddsp_zoo.synths.control import heard_notes
 from ddsp_zoo.synths.modal_string import ModalString
 from ddsp_zoo.synths.source_filter import SourceFilter
 
@@ -78,6 +79,7 @@ def band(notes: tuple[tuple[int, int, float], ...] = NOTES) -> Named:
         "noise_magnitude": np.full_like(amplitude, 1e-3),
         "loudness": np.sqrt((amplitude**2).sum(-1, keepdims=True) / 2),
         "f0_hz": f0_hz,
+        "onset": beginnings(f0_hz, RATE / HOP)[:, None],
     }
     return {name: value.astype(np.float32) for name, value in controls.items()}
 
@@ -86,7 +88,7 @@ def song_of(synth: Synth, controls: dict[str, Named], channels: int = 2, **about
     """A separation whose stems are what is synthesised, to the left and right, with a little noise; noise is left."""
     declared = {control.name: control for control in synth.controls}
     if any("f0_hz" in own for own in controls.values()) and "f0_hz" not in declared:
-        declared["f0_hz"] = heard_pitch(RATE)
+        declared |= {control.name: control for control in heard_notes(RATE)}
     maker = Maker("made", "", "1.0", tuple(controls), RATE, HOP, 0, declared, synth, **about)
     samples, random = FRAMES * HOP - 50, np.random.default_rng(0)
     played = {name: render(own, name, maker, RATE, samples) for name, own in controls.items()}

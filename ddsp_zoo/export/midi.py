@@ -1,7 +1,7 @@
 """Notes from pitch curves, and notes as a MIDI file."""
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from ddsp_zoo.dsp.scale import hz_to_midi
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.music.drum_set import hits_in_frames, notes_of_hits
 from ddsp_zoo.music.midi import DRUM_CHANNEL, PITCHED_CHANNELS, MidiNote, MidiTrack, write_midi_file
+from ddsp_zoo.pitch.stretches import JUMP_SEMITONES, SHORTEST_SECONDS, stretches
 from ddsp_zoo.sources import UNPITCHED
 from ddsp_zoo.synths.control import Control
 
@@ -46,18 +47,16 @@ def notes_from_f0(
     rate_hz: float,
     loudness_db: np.ndarray | None = None,
     onset: np.ndarray | None = None,
-    min_duration_s: float = 0.06,
-    jump_semitones: float = 0.7,
+    min_duration_s: float = SHORTEST_SECONDS,
+    jump_semitones: float = JUMP_SEMITONES,
     range_db: float = RANGE_DB,
     full_db: float | None = None,
 ) -> list[MidiNote]:
-    """Finds the notes of one pitch curve: every voiced stretch, cut at onsets and where the pitch moves on to stay.
+    """Finds the notes of one pitch curve: its `stretches`, at least `min_duration_s` long.
 
-    f0_hz, loudness_db, onset: (N,) at `rate_hz` frames a second; f0 of 0 or NaN is unvoiced. A pitch has
-    moved on when it (smoothed over .15 s, so vibrato and single wrong frames do not count) stays more than
-    `jump_semitones` from the median of the last half second, to the same side, for `min_duration_s`. A note's
-    key is its median pitch; its velocity goes by its loudest frame, from 127 at `full_db`, by default the loudest of
-    all, to 1 at `range_db` below (80 without loudness). Notes shorter than `min_duration_s` are left out.
+    f0_hz, loudness_db, onset: (N,) at `rate_hz` frames a second; f0 of 0 or NaN is unvoiced. A note's key is its median
+    pitch; its velocity goes by its loudest frame, from 127 at `full_db`, by default the loudest of all, to 1 at
+    `range_db` below (80 without loudness).
     """
     f0_hz = np.asarray(f0_hz, dtype=np.float64).reshape(-1)
     voiced = np.isfinite(f0_hz) & (f0_hz > 0)
@@ -67,57 +66,12 @@ def notes_from_f0(
         level = _level(loudness_db)
         full_db = level[voiced].max() if full_db is None else full_db
         velocity = 127 + 126 * (level - full_db) / range_db
-    shortest = max(1, round(min_duration_s * rate_hz))
     notes = []
-    begins = _rising(onset, len(pitch))
-    for start, end in _stretches(pitch, voiced, begins, shortest, jump_semitones, rate_hz):
-        if end - start >= shortest:
-            key = int(np.clip(np.rint(np.median(pitch[start:end])), 0, 127))
-            force = int(np.clip(np.rint(velocity[start:end].max()), 1, 127))
-            notes.append(MidiNote(start / rate_hz, end / rate_hz, key, force))
+    for start, end in stretches(f0_hz, rate_hz, onset, min_duration_s, jump_semitones):
+        key = int(np.clip(np.rint(np.median(pitch[start:end])), 0, 127))
+        force = int(np.clip(np.rint(velocity[start:end].max()), 1, 127))
+        notes.append(MidiNote(start / rate_hz, end / rate_hz, key, force))
     return notes
-
-
-def _rising(onset: np.ndarray | None, frames: int) -> np.ndarray:
-    """(N,) bool: where an onset curve crosses one half upwards."""
-    if onset is None:
-        return np.zeros(frames, dtype=bool)
-    high = np.asarray(onset).reshape(-1) > 0.5
-    return high & ~np.concatenate(([False], high[:-1]))
-
-
-def _stretches(
-    pitch: np.ndarray, voiced: np.ndarray, onset: np.ndarray, persist: int, jump: float, rate_hz: float
-) -> Iterator[tuple[int, int]]:
-    """First frame and frame after the last of every stretch of one pitch."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], voiced.astype(np.int8), [0]))))
-    memory, half = max(persist, round(0.5 * rate_hz)), round(0.075 * rate_hz)
-    for first, last in edges.reshape(-1, 2).tolist():
-        cuts = [first, *(first + 1 + np.flatnonzero(onset[first + 1 : last])).tolist(), last]
-        for start, end in itertools.pairwise(cuts):
-            jumps = _jumps(_smooth(pitch[start:end], half), persist, jump, memory)
-            yield from itertools.pairwise([start, *(start + frame for frame in jumps), end])
-
-
-def _smooth(pitch: np.ndarray, half: int) -> np.ndarray:
-    """Running median over about a period of vibrato, which keeps steps where they are."""
-    padded = np.pad(pitch, half, mode="symmetric")
-    return np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1), axis=-1)
-
-
-def _jumps(pitch: np.ndarray, persist: int, jump: float, memory: int) -> Iterator[int]:
-    """Frames where a new pitch begins; in plain lists, as numpy is slow on a few numbers."""
-    curve = pitch.tolist()
-    start, away, side = 0, 0, 0  # begin of the note; for how many frames the pitch is off, and to which side
-    for frame in range(1, len(curve)):
-        settled = sorted(curve[max(start, frame - away - memory) : frame - away])
-        offset = curve[frame] - settled[len(settled) // 2]
-        now = (offset > jump) - (offset < -jump)
-        away = away + 1 if now and now == side else abs(now)
-        side = now
-        if away >= persist:
-            start, away, side = frame + 1 - away, 0, 0
-            yield start
 
 
 def notes_by_source(
@@ -187,7 +141,12 @@ def _notes(
         level = _level(loudness_db)
         loudest = level.max(initial=-300) if full_db is None else full_db
         f0_hz = np.where(level > loudest + silence_db, f0_hz, 0)
-    return notes_from_f0(f0_hz, rate_hz, loudness_db, values.get("gate"), full_db=full_db)
+    # Beginnings that were heard in the same pitch are all that there are.
+    settled = "gate" in declared and declared["gate"].origin == "heard"
+    jump = math.inf if settled else JUMP_SEMITONES
+    return notes_from_f0(
+        f0_hz, rate_hz, loudness_db, values.get("gate"), jump_semitones=jump, full_db=full_db
+    )
 
 
 def energy_db(amplitude: np.ndarray) -> np.ndarray:

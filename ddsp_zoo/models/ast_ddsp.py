@@ -22,7 +22,7 @@ from ddsp_zoo.pitch.salience import melodies
 from ddsp_zoo.separation.masks import apply_masks, spectral_shares
 from ddsp_zoo.sources import UNPITCHED
 from ddsp_zoo.synths.banded import BandedSinusoids
-from ddsp_zoo.synths.control import Controls, heard_pitch
+from ddsp_zoo.synths.control import Controls, heard_notes
 
 LOSS_FFT_SIZES = (2048, 512, 128)  # every other one of the authors' sizes: the same span at half the cost
 # What makes the frequencies of a band about equally strong: power times (f / 300 Hz)^1.75, up to 32 times 300 Hz.
@@ -110,7 +110,7 @@ class AstDdsp(Separator):
             masks=masks,
         )
         self.synth = BandedSinusoids(sample_rate, hop_samples, bands, frequency_gradient=0.0)
-        self.heard = (heard_pitch(sample_rate),)
+        self.heard = heard_notes(sample_rate)
         window = n_fft or 8 * hop_samples
         if exact_below_hz and window != self.mask_fft:
             raise DdspZooError(
@@ -298,8 +298,8 @@ class AstDdsp(Separator):
         return stems[:, :, :-1], self.hear(stems[:, :, -1])
 
     def hear(self, stems: Tensor) -> Controls:
-        """Returns f0_hz (B, targets, N, 1), the fundamental of the stems, and the hits of drums, which have none."""
-        heard = {"f0_hz": melodies(stems, self.targets, self.sample_rate, self.hop_samples)[..., None]}
+        """Returns the notes of the stems, see `melodies`, and the hits of drums (B, targets, N, k)."""
+        heard = melodies(stems, self.targets, self.sample_rate, self.hop_samples)
         if self.transcriber is not None:
             hits = stems.new_zeros(*heard["f0_hz"].shape[:3], self.declared["hits"].size)
             for row, name in enumerate(self.targets):

@@ -9,7 +9,7 @@ from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.networks.band_features import BandAnalysis
 from ddsp_zoo.pitch.salience import melodies
 from ddsp_zoo.synths.banded import BandedSinusoids
-from ddsp_zoo.synths.control import Controls, heard_pitch
+from ddsp_zoo.synths.control import Controls, heard_notes
 
 FRAME_SECONDS, SEGMENT_FRAMES = 0.016, 128
 BAND_MEL, PLACES = 16.0, 5  # distance of bands, and places in each that a frequency is told by
@@ -37,7 +37,7 @@ class GivenStems(Separator):
         super().__init__(sources, sample_rate, hop, seconds, supervised=False)
         bands = max(round(float(hz_to_mel(torch.tensor(sample_rate / 2))) / BAND_MEL), 8)
         self.synth = BandedSinusoids(sample_rate, hop, bands, PLACES)
-        self.heard = (heard_pitch(sample_rate),)
+        self.heard = heard_notes(sample_rate)
         self.analysis = BandAnalysis(sample_rate, 8 * hop, hop, bands)
         noise = torch.randn(
             round(NOISE_SECONDS / FRAME_SECONDS) * hop, generator=torch.Generator().manual_seed(0)
@@ -69,8 +69,8 @@ class GivenStems(Separator):
         return self._each(mixture)
 
     def hear(self, stems: Tensor) -> Controls:
-        """Returns f0_hz (B, S, N, 1), the fundamental of the stems; drums have none."""
-        return {"f0_hz": melodies(stems, self.targets, self.sample_rate, self.hop_samples)[..., None]}
+        """Returns the notes of the stems (B, S, T), see `melodies`."""
+        return melodies(stems, self.targets, self.sample_rate, self.hop_samples)
 
     def _each(self, mixture: Tensor) -> Tensor:
         return mixture.unflatten(1, (1 + len(self.sources), -1))[:, 1:]

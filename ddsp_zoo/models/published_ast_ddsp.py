@@ -12,10 +12,10 @@ from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.models.separator import Rendered, Separator
 from ddsp_zoo.models.settings import Masks
 from ddsp_zoo.networks.clip_ast import ClipAST, ClipMel
-from ddsp_zoo.pitch.salience import salient_f0
+from ddsp_zoo.pitch.salience import melodies
 from ddsp_zoo.separation.masks import apply_masks, single_mask
-from ddsp_zoo.sources import REST, UNPITCHED
-from ddsp_zoo.synths.control import Controls, heard_pitch
+from ddsp_zoo.sources import REST
+from ddsp_zoo.synths.control import Controls, heard_notes
 from ddsp_zoo.synths.sinusoids import QUIRKS as SYNTH_QUIRKS
 from ddsp_zoo.synths.sinusoids import SinusoidsPlusNoise
 
@@ -94,7 +94,7 @@ class PublishedAstDdsp(Separator):
         self.synth = SinusoidsPlusNoise(
             sample_rate, hop_samples, sinusoids, noise_bands, bins, self.quirks & set(SYNTH_QUIRKS)
         )
-        self.heard = (heard_pitch(sample_rate),)
+        self.heard = heard_notes(sample_rate)
         self.frames = self.segment_samples // hop_samples
         self.features = ClipMel(sample_rate, n_fft, mel_hop, mels, log="power_mel" not in quirks)
         outputs = self.frames * self._frame_channels + self.synth.clip_channels
@@ -195,9 +195,8 @@ class PublishedAstDdsp(Separator):
         )
 
     def hear(self, stems: Tensor) -> Controls:
-        """Returns f0_hz (B, 1, N, 1) of the stem: free sinusoids have no fundamental."""
-        f0 = salient_f0(stems, self.sample_rate, self.hop_samples) * (self.sources[0] not in UNPITCHED)
-        return {"f0_hz": f0[..., None]}
+        """Returns the notes of the stem (B, 1, T), see `melodies`: free sinusoids have no fundamental."""
+        return melodies(stems, self.targets, self.sample_rate, self.hop_samples)
 
     @property
     def _frame_channels(self) -> int:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp.stft import stft
+from ddsp_zoo.pitch.stretches import beginnings
 from ddsp_zoo.sources import UNPITCHED
 
 GRID_CENTS = 10
@@ -38,10 +39,15 @@ def salient_f0(
     return torch.where(level >= floor, f0, torch.zeros_like(f0))
 
 
-def melodies(stems: Tensor, names: tuple[str, ...], sample_rate: int, hop: int) -> Tensor:
-    """Returns the `salient_f0` (..., S, N) of stems (..., S, N * hop) by their names: drums have none."""
+def melodies(stems: Tensor, names: tuple[str, ...], sample_rate: int, hop: int) -> dict[str, Tensor]:
+    """Returns f0_hz and onset (..., S, N, 1) of stems (..., S, N * hop) by their names; drums have none.
+
+    They are the `salient_f0` and where its notes begin, see `stretches`.
+    """
     f0 = salient_f0(stems, sample_rate, hop)
-    return f0 * torch.tensor([name not in UNPITCHED for name in names], device=f0.device)[:, None]
+    f0 = f0 * torch.tensor([name not in UNPITCHED for name in names], device=f0.device)[:, None]
+    onset = torch.from_numpy(beginnings(f0.cpu().numpy(), sample_rate / hop)).to(f0)
+    return {"f0_hz": f0[..., None], "onset": onset[..., None]}
 
 
 def _comb(candidates: Tensor, n_fft: int, sample_rate: int) -> Tensor:

@@ -132,7 +132,11 @@ def given_notes(sample_rate: int) -> tuple[Control, Control]:
     )
 
 
-def heard_pitch(sample_rate: int) -> Control:
-    """Returns the control f0_hz of a source whose pitch is read off its stem."""
-    f0_hz, _ = given_notes(sample_rate)
-    return replace(f0_hz, text="pitch that is heard in the stem, 0 where there is none", origin="heard")
+def heard_notes(sample_rate: int) -> tuple[Control, Control]:
+    """Returns the controls f0_hz and onset of a source whose notes are read off its stem."""
+    f0_hz, onset = given_notes(sample_rate)
+    text = "pitch that is heard in the stem, 0 where there is none"
+    return (
+        replace(f0_hz, text=text, origin="heard"),
+        replace(onset, text="1 where a note of that pitch begins", origin="heard"),
+    )

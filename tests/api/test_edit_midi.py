@@ -49,6 +49,12 @@ CHANGES: dict[str, Callable[[Notes], Notes]] = {
     "shorter": lambda n: [moved(note, 0, -15) for note in n],
     "longer": lambda n: [n[0], moved(n[1], 0, 9, -2), moved(n[2], 0, 7)],
     "one added": lambda n: [*n, MidiNote(142 * FRAME, 149 * FRAME, 59, 40)],
+    "equal ones side by side": lambda n: [n[0], moved(n[1], -5, -5, -3), n[2]],
+    "one struck twice": lambda n: [
+        moved(n[0], 0, -15),
+        MidiNote(25 * FRAME, 40 * FRAME, n[0].key, n[0].velocity),
+        *n[1:],
+    ],
     "another in one's place": lambda n: [n[0], MidiNote(50 * FRAME, 60 * FRAME, 60, 127), n[2]],
 }
 

@@ -20,7 +20,7 @@ from ddsp_zoo.export.plots import (
 )
 from ddsp_zoo.files.atomic import replaced_when_done
 from ddsp_zoo.music.midi import MidiNote
-from ddsp_zoo.synths.control import Control, given_notes, heard_pitch
+from ddsp_zoo.synths.control import Control, given_notes, heard_notes
 
 RATE = 100.0  # frames a second
 
@@ -93,7 +93,7 @@ def test_velocity_follows_loudness_and_stays_in_range():
 DECLARED = {
     control.name: control
     for control in (
-        heard_pitch(8000),
+        heard_notes(8000)[0],
         given_notes(8000)[1],
         Control("frequency_hz", "Hz", "", 20, 4000, size=8, role="partials"),
         Control("amplitude", "1", "", size=8, curve="amplitude", role="level"),

@@ -18,11 +18,11 @@ from ddsp_zoo.export.audio_format import LARGEST_WAV, AudioFormat
 from ddsp_zoo.export.folder import OutputFolder, save_pieces
 from ddsp_zoo.files import owned
 from ddsp_zoo.separation.result import Maker
-from ddsp_zoo.synths.control import Control, heard_pitch
+from ddsp_zoo.synths.control import Control, heard_notes
 
 FILES = ["notes.mid", "bass.{0}", "controls.npz", "ddsp_zoo.json", "lead.{0}", "overview.png", "residual.{0}"]
 SOURCES = ("bass", "lead")
-DECLARED = {"f0_hz": heard_pitch(RATE), "amplitude": Control("amplitude", "1", "", size=2, role="level")}
+DECLARED = {"f0_hz": heard_notes(RATE)[0], "amplitude": Control("amplitude", "1", "", size=2, role="level")}
 SYNTHESISED = ["bass.{0}", "lead.{0}"]
 
 
