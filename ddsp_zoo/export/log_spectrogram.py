@@ -24,18 +24,18 @@ def log_spectrogram(audio: np.ndarray, rate: int, n_fft: int = 4096) -> np.ndarr
     block = 128
     for first in range(0, columns, block):
         some = centres[first * windows : (first + block) * windows]
-        frames = np.stack([_window_at(audio, int(centre) - n_fft // 2, n_fft) for centre in some])
+        frames = _windows(audio, some.astype(np.int64) - n_fft // 2, n_fft)
         spectrum = np.square(np.abs(np.fft.rfft(frames * window)))
         spectrum = spectrum.reshape(-1, windows, spectrum.shape[-1]).mean(1)
         power[:, first : first + block] = (spectrum @ weights).T
     return 10 * np.log10(np.nan_to_num(power) + 1e-12)
 
 
-def _window_at(audio: np.ndarray, start: int, length: int) -> np.ndarray:
-    """`length` samples (mean of the channels) from `start`, zeros outside the audio."""
-    piece = audio[..., max(0, start) : max(0, start + length)].mean(0, dtype=np.float32)
-    before = max(0, -start)
-    return np.pad(piece, (before, length - before - len(piece)))
+def _windows(audio: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+    """Samples (windows, length), the mean of the channels, from each of `starts`; zeros outside the audio."""
+    place = starts[:, None] + np.arange(length)
+    heard = audio[:, place.clip(0, audio.shape[-1] - 1)].mean(0, dtype=np.float32)
+    return np.where((place >= 0) & (place < audio.shape[-1]), heard, 0)
 
 
 def _bands(rate: int, n_fft: int) -> np.ndarray:

@@ -253,10 +253,13 @@ def test_separations_of_any_size_are_drawn(tmp_path, sources, seconds, ending):
 def test_overlay_and_strips_show_the_controls():
     figure = plot_separation(separation(4, 1.004))  # not a whole number of control frames
     panels = {axes.texts[0].get_text(): axes for axes in figure.axes if axes.texts}
-    shown = {"s0": 3, "s1": 2, "s2": 0, "s3": 0}  # collections over the image: sinusoids, f0 and its outline
-    assert {name: len(panels[name].collections) - 1 for name in shown} == shown
-    heights = np.concatenate([segment[:, 1] for segment in panels["s1"].collections[-1].get_segments()])
-    np.testing.assert_allclose(heights, 220)
+    shown = {"s1": 2, "s2": 0, "s3": 0}  # lines over the image: f0 and its outline
+    assert {name: len(panels[name].lines) for name in shown} == shown
+    heights = panels["s1"].lines[-1].get_ydata()
+    np.testing.assert_allclose(heights[np.isfinite(heights)], 220)
+    strokes = np.concatenate([line.get_ydata() for line in panels["s0"].lines])  # of sinusoids too, all opacities
+    assert set(strokes[np.isfinite(strokes)]) == {110.0 * n for n in range(1, 9)}
+    assert len({line.get_alpha() for line in panels["s0"].lines}) > 3
     assert panels["mixture"].get_xlim() == panels["onset: 1 where a note begins"].get_xlim() == (0, 1.004)
     assert {
         "amplitude (dB)",
