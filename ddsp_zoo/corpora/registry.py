@@ -7,6 +7,7 @@ from typing import Any
 from ddsp_zoo.corpora import CORPORA
 from ddsp_zoo.corpora.base import StemDataModule
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.files.shipped import here_or_shipped
 from ddsp_zoo.settings.build import build
 
 
@@ -40,6 +41,7 @@ def _read_recipe(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
+        path = here_or_shipped(path)
         return dict(yaml.safe_load(path.read_text(encoding="utf-8"))["data"])
     except OSError as error:
         raise DdspZooError(f"There is no recipe {path}.") from error

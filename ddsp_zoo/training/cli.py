@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from ddsp_zoo import models, zoo
 from ddsp_zoo.corpora.base import StemDataModule
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.files.shipped import here_or_shipped
 from ddsp_zoo.learning.learner import Learner
 from ddsp_zoo.settings.build import find_class, plain
 from ddsp_zoo.settings.old import modern_command
@@ -25,6 +26,7 @@ from ddsp_zoo.training.media import LogMedia
 from ddsp_zoo.training.separation import LogSeparation
 from ddsp_zoo.zoo.checkpoint import read_checkpoint
 
+CONFIG_FLAGS = ("--config", "-c")
 UNLOGGED = "conditioned on metric"  # in what Lightning says of a name that nothing was logged by
 
 
@@ -191,8 +193,9 @@ def _at(place: str, settings: Any) -> Any:
 def run_trainer(arguments: list[str]) -> None:
     """Runs LightningCLI; recipes and options that do not fit raise `DdspZooError`.
 
-    Those of earlier versions are read as today's.
+    Those of earlier versions are read as today's, and those that come with the package are found from everywhere.
     """
+    arguments = _with_shipped(arguments)
     check_files(arguments)
     if (today := modern_command(arguments)) != arguments:
         print(
@@ -213,6 +216,17 @@ def run_trainer(arguments: list[str]) -> None:
     )
 
 
+def _with_shipped(arguments: list[str]) -> list[str]:
+    """Returns the arguments with the recipes of the package by their place, where there are none such here."""
+    out = []
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        flag, _, value = word.rpartition("=")
+        named = before in CONFIG_FLAGS if not flag else flag in CONFIG_FLAGS
+        recipe = named and value.endswith((".yaml", ".yml"))
+        out.append(f"{flag}{'=' * bool(flag)}{here_or_shipped(value)}" if recipe else word)
+    return out
+
+
 def check_files(arguments: list[str]) -> None:
     """Raises `DdspZooError` for a recipe or checkpoint that is missing or incomplete, before the parser reads it.
 
@@ -225,7 +239,7 @@ def check_files(arguments: list[str]) -> None:
         )
     for flag, value in zip(words, words[1:], strict=False):
         path = Path(value)
-        if flag in ("--config", "-c") and path.suffix in (".yaml", ".yml") and not path.is_file():
+        if flag in CONFIG_FLAGS and path.suffix in (".yaml", ".yml") and not path.is_file():
             raise DdspZooError(f"There is no recipe {value}.")
         if flag == "--ckpt_path" and path.suffix == ".ckpt":
             if not path.is_file():

@@ -1,7 +1,7 @@
 """Finds the folder with the checkpoint of a model by the model's name. It is looked for in this order:
 
 1. `$DDSP_ZOO_CHECKPOINTS/<name>/`;
-2. the `checkpoints/` folder of the repository, or of the installed package;
+2. the `checkpoints/` folder of the repository, or of the installed package, which has the weights of a few;
 3. the cache: `$DDSP_ZOO_CACHE`, else `ddsp_zoo` in the user's cache folder (`~/.cache` on Linux);
 4. the hub (`$DDSP_ZOO_HUB`, else the manifest's endpoint) at the manifest's revision,
    unless `DDSP_ZOO_OFFLINE=1` or `HF_HUB_OFFLINE=1`.
@@ -52,14 +52,15 @@ def info(name: str) -> dict[str, Any]:
     """Returns what is known about a model, without loading or downloading anything.
 
     The manifest's row (summary, sources, sample_rate in Hz, licences, paper, files) and `name`, `card` (text),
-    `metrics` (dict); the last two are None while the checkpoint is not on this machine. Of a name that stands for a
+    `metrics` (dict); the last two are None while they are not on this machine. Of a name that stands for a
     stem of another model, files, card and metrics are that one's.
     """
     row = manifest.row(name)
     if whole := row.get("stem_of"):  # unless there is one of the user's own
         return info(whole) | row | {"name": name}
     places = [place / name for place in (_own_root(), manifest.bundle()) if place] + [_cache_folder(name)]
-    folder = next((place for place in places if (place / WEIGHTS).exists()), places[-1])
+    held = (place for place in places if (place / WEIGHTS).exists() or (place / CARD).exists())
+    folder = next(held, places[-1])
     card, metrics = folder / CARD, folder / METRICS
     return {
         **row,

@@ -9,6 +9,7 @@ from typing import Any
 
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.atomic import replaced_when_done
+from ddsp_zoo.files.shipped import shipped
 
 Files = dict[str, dict[str, Any]]  # file name -> {"sha256": hex digits, "size": bytes}
 
@@ -23,9 +24,7 @@ def list_models() -> list[str]:
 
 def bundle() -> Path:
     """Returns the folder of manifest.json: in the package when installed as a wheel, else of the clone."""
-    package = Path(__file__).resolve().parent.parent
-    inside = package / "checkpoints"
-    return inside if (inside / MANIFEST).exists() else package.parent / "checkpoints"
+    return shipped(f"checkpoints/{MANIFEST}").parent
 
 
 def read_manifest() -> dict[str, Any]:

@@ -257,7 +257,9 @@ def test_overlay_and_strips_show_the_controls():
     assert {name: len(panels[name].lines) for name in shown} == shown
     heights = panels["s1"].lines[-1].get_ydata()
     np.testing.assert_allclose(heights[np.isfinite(heights)], 220)
-    strokes = np.concatenate([line.get_ydata() for line in panels["s0"].lines])  # of sinusoids too, all opacities
+    strokes = np.concatenate(
+        [line.get_ydata() for line in panels["s0"].lines]
+    )  # of sinusoids too, all opacities
     assert set(strokes[np.isfinite(strokes)]) == {110.0 * n for n in range(1, 9)}
     assert len({line.get_alpha() for line in panels["s0"].lines}) > 3
     assert panels["mixture"].get_xlim() == panels["onset: 1 where a note begins"].get_xlim() == (0, 1.004)
