@@ -17,6 +17,7 @@ import yaml
 from ddsp_zoo import zoo
 from ddsp_zoo.corpora import make
 from ddsp_zoo.models import Separator
+from ddsp_zoo.pitch.drum_transcriber import DrumTranscriber
 from ddsp_zoo.pitch.multipitch import MultiPitch
 from ddsp_zoo.pitch.string_tracker import StringTracker
 from ddsp_zoo.reports import evaluation
@@ -26,6 +27,11 @@ from ddsp_zoo.zoo.checkpoint import config_of
 
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 HEADING = "## Measured"
+# What may become a part of a model that was trained apart: its setting, and classes that can.
+PARTS = {
+    "tracker": ("tracks_pitch", (MultiPitch, StringTracker)),
+    "transcriber": ("transcribes_drums", (DrumTranscriber,)),
+}
 
 
 def main() -> None:
@@ -36,12 +42,13 @@ def main() -> None:
     parser.add_argument("data", nargs="?", help="a data module by name, or a recipe")
     parser.add_argument("--measured", help="folder of an evaluation that has been made")
     parser.add_argument("--root", help="folder of the data")
-    parser.add_argument("--tracker", help=".ckpt file of a tracker that becomes a part of the model")
+    for part in PARTS:
+        parser.add_argument(f"--{part}", help=f".ckpt file of a {part} that becomes a part of the model")
     parser.add_argument("--tables", default="evaluation", help="folder for tables and plots")
     options = parser.parse_args()
     folder = CHECKPOINTS / options.name
     if options.run:
-        save(options.name, options.run, options.tracker)
+        save(options.name, options.run, {part: getattr(options, part) for part in PARTS})
     if options.data:
         write(folder, measure(options.name, options.data, options.root, Path(options.tables)))
     if options.measured:
@@ -49,15 +56,16 @@ def main() -> None:
     zoo.refresh_manifest(CHECKPOINTS)
 
 
-def save(name: str, run: str, tracker: str | None = None) -> None:
-    """Writes weights and settings into the folder of a model."""
+def save(name: str, run: str, parts: dict[str, str | None]) -> None:
+    """Writes weights and settings into the folder of a model, with those of its `PARTS`."""
     if run.endswith(".yaml"):
         section = yaml.safe_load(Path(run).read_text(encoding="utf-8"))["model"]
         model = build(section, Separator)
     else:
         model = zoo.load(name, checkpoint=run)
-    if tracker:
-        model = with_tracker(model, zoo.load(name, checkpoint=tracker, kind=(MultiPitch, StringTracker)))
+    for part, checkpoint in parts.items():
+        if checkpoint:
+            model = with_part(model, part, zoo.load(name, checkpoint=checkpoint, kind=PARTS[part][1]))
     zoo.save_checkpoint(model, CHECKPOINTS / name)
 
 
@@ -78,10 +86,10 @@ def write(folder: Path, summary: dict[str, Any]) -> None:
     _write_table(folder / "card.md", summary)
 
 
-def with_tracker(model: Any, tracker: Any) -> Any:
-    """Returns the same model with a tracker in it."""
-    whole = build(config_of(model), Separator, tracks_pitch=True)
-    weights = model.state_dict() | {f"tracker.{key}": value for key, value in tracker.state_dict().items()}
+def with_part(model: Any, part: str, own: Any) -> Any:
+    """Returns the same model with one of its `PARTS` in it."""
+    whole = build(config_of(model), Separator, **{PARTS[part][0]: True})
+    weights = model.state_dict() | {f"{part}.{key}": value for key, value in own.state_dict().items()}
     whole.load_state_dict(weights)
     return whole
 

@@ -1,8 +1,9 @@
 """Train a released model anew, as its card says: `python tools/train.py NAME [--runs FOLDER] [options of fit]`.
 
 `recipes/stages/NAME.yaml` says how: the stages, one after another, each a run of `ddsp-zoo fit` that begins with the
-weights of the one before it, and those of a tracker that becomes a part of the model. Further options go to every
-stage, for example `--trainer.accelerator gpu`. In the end the command that makes a checkpoint folder is printed.
+weights of the one before it, and those of what becomes a part of the model, a tracker of pitch or a transcriber of
+drums. Further options go to every stage, or where a program of tools/ trains to that alone, for example
+`--trainer.accelerator gpu`. In the end the command that makes a checkpoint folder is printed.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from ddsp_zoo.errors import DdspZooError
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = ROOT / "recipes"
-PARTS = ("stages", "tracker")
+PARTS = ("stages", "tracker", "transcriber")
 Runner = Callable[[list[str]], Any]
 
 
@@ -54,7 +55,7 @@ class Stage:
 
 
 def read(name: str, part: str = "stages") -> list[Stage]:
-    """Returns the stages of a model or of its tracker; `DdspZooError` where nobody has written them down."""
+    """Returns the stages of a model or of a part of it; `DdspZooError` where nobody has written them down."""
     path = RECIPES / f"stages/{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
@@ -71,13 +72,15 @@ def read(name: str, part: str = "stages") -> list[Stage]:
 
 
 def train(name: str, runs: Path, more: Sequence[str], run: Runner) -> dict[str, Path]:
-    """Runs all stages; returns the checkpoints of "stages" and of the "tracker", where there are some."""
+    """Runs all stages; returns the checkpoints of "stages" and of other `PARTS`, where there are some."""
     found: dict[str, Path] = {}
-    for part in PARTS:
+    stages = {part: read(name, part) for part in PARTS}
+    programs = any(stage.program for own in stages.values() for stage in own)
+    for part, own in stages.items():
         last = None
-        for number, stage in enumerate(read(name, part), start=1):
+        for number, stage in enumerate(own, start=1):
             called = f"{name}_{part}_{number}"
-            run([*stage.command(called, runs, last), *more])
+            run([*stage.command(called, runs, last), *(more if stage.program or not programs else ())])
             folder = runs / called
             last = folder if stage.program else folder / "checkpoints/last.ckpt"
             found[part] = folder if stage.program else folder / "checkpoints/best.ckpt"
@@ -88,8 +91,8 @@ def release_command(name: str, found: dict[str, Path]) -> str:
     """Returns the command that makes the checkpoint folder of what was trained."""
     content = yaml.safe_load((RECIPES / f"stages/{name}.yaml").read_text(encoding="utf-8"))
     weights = found.get("stages") or f"checkpoints/{content['weights']}"
-    tracker = f" --tracker {found['tracker']}" if "tracker" in found else ""
-    return f"python tools/release.py {name} {weights}{tracker}"
+    parts = "".join(f" --{part} {found[part]}" for part in PARTS[1:] if part in found)
+    return f"python tools/release.py {name} {weights}{parts}"
 
 
 def _written(value: Any) -> str:
