@@ -18,6 +18,7 @@ from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.export.log_spectrogram import BANDS, COLUMNS, LOWEST_HZ, highest_hz, log_spectrogram
 from ddsp_zoo.export.played import FrettedNote, is_guitar, read_played
 from ddsp_zoo.files.atomic import replaced_when_done
+from ddsp_zoo.music.drum_set import DRUM_SET, hits_in_frames
 from ddsp_zoo.separation.result import Separated
 from ddsp_zoo.synths.control import Control
 
@@ -265,9 +266,11 @@ def _draw_controls(
     """
     pitch = next((np.reshape(controls[n], -1) for n in controls if _is_given_pitch(declared[n])), None)
     names = [name for name in controls if declared[name].role not in without]
+    names = [name for name in names if _says_more(declared[name], controls[name])]
     if pitch is not None and not (pitch > 0).any():
         names = []
-    names.sort(key=lambda name: (declared[name].origin == "constant", declared[name].size > 1))
+    images = {name: declared[name].size > 1 and declared[name].role != "hits" for name in names}
+    names.sort(key=lambda name: (declared[name].origin == "constant", images[name]))
     drawn = names[:most]
     grid = place.subgridspec(max(1, len(drawn)), 1, hspace=0.12)
     strips = [figure.add_subplot(grid[row, 0], sharex=shared) for row in range(max(1, len(drawn)))]
@@ -279,6 +282,7 @@ def _draw_controls(
         if control.role == "pitch":
             value = np.where(value > 0, value, np.nan)
         draw = _draw_line if control.size == 1 or control.unit == "Hz" else _draw_image
+        draw = _draw_hits if control.role == "hits" else draw
         draw(axes, value, rate_hz, control, colour)
         axes.tick_params(labelsize=7, colors=GREY, labelbottom=False)
     if not drawn:
@@ -287,6 +291,11 @@ def _draw_controls(
     if len(names) > most:
         strips[0].set_title(f"and {len(names) - most} more", fontsize=7, color=GREY, loc="right", pad=2)
     return strips
+
+
+def _says_more(control: Control, value: np.ndarray) -> bool:
+    """Whether a control shows what is not seen elsewhere: a pitch that is heard breaks off where its notes end."""
+    return not (control.origin == "heard" and (control.role == "gate" or not np.any(value)))
 
 
 def _is_given_pitch(control: Control) -> bool:
@@ -306,6 +315,23 @@ def _draw_line(axes: Axes, value: np.ndarray, rate_hz: float, control: Control, 
         axes.set_ylim(low - 0.1 * (high - low), high + 0.7 * (high - low))
     axes.spines[["top", "right"]].set_visible(False)
     _label(axes, _caption(control), INK)
+
+
+def _draw_hits(axes: Axes, value: np.ndarray, rate_hz: float, control: Control, colour: str) -> None:
+    """A row of strokes for each instrument of the drum set, as dark as it is hit."""
+    for row, hits in enumerate(hits_in_frames(value, rate_hz).values()):
+        shades = [(*_rgb(colour), 0.2 + 0.8 * strength) for strength in hits.strength]
+        axes.vlines(hits.seconds, row + 0.15, row + 0.85, colors=shades, linewidth=1.0)
+    first, *_, last = DRUM_SET
+    axes.set(xlim=(0, len(value) / rate_hz), ylim=(0, 1.6 * len(DRUM_SET)), yticks=[])
+    axes.spines[["top", "right"]].set_visible(False)
+    _label(axes, f"{control.name} of the instruments, from {first} (lowest) to {last}", INK)
+
+
+def _rgb(colour: str) -> tuple[float, float, float]:
+    from matplotlib.colors import to_rgb
+
+    return to_rgb(colour)
 
 
 def _draw_image(axes: Axes, value: np.ndarray, rate_hz: float, control: Control, colour: str) -> None:
