@@ -12,6 +12,7 @@ import pytest
 import soundfile as sf
 import torch
 import yaml
+from tools_loaded import load_tool
 
 import ddsp_zoo
 from ddsp_zoo import zoo
@@ -19,6 +20,7 @@ from ddsp_zoo.cli import main
 from ddsp_zoo.corpora import RenderedStrings
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.sources import GUITAR_STRINGS_HZ
+from ddsp_zoo.zoo import manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs/adding_a_model.md").read_text(encoding="utf-8")
@@ -26,6 +28,9 @@ FILES = dict(re.findall(r"```(?:python|yaml)\n# (\w+\.(?:py|yaml))\n(.*?)```", P
 (SAVING,) = re.findall(r"```python\n(import .*?)```", PAGE, flags=re.DOTALL)
 (EXPORTING,) = re.findall(r"```python\n(from my_format .*?)```", PAGE, flags=re.DOTALL)
 COMMANDS = [shlex.split(line)[1:] for line in PAGE.splitlines() if line.startswith("ddsp-zoo ")]
+(RELEASING,) = [
+    shlex.split(line)[2:] for line in PAGE.splitlines() if line.startswith("python tools/release.py ")
+]
 OWN_MODULES = ("my_strings", "my_corpus", "my_format")
 LAST = "runs/my_strings/checkpoints/last.ckpt"
 
@@ -79,7 +84,7 @@ def run(number: int) -> None:
     assert main(command) == 0
 
 
-def test_the_page_has_two_classes_two_recipes_a_format_and_six_commands() -> None:
+def test_the_page_has_two_classes_two_recipes_a_format_and_seven_commands() -> None:
     assert sorted(FILES) == [
         "my_corpus.py",
         "my_corpus.yaml",
@@ -94,6 +99,7 @@ def test_the_page_has_two_classes_two_recipes_a_format_and_six_commands() -> Non
         "fit",
         "evaluate",
         "evaluate",
+        "separate",
     ]
 
 
@@ -126,6 +132,30 @@ def test_a_model_is_trained_separates_and_is_measured(outside: Path, forgotten: 
     saved = ddsp_zoo.open(outside / "out/guitar").controls
     for source, levels in peaks.items():
         assert levels["excitation_gain"] == pytest.approx(float(saved[source]["excitation_gain"].max()))
+
+
+def test_a_model_is_released_and_then_has_a_name(
+    outside: Path, forgotten: None, undrawn: None, capsys: pytest.CaptureFixture
+) -> None:
+    if not (outside / LAST).exists():
+        run(0)
+        forget()
+    release = load_tool("release")
+    without = [word for word in RELEASING if word not in ("--weights-licence", "Apache-2.0")]
+    assert release.main(without) == 2 and not (outside / "shared").exists()
+    assert "has no licence of weights: write it under licences" in capsys.readouterr().err
+    forget()
+    assert release.main(RELEASING) == 0
+    card = (outside / "shared/my_strings/card.md").read_text(encoding="utf-8")
+    assert card.startswith("# my_strings\n\nSix strings") and "## Measured" in card and "| masked |" in card
+    row = json.loads((outside / "shared/manifest.json").read_text(encoding="utf-8"))["models"]["my_strings"]
+    assert row["sources"] == list(GUITAR_STRINGS_HZ) and row["sample_rate"] == 16000
+    assert manifest.damaged(outside / "shared/my_strings", row["files"]) == [] and len(row["files"]) == 4
+    forget()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DDSP_ZOO_CHECKPOINTS", "shared")
+        run(6)
+    assert (outside / "by_name/guitar/E2.wav").exists()
 
 
 def test_a_corpus_is_trained_and_measured_on(outside: Path, forgotten: None, undrawn: None) -> None:

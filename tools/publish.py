@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.files.atomic import replaced_when_done
-from ddsp_zoo.zoo.manifest import MANIFEST, Files, damaged
+from ddsp_zoo.zoo.manifest import MANIFEST, Files, damaged, write_manifest
 
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 
@@ -44,9 +43,7 @@ def publish(folder: Path, repository: str | None = None) -> str:
     files = _files(folder, manifest["models"])
     revision, endpoint = _sent(folder, repository, files)
     hub = {"endpoint": endpoint, "repository": repository, "revision": revision, "published": True}
-    with replaced_when_done(path) as draft:
-        text = json.dumps(manifest | {"hub": hub}, indent=2, ensure_ascii=False)
-        draft.write_text(text + "\n", encoding="utf-8")
+    write_manifest(folder, manifest | {"hub": hub})
     return revision
 
 

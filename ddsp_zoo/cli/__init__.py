@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the program; returns the exit status. Every error ends in one sentence, see `ddsp_zoo.cli.ending`."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        with _working_folder_known(), ended_in_order(), warnings_in_a_line():
+        with working_folder_known(), ended_in_order(), warnings_in_a_line():
             status = _run(arguments)
             if sys.stdout is not None:
                 sys.stdout.flush()  # while it can still be told that this fails
@@ -75,7 +75,7 @@ def _run(arguments: list[str]) -> int:
 
 
 @contextlib.contextmanager
-def _working_folder_known() -> Iterator[None]:
+def working_folder_known() -> Iterator[None]:
     """Lets a user's own modules be imported from where the program is started, after everything installed."""
     here = os.getcwd()
     sys.path.append(here)

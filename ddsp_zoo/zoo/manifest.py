@@ -15,6 +15,7 @@ Files = dict[str, dict[str, Any]]  # file name -> {"sha256": hex digits, "size":
 
 WEIGHTS, CONFIG, CARD, METRICS = "model.safetensors", "config.yaml", "card.md", "metrics.json"
 MANIFEST = "manifest.json"
+TEXTS, LICENCES = ("summary", "paper"), ("code", "weights", "training_data")  # that a row must give
 
 
 def list_models() -> list[str]:
@@ -59,10 +60,43 @@ def check_name(name: str) -> None:
         )
 
 
+def check_row(name: str, row: dict[str, Any], models: dict[str, Any]) -> None:
+    """Raises `DdspZooError` for a row of the manifest that does not say what it has to, in a sentence that says how.
+
+    Args:
+        name: of the model.
+        row: what the manifest says of it.
+        models: all rows, by name; a row that is ``stem_of`` another must be so of one of them.
+    """
+    place, whole = f"The row of {name!r} in {MANIFEST}", row.get("stem_of")
+    check_name(name)
+    for field in TEXTS:
+        if not isinstance(row.get(field), str) or not row[field].strip():
+            raise DdspZooError(f"{place} has no {field}: write a sentence.")
+    rate, sources = row.get("sample_rate"), row.get("sources")
+    if not isinstance(rate, int) or rate <= 0:
+        raise DdspZooError(f"{place} has no sample_rate: write the model's, in Hz.")
+    if not isinstance(sources, list) or not sources or not all(isinstance(x, str) and x for x in sources):
+        raise DdspZooError(f"{place} has no sources: list their names.")
+    licences = row.get("licences")
+    for what in LICENCES:
+        if not isinstance(licences, dict) or not licences.get(what):
+            raise DdspZooError(f"{place} has no licence of {what}: write it under licences.")
+    if whole is not None and not set(sources) < set(models.get(whole, {}).get("sources", ())):
+        raise DdspZooError(f"{place} is stem_of {whole!r}, which has no such sources: name a model that has.")
+
+
+def write_manifest(checkpoints_dir: str | Path, manifest: dict[str, Any]) -> None:
+    """Writes a manifest into a folder of checkpoints, whole or not at all."""
+    with replaced_when_done(Path(checkpoints_dir) / MANIFEST) as draft:
+        draft.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def refresh_manifest(checkpoints_dir: str | Path) -> None:
     """Writes sha256 and size of the files in `checkpoints_dir` into its manifest.json.
 
-    A new row need not name its files. A row without a folder stays as it is; a folder without a row is an error.
+    A new row need not name its files. A row without a folder stays as it is; a folder without a row is an error, and so
+    is a row that `check_row` refuses.
     """
     path = Path(checkpoints_dir) / MANIFEST
     manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -72,8 +106,9 @@ def refresh_manifest(checkpoints_dir: str | Path) -> None:
         model = manifest["models"][folder.name]
         files = model.get("files") or (WEIGHTS, CONFIG, CARD, METRICS)
         model["files"] = {file: fingerprint(folder / file) for file in files}
-    with replaced_when_done(path) as draft:
-        draft.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    for name, own in manifest["models"].items():
+        check_row(name, own, manifest["models"])
+    write_manifest(checkpoints_dir, manifest)
 
 
 def fingerprint(path: Path) -> dict[str, Any]:

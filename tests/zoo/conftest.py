@@ -31,7 +31,15 @@ def zoo(tmp_path: Path, monkeypatch: Patch) -> Path:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(manifest_module, "bundle", lambda: tmp_path / "bundle")
     write_checkpoint(tmp_path / "bundle/tiny")
-    row = {"summary": "Tiny.", "files": {file: NOTHING for file in FILES}}
+    licences = {"code": "free", "weights": "free", "training_data": "none"}
+    row = {
+        "summary": "Tiny.",
+        "paper": "None.",
+        "sample_rate": 16000,
+        "sources": ["a", "b"],
+        "licences": licences,
+    }
+    row["files"] = {file: NOTHING for file in FILES}
     where = {"repository": "us/zoo", "revision": REVISION, "published": False}
     manifest = {"hub": where, "models": {"tiny": row, "harp_16k": row}}
     (tmp_path / "bundle/manifest.json").write_text(json.dumps(manifest))

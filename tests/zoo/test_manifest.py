@@ -6,11 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from checkpoints import FILES, NOTHING, Tiny, refused, write_checkpoint
 from ddsp_zoo.zoo import info, list_models, load, refresh_manifest
-from ddsp_zoo.zoo.manifest import WEIGHTS, damaged
+from ddsp_zoo.zoo.manifest import WEIGHTS, check_row, damaged
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,6 +39,30 @@ def test_refresh_manifest(zoo: Path) -> None:
     assert sorted(info("unlisted")["files"]) == FILES
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"summary": " "}, "'tiny' in manifest.json has no summary: write a sentence"),
+        ({"paper": None}, "has no paper"),
+        ({"sample_rate": "16000"}, "has no sample_rate: write the model's, in Hz"),
+        ({"sources": []}, "has no sources: list their names"),
+        ({"sources": [1]}, "has no sources"),
+        ({"licences": {"code": "free", "weights": "free"}}, "has no licence of training_data"),
+        ({"licences": "free"}, "has no licence of code"),
+        ({"stem_of": "nothing"}, "is stem_of 'nothing', which has no such sources"),
+        ({"stem_of": "harp_16k"}, "which has no such sources"),  # all of them, not some
+    ],
+)
+def test_a_row_that_is_not_whole_is_refused(zoo: Path, change: dict, message: str) -> None:
+    listing = zoo / "bundle/manifest.json"
+    manifest = json.loads(listing.read_text(encoding="utf-8"))
+    manifest["models"]["tiny"] |= change
+    listing.write_text(before := json.dumps(manifest), encoding="utf-8")
+    with refused(message):
+        refresh_manifest(zoo / "bundle")
+    assert listing.read_text(encoding="utf-8") == before
+
+
 def test_torch_hub_loads_from_a_clone(zoo: Path) -> None:
     model = torch.hub.load(str(ROOT), "tiny", source="local")
     assert isinstance(model, Tiny) and not model.training
@@ -57,10 +82,9 @@ def test_manifest_of_the_repository() -> None:
     if manifest["hub"]["published"]:
         assert len(manifest["hub"]["revision"]) == 40, "a published revision is a commit, not a branch"
     for name, row in manifest["models"].items():
-        assert row["summary"] and row["paper"] and row["sources"] and row["sample_rate"] > 0, name
+        check_row(name, row, manifest["models"])
         assert set(row["licences"]) == {"code", "weights", "training_data"}
-        if whole := row.get("stem_of"):
-            assert set(row["sources"]) < set(manifest["models"][whole]["sources"])
+        if "stem_of" in row:
             continue
         assert sorted(row["files"]) == FILES
         folder = ROOT / "checkpoints" / name

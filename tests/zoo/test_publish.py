@@ -61,7 +61,7 @@ def hub(zoo: Path, monkeypatch: Patch) -> Hub:
     path = zoo / "bundle" / MANIFEST
     manifest = json.loads(path.read_text())
     del manifest["models"]["harp_16k"]  # which has no files yet
-    manifest["models"]["part"] = {"stem_of": "tiny"}
+    manifest["models"]["part"] = {"stem_of": "tiny", "sources": ["a"]}
     path.write_text(json.dumps(manifest))
     hub = Hub()
     monkeypatch.setattr(huggingface_hub, "HfApi", lambda: hub)
