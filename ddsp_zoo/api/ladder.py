@@ -1,5 +1,6 @@
 """Separating an array or a file, a file into a folder, and many files: each step calls the one before."""
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -30,6 +31,7 @@ from ddsp_zoo.pitch.neck import Neck
 from ddsp_zoo.separation.result import Separated
 from ddsp_zoo.separation.stream import maker_of, stream
 
+Progress = bool | Callable[[float, float], None]
 TRACK, MODEL = "{track}", "{model}"  # fields of the name of a result's folder
 BLOCK = 1 << 18  # samples of an array that are taken at a time
 
@@ -40,7 +42,7 @@ def separate(
     sample_rate: int | None = None,
     pitch: Any = None,
     seed: int = 0,
-    progress: bool = False,
+    progress: Progress = False,
     neck: Neck | None = None,
 ) -> Separation:
     """Separates a recording and keeps the result in memory.
@@ -53,7 +55,8 @@ def separate(
             `pitch.given.find_pitch` takes (an f0 CSV, a folder with one recording a source, or "crepe" for a single
             melody).
         seed: of the synthesiser's noise.
-        progress: show a progress bar.
+        progress: show a progress bar; or a function that is called with the seconds that are done, and of how many. An
+            error that it raises stops the work, and nothing is left of it.
         neck: for guitar strings: their tuning and the capo, where they are not the usual ones.
 
     Raises:
@@ -73,7 +76,7 @@ def separate_file(
     audio_format: str | AudioFormat = "wav",
     pitch: Any = None,
     seed: int = 0,
-    progress: bool = False,
+    progress: Progress = False,
     overwrite: bool = False,
     neck: Neck | None = None,
     excerpt: Excerpt = WHOLE,
@@ -249,7 +252,7 @@ def _pieces(
     sample_rate: int | None,
     pitch: Any,
     seed: int,
-    progress: bool,
+    progress: Progress,
     neck: Neck | None,
     digest: str = "",
     excerpt: Excerpt = WHOLE,
@@ -274,20 +277,34 @@ def _pieces(
         track = find_pitch(pitch, model, audio, sample_rate, frames / sample_rate, neck, excerpt)
     pieces = stream(model, blocks, sample_rate, frames, track, seed, neck)
     name = Path(audio).name if isinstance(audio, (str, Path)) else "separating"
-    for piece in with_progress(pieces, frames / sample_rate, name) if progress else pieces:
+    for piece in with_progress(pieces, frames / sample_rate, name, progress):
         yield Separation(**vars(piece) | {"recording_sha256": digest})
 
 
-def with_progress(pieces: Iterable[Separated], seconds: float, name: str) -> Iterator[Separated]:
-    """Yields the same pieces, with a bar of that name at the terminal that is gone when they end."""
-    from tqdm import tqdm
-
+def with_progress(
+    pieces: Iterable[Separated], seconds: float, name: str, progress: Progress = True
+) -> Iterator[Separated]:
+    """Yields the same pieces, and tells how far they have come: see `progress` of `separate`; ``name`` is the bar's."""
     done = 0.0
-    with tqdm(total=round(seconds), unit="s", desc=name, leave=False, disable=None) as bar:
+    with _teller(seconds, name, progress) as tell:
         for piece in pieces:
             done += piece.samples / piece.sample_rate
-            bar.update(round(done) - bar.n)
+            tell(done)
             yield piece
+
+
+@contextlib.contextmanager
+def _teller(seconds: float, name: str, progress: Progress) -> Iterator[Callable[[float], Any]]:
+    """Gives what is told the seconds that are done; a bar at the terminal is gone when the block ends."""
+    if callable(progress):
+        yield lambda done: progress(done, seconds)
+    elif not progress:
+        yield lambda done: None
+    else:
+        from tqdm import tqdm
+
+        with tqdm(total=round(seconds), unit="s", desc=name, leave=False, disable=None) as bar:
+            yield lambda done: bar.update(round(done) - bar.n)
 
 
 def _as_channels(audio: np.ndarray | torch.Tensor) -> np.ndarray:

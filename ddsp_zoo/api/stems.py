@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ddsp_zoo.api.ladder import BLOCK, saved, with_progress
+from ddsp_zoo.api.ladder import BLOCK, Progress, saved, with_progress
 from ddsp_zoo.api.result import Separation
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.export.audio_format import AudioFormat
@@ -33,7 +33,7 @@ def separate_from_stems(
     folder: str | Path,
     audio_format: str | AudioFormat = "wav",
     seed: int = 0,
-    progress: bool = False,
+    progress: Progress = False,
     overwrite: bool = False,
     excerpt: Excerpt = WHOLE,
     leave_out: Collection[str] = (),
@@ -49,7 +49,7 @@ def separate_from_stems(
         folder: of the result.
         audio_format: "wav", "flac", "mp3", or an `AudioFormat`.
         seed: of the synthesiser's noise.
-        progress: show a progress bar.
+        progress: as for `separate`.
         overwrite: also replace another result in the folder.
         excerpt: the part of song and stems that is meant.
         leave_out: as for `Separation.save`.
@@ -80,7 +80,7 @@ def separate_from_stems(
             Separation(**vars(piece) | {"recording_sha256": digest})
             for piece in stream(model, heard, rate, frames, seed=seed)
         )
-        pieces = with_progress(pieces, frames / rate, Path(song).name) if progress else pieces
+        pieces = with_progress(pieces, frames / rate, Path(song).name, progress)
         options = {"made_from": about, "overwrite": overwrite}
         return saved(pieces, song, folder, model.targets, audio_format, frames, **options)
 

@@ -19,6 +19,7 @@ COMMANDS = {  # by name, with the function that runs it
     "separate": "separate.separate",
     "render": "render.render",
     "transfer": "render.transfer",
+    "app": "app.app",
     "list": "models.list_models",
     "info": "models.info",
     "evaluate": "evaluate.evaluate",
@@ -29,6 +30,7 @@ USAGE = """usage: ddsp-zoo COMMAND ...
   separate IN...   separate audio files with a pretrained model
   render FOLDER    play a separation again, with edits
   transfer A:X B:Y play source X of A with the sound of source Y of B, or of a model
+  app              all of this on a page in the browser
   list             the models there are
   info NAME        what a model is, was trained on and reaches
   evaluate         measure a model against baselines on a data set
