@@ -2,6 +2,10 @@
 // one audio context, so that parts stay together to the sample and a long song needs little memory.
 class DdspPlayer extends HTMLElement {
   static observedAttributes = ["data-version"];
+  tracks = [];
+  context = null;
+  started = null; // context time at which the song's second 0 was, or would have been
+  run = 0; // counts starts, so that what arrives late for an earlier one is dropped
 
   connectedCallback() {
     this.begin();
@@ -30,10 +34,9 @@ class DdspPlayer extends HTMLElement {
   }
 
   end() {
-    if (this.tracks) this.halt();
+    this.halt();
     this.context?.close();
     this.context = null;
-    this.started = null; // context time at which the song's second 0 was, or would have been
   }
 
   trackOf(row) {
@@ -97,7 +100,7 @@ class DdspPlayer extends HTMLElement {
   }
 
   halt() {
-    this.run = (this.run ?? 0) + 1; // counts starts, so that what arrives late for an earlier one is dropped
+    this.run++;
     clearInterval(this.timer);
     for (const track of this.tracks) {
       for (const source of track.sources.values()) source?.stop();

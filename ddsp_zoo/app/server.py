@@ -35,7 +35,7 @@ def serve(host: str, port: int, limits: Limits, ready: Callable[[str], None]) ->
         import uvicorn
 
         ready(f"http://{host}:{listening.getsockname()[1]}")
-        config = uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(application, log_level="critical", timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[listening])
 
 

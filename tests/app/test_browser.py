@@ -125,7 +125,9 @@ def wait_for(true: Callable[[], bool]) -> None:
 
 def workers(pid: int) -> list[str]:
     """The processes in which the server works."""
-    pids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    pids = [
+        own for task in Path(f"/proc/{pid}/task").iterdir() for own in (task / "children").read_text().split()
+    ]
     lines = [Path(f"/proc/{own}/cmdline").read_bytes().decode() for own in pids]
     return [line for line in lines if "spawn_main" in line]
 
