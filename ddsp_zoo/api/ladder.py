@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -282,11 +282,11 @@ def _pieces(
 
 
 def with_progress(
-    pieces: Iterable[Separated], seconds: float, name: str, progress: Progress = True
+    pieces: Generator[Separated, None, None], seconds: float, name: str, progress: Progress = True
 ) -> Iterator[Separated]:
     """Yields the same pieces, and tells how far they have come: see `progress` of `separate`; ``name`` is the bar's."""
     done = 0.0
-    with _teller(seconds, name, progress) as tell:
+    with _teller(seconds, name, progress) as tell, contextlib.closing(pieces):
         for piece in pieces:
             done += piece.samples / piece.sample_rate
             tell(done)

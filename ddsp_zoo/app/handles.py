@@ -41,7 +41,7 @@ class Handle:
     @property
     def shown(self) -> float:
         """Returns where the slider stands at first: at the value, rounded to its step."""
-        return _rounded(self.value, self.step, round)
+        return min(max(_rounded(self.value, self.step, round), self.low), self.high)
 
     def change(self, to: float) -> dict[str, float]:
         """Returns what a file of edits says of a slider that was moved there: {} where it is where it was."""

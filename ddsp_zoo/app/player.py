@@ -72,8 +72,8 @@ def page_of(tracks: Sequence[Track], sounds: str, seconds: float, rate: int) -> 
         group = track.group
         rows.append(_row(track, f"{sounds}/{number}", muted=number > 0))
     return (
-        f'<ddsp-player data-version="{escape(sounds, quote=True)}" '
-        f'data-seconds="{seconds:.6f}" data-rate="{rate}" data-piece="{PIECE_SECONDS}">'
+        f'<ddsp-player data-version="{escape(sounds, quote=True)}" data-seconds="{seconds:.6f}" '
+        f'data-rate="{rate}" data-piece="{PIECE_SECONDS}">'
         '<div class="transport"><button class="play" type="button">Play</button>'
         f'<input class="place" type="range" min="0" max="{seconds:.6f}" step="0.01" value="0" aria-label="place">'
         '<output class="clock"></output></div><p class="trouble" role="alert"></p>'

@@ -322,3 +322,16 @@ def test_a_list_that_leads_out_of_its_folder_by_a_link_removes_nothing(
     (folder / "ddsp_zoo.json").write_text(json.dumps(listed))
     separate_file(model, song, folder)
     assert precious.read_text() == "mine"
+
+
+def test_a_function_is_told_how_far_it_is_and_stops_it_by_an_error(model: AstDdsp, tmp_path: Path) -> None:
+    path, told = write(tmp_path / "in" / "long.wav", music(40 * RATE)), list[tuple[float, float]]()
+
+    def stop(done: float, total: float) -> None:
+        raise DdspZooError("That is enough.")
+
+    separate_file(model, path, tmp_path / "whole", progress=lambda done, total: told.append((done, total)))
+    assert told == sorted(told) and len(told) > 5 and told[-1] == (40, 40) and told[0][0] < 20
+    with pytest.raises(DdspZooError, match="^That is enough.$"):
+        separate_file(model, path, tmp_path / "stopped", progress=stop)
+    assert names(tmp_path) == ["in", "whole"]

@@ -46,7 +46,9 @@ def test_a_slider_goes_as_far_as_its_control(end: str) -> None:
     edit = choir_song().edit("tenor")
     for handle in handles(edit):
         if handle.control.role == "level" and end == "low":
-            continue  # silence, see the next
+            continue  # silence
+        if getattr(handle, end) == handle.shown:
+            continue  # it is there
         (change,) = handle.change(getattr(handle, end)).items()
         assert change[0] == "times"
         moved = edit.set(**{handle.control.name: lambda x, by=change[1]: by * x})
