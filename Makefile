@@ -9,7 +9,7 @@ export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 # Idle threads sleep instead of spinning: many times faster beside any other busy process.
 export OMP_WAIT_POLICY = PASSIVE
 
-.PHONY: demo test test-slow clean
+.PHONY: demo test test-slow docs clean
 
 demo: $(READY)
 	$(BIN)/ddsp-zoo separate examples/band.flac --model ast_ddsp_all --out out/demo --overwrite
@@ -36,6 +36,11 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	$(BIN)/python -m mkdocs build --strict
+	@echo "the pages: site/index.html"
 
 clean:
 	rm -rf $(VENV)
