@@ -189,6 +189,7 @@ def _panel(panel: Panel) -> list[Any]:
                 elem_id=f"{panel.source}-notes",
                 elem_classes="notes",
                 static_columns=[len(table.HEAD) - 1],
+                column_limits=(len(table.HEAD), len(table.HEAD)),
             )
         )
     return values

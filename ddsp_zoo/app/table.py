@@ -8,15 +8,21 @@ from ddsp_zoo.api.edits_file import FIELDS
 from ddsp_zoo.controls.notes import Note
 from ddsp_zoo.errors import DdspZooError
 
-HEAD = ("start (s)", "end (s)", "pitch", "velocity", "note")  # the last says which note of the song it is
+HEAD = (
+    "start (s)",
+    "end (s)",
+    "pitch",
+    "velocity",
+    "note",
+)  # the last counts the song's notes from 1, 0 is a new one
 DIGITS = 3  # of times
 Rows = Sequence[Sequence[Any]]
 
 
 def rows(notes: Sequence[Note]) -> list[list[float]]:
-    """Returns the rows of a table: start and end in seconds, MIDI pitch, velocity, and the number of the note."""
+    """Returns the rows of a table: start and end in seconds, MIDI pitch, velocity, and which note of the song it is."""
     return [
-        [round(n.start_seconds, DIGITS), round(n.end_seconds, DIGITS), n.pitch, n.velocity, n.number]
+        [round(n.start_seconds, DIGITS), round(n.end_seconds, DIGITS), n.pitch, n.velocity, n.number + 1]
         for n in notes
     ]
 
@@ -24,21 +30,21 @@ def rows(notes: Sequence[Note]) -> list[list[float]]:
 def changes(table: Rows, notes: Sequence[Note], source: str) -> dict[str, Any]:
     """Returns what a file of edits says of a table: ``{change, delete, add}``, {} where it is as it was.
 
-    A row whose last cell is empty, or names no note, is a new one; a row without any number is passed over. Raises
-    `DdspZooError` for a cell that is no number.
+    A row whose last cell is 0 or empty, or names no note, is a new one; a row of nothing but zeros, as it is added,
+    is passed over. Raises `DdspZooError` for a cell that is no number.
     """
     before, change, add = rows(notes), dict[int, dict[str, float]](), list[dict[str, float]]()
     there = set[int]()
     for place, cells in enumerate(table, start=1):
         values = [_number(cell, place, source) for cell in cells]
-        if all(value is None for value in values[: len(FIELDS)]):
+        if not any(values):
             continue
         if None in values[: len(FIELDS)]:
             raise DdspZooError(
                 f"Row {place} in the notes of {source} is not complete: give start, end, pitch and velocity."
             )
         fields = dict(zip(FIELDS, values, strict=False))
-        number = values[len(FIELDS)] if len(values) > len(FIELDS) else None
+        number = (values[len(FIELDS)] or 0) - 1
         if number not in range(len(before)) or number in there:
             add.append(fields)
             continue

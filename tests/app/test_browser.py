@@ -116,6 +116,14 @@ def look(page: Any, name: str) -> None:
     page.set_viewport_size({"width": WIDTHS[0], "height": 900})
 
 
+def write(page: Any, cell: int, text: str) -> None:
+    """Writes into a cell of the table of notes."""
+    page.locator("#bass-notes .body-cell").nth(cell).dblclick()
+    page.keyboard.press("Control+A")
+    page.keyboard.type(text)
+    page.keyboard.press("Enter")
+
+
 def wait_for(true: Callable[[], bool]) -> None:
     end = time.monotonic() + DEADLINE_MS / 1000
     while not true():
@@ -157,12 +165,20 @@ def test_separate_edit_and_take_away(
     changed = heard(page, "Edited", "edited mixture")
     np.testing.assert_allclose(changed, mixture - stem + edited, atol=3 / 32768)
     look(page, "edited")
+    write(page, 2, "C4")
+    page.click("#render")
+    page.wait_for_selector("#rendered :text('which is no number')")
+    write(page, 2, "40")
+    page.click("#render")
+    page.wait_for_selector("#rendered :text('Rendered (synthesised): bass')")
+    assert np.abs(heard(page, "Edited", "edited bass") - edited).max() > 0.01
 
     with page.expect_download() as download:
         page.click("#zip")
     with zipfile.ZipFile(download.value.path()) as taken:
         names = taken.namelist()
-        assert b"gain_db: -12.0" in taken.read("edits.yaml")
+        edits = taken.read("edits.yaml")
+    assert b"gain_db: -12.0" in edits and b"pitch: 40.0" in edits
     assert download.value.suggested_filename == "song.zip" and len(names) == len(set(names))
     for name in ("song/bass.wav", "song/residual.wav", "song/controls.npz", "song/synthesised/bass.wav"):
         assert name in names

@@ -85,14 +85,14 @@ def test_what_was_moved_is_read_back_as_the_same_edit(tmp_path: Path) -> None:
 
 def test_a_table_as_it_was_changes_nothing(panel: Panel) -> None:
     assert table.changes(table.rows(panel.notes), panel.notes, "tenor") == {}
-    empty = [[None] * 5, ["", " ", None, float("nan"), ""]]
+    empty = [[None] * 5, ["", " ", None, float("nan"), ""], [0] * 5, ["0"] * 5]
     assert table.changes([*table.rows(panel.notes), *empty], panel.notes, "tenor") == {}
 
 
 def test_rows_are_changed_added_and_deleted(panel: Panel) -> None:
     first, _, third = table.rows(panel.notes)
-    later, new = [*third[:3], "64", third[4]], ["1.1", 1.2, 50, 90, None]
-    changed = table.changes([later, new, [*first[:4], 77]], panel.notes, "tenor")
+    later, new = [*third[:3], "64", third[4]], ["1.1", 1.2, 50, 90, 0]
+    changed = table.changes([new, later, [*first[:4], 77]], panel.notes, "tenor")
     fields = dict(zip(("start_seconds", "end_seconds", "pitch", "velocity"), first[:4]))
     assert changed == {
         "change": {2: {"velocity": 64.0}},
