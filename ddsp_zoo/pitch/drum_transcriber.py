@@ -36,6 +36,8 @@ APART_SECONDS = 0.03  # two hits of an instrument are at least so far apart
 RIVALS = (("closed hi-hat", "open hi-hat"), ("crash", "ride"), ("snare", "side stick"))
 TOGETHER_SECONDS = 0.03  # of two rivals this close the likelier one is meant
 HIT_STEPS = 2  # frames of a transcriber in one of the model that holds it
+# Best F of each instrument of `DRUM_SET` in stems that `ast_ddsp_all` cut out of rendered validation tracks.
+THRESHOLDS = (0.6, 0.35, 0.25, 0.6, 0.35, 0.15, 0.1, 0.3)
 POOLED = 4  # bands that become one after every second convolution
 QUIETEST = 1e-11  # mean power of a recording in which nothing is heard
 
@@ -69,7 +71,7 @@ class DrumTranscriber(Learner):
         bands: int = 80,
         width: int = 24,
         context: int = 96,
-        threshold: float | tuple[float, ...] = 0.4,
+        threshold: float | tuple[float, ...] = THRESHOLDS,
         optimiser: Optimiser = Optimiser(learning_rate=2e-3),
     ) -> None:
         super().__init__(optimiser)

@@ -15,7 +15,7 @@ ROW = {name: row for row, name in enumerate(DRUM_SET)}
 @pytest.fixture(scope="module")
 def transcriber() -> DrumTranscriber:
     torch.manual_seed(0)
-    return DrumTranscriber(width=4, context=8).eval()
+    return DrumTranscriber(width=4, context=8, threshold=0.4).eval()
 
 
 def likely(**peaks: list[tuple[int, float]]) -> np.ndarray:
