@@ -305,8 +305,8 @@ def test_a_program_that_trains_is_called_in_its_own_words(tmp_path: Path) -> Non
     ran: list[list[str]] = []
     options = ["ast_ddsp_bass", "--runs", str(tmp_path), "--sounds", "sounds"]
     train.main(options, ran.append)  # a stem of ast_ddsp_all
-    command, of_drums = ran
-    assert of_drums[0] == "fit" and "sounds" not in of_drums
+    command, *of_drums = ran
+    assert all(words[0] == "fit" and "--sounds" not in words for words in of_drums)
     recipe, folder = FOLDER / "ast_ddsp_all.yaml", tmp_path / "ast_ddsp_all_stages_1"
     assert command[:4] == ["tools/train_on_gpu.py", str(recipe), "--out", str(folder)]
     parsed = load_tool("train_on_gpu").parse(command[1:])
