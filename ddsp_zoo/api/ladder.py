@@ -26,6 +26,7 @@ from ddsp_zoo.files.audio import (
 )
 from ddsp_zoo.files.decoded import decoded, reason_to_decode
 from ddsp_zoo.files.digest import sha256_of
+from ddsp_zoo.files.processes import run_all
 from ddsp_zoo.pitch.given import CREPE, check_neck, digest_of_pitch, find_pitch
 from ddsp_zoo.pitch.neck import Neck
 from ddsp_zoo.separation.result import Separated
@@ -120,6 +121,7 @@ def separate_files(
     pitch: Any = None,
     done: Callable[[Path], None] | None = None,
     name: str = TRACK,
+    jobs: int = 1,
     **options: Any,
 ) -> list[Path]:
     """Separates each file into ``out/<file name>/``, or what ``name`` says, and returns the folders.
@@ -133,6 +135,8 @@ def separate_files(
             ``<file name>`` with one recording a source.
         done: called with each folder once it is there.
         name: of the folders in ``out``, see `folder_of`.
+        jobs: how many files are separated at a time, each by a process with its share of the cores and a model of its
+            own in memory; more than one needs a model on the CPU.
         options: of `separate_file`.
 
     Raises:
@@ -141,20 +145,51 @@ def separate_files(
     """
     folders = _folders(paths, out, name, maker_of(model, 0).model)
     _check_one_pitch_a_file(pitch, paths)
-    failed: dict[Path, DdspZooError] = {}
-    for path, folder in folders.items():
-        try:
-            own = options | {"pitch": _pitch_of(path, pitch, len(paths) > 1)}
-            if not (skip_existing and _is_there(model, path, folder, **own)):
-                separate_file(model, path, folder, **own)
-        except DdspZooError as error:
-            failed[path] = error
-        else:
-            if done:
-                done(folder)
+    if jobs > 1 and model.device.type != "cpu":
+        raise DdspZooError(f"Several files at a time need the CPU, not {model.device}: leave `jobs` out.")
+    failed: list[DdspZooError] = []
+
+    def note(result: tuple[Path, DdspZooError | None]) -> None:
+        folder, error = result
+        if error is not None:
+            failed.append(error)
+        elif done:
+            done(folder)
+
+    many, threads = len(paths) > 1, 0
+    if jobs > 1:
+        threads, options = max(torch.get_num_threads() // jobs, 1), options | {"progress": False}
+    work = [(model, *place, skip_existing, pitch, many, threads, options) for place in folders.items()]
+    if jobs > 1:
+        run_all(_separate_one, work, jobs, "separating", "file", note)
+    else:
+        for one in work:
+            note(_separate_one(*one))
     if failed:
-        raise _summed_up(list(failed.values()), len(folders))
+        raise _summed_up(failed, len(folders))
     return list(folders.values())
+
+
+def _separate_one(
+    model: Any,
+    path: Path,
+    folder: Path,
+    skip_existing: bool,
+    pitch: Any,
+    many: bool,
+    threads: int,
+    options: dict[str, Any],
+) -> tuple[Path, DdspZooError | None]:
+    """Separates one of the files, in a process that may be another, and returns its folder and what is wrong."""
+    if threads:
+        torch.set_num_threads(threads)
+    try:
+        own = options | {"pitch": _pitch_of(path, pitch, many)}
+        if not (skip_existing and _is_there(model, path, folder, **own)):
+            separate_file(model, path, folder, **own)
+    except DdspZooError as error:
+        return folder, error
+    return folder, None
 
 
 def folder_of(path: str | Path, out: str | Path, name: str, model: str) -> Path:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ddsp_zoo.cli.parser import Parser, add_checkpoint, add_format, audio_format, device, load
+from ddsp_zoo.cli.parser import Parser, add_checkpoint, add_format, audio_format, count, device, load
 from ddsp_zoo.errors import DdspZooError
 
 DEFAULT_MODEL = "ast_ddsp_all"
@@ -80,6 +80,12 @@ def separate(arguments: list[str]) -> int:
         help="replace results of other models or recordings in --out; other files always stay",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument(
+        "--jobs",
+        type=count,
+        metavar="N",
+        help="separate so many files at a time, each by a process of its own with its share of the cores (1)",
+    )
     options = parser.parse_args(arguments)
 
     from ddsp_zoo.files.audio import Excerpt
@@ -112,6 +118,7 @@ def separate(arguments: list[str]) -> int:
         overwrite=options.overwrite,
         neck=neck,
         name=options.name,
+        jobs=options.jobs or 1,
         excerpt=options.excerpt,
         leave_out=options.leave_out or (),
     )
@@ -143,7 +150,7 @@ def inputs(paths: list[str]) -> list[Path]:
 
 
 def _from_stems(options: Namespace) -> int:
-    unused = ("model", "stems", "two_stems", "checkpoint", "pitch", "tuning", "capo", "skip_existing")
+    unused = ("model", "stems", "two_stems", "checkpoint", "pitch", "tuning", "capo", "skip_existing", "jobs")
     if given := [name for name in unused if getattr(options, name) not in (None, False)]:
         raise DdspZooError(f"--from-stems uses no model: leave --{given[0].replace('_', '-')} out.")
     if len(options.inputs) > 1:

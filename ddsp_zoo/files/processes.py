@@ -9,12 +9,18 @@ Result = TypeVar("Result")
 
 
 def run_all(
-    function: Callable[..., Result], jobs: Sequence[tuple[Any, ...]], workers: int, text: str, unit: str
+    function: Callable[..., Result],
+    jobs: Sequence[tuple[Any, ...]],
+    workers: int,
+    text: str,
+    unit: str,
+    done: Callable[[Result], Any] = lambda result: None,
 ) -> list[Result]:
     """Calls ``function(*job)`` for each job and returns the results in the order of the jobs.
 
     ``text`` and ``unit`` are shown in the progress bar, which appears only where there is something to do.
     ``workers`` > 1 runs the jobs in that many processes; the function and its arguments then have to be picklable.
+    ``done`` is called here with each result as soon as it is there.
     """
     if not jobs:
         return []
@@ -26,6 +32,7 @@ def run_all(
             for place, job in enumerate(jobs):
                 results[place] = function(*job)
                 progress.update()
+                done(results[place])
             return results
         # A forked process would inherit locked threads of torch.
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
@@ -34,6 +41,7 @@ def run_all(
                 for future in as_completed(places):
                     results[places[future]] = future.result()
                     progress.update()
+                    done(future.result())
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)  # or all that wait would still be done
                 raise

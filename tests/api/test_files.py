@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+import torch
 from tiny import RATE, Mirror, music, tiny_ast
 
 import ddsp_zoo
@@ -335,3 +336,30 @@ def test_a_function_is_told_how_far_it_is_and_stops_it_by_an_error(model: AstDds
     with pytest.raises(DdspZooError, match="^That is enough.$"):
         separate_file(model, path, tmp_path / "stopped", progress=stop)
     assert names(tmp_path) == ["in", "whole"]
+
+
+# ---- several files at a time
+
+
+@pytest.mark.slow
+def test_processes_leave_what_one_leaves_and_stop_at_no_faulty_file(
+    model: AstDdsp, song: Path, tmp_path: Path
+) -> None:
+    others = [write(tmp_path / "in" / f"{name}.wav", music(9000, seed=n)) for n, name in enumerate("ab")]
+    (tmp_path / "in/broken.wav").write_text("no audio")
+    files, told = [song, tmp_path / "in/broken.wav", *others], []
+    with pytest.raises(DdspZooError, match=r"1 of 4 files could not be separated: .*broken\.wav"):
+        separate_files(model, files, tmp_path / "both", done=told.append, jobs=2)
+    assert sorted(folder.name for folder in told) == ["a", "b", "song"] == names(tmp_path / "both")
+    separate_files(model, [song, *others], tmp_path / "one")
+    for folder in ("song", "a", "b"):
+        for name in ("bass.wav", "residual.wav"):
+            both, one = (sf.read(tmp_path / out / folder / name)[0] for out in ("both", "one"))
+            np.testing.assert_allclose(both, one, rtol=0, atol=1e-6)
+
+
+def test_several_files_at_a_time_need_the_cpu(song: Path, tmp_path: Path) -> None:
+    model = Mirror()
+    model.device = torch.device("cuda")
+    with pytest.raises(DdspZooError, match="need the CPU, not cuda: leave `jobs` out"):
+        separate_files(model, [song], tmp_path / "out", jobs=2)
