@@ -6,6 +6,7 @@ import os
 import pickle
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -532,6 +533,37 @@ def test_two_processes_share_an_epoch(recipe: Path, strategy: str) -> None:
     options = ["--trainer.strategy", strategy, "--trainer.devices", "2", "--data.excerpts.batch_size", "1"]
     command = [sys.executable, "-m", "ddsp_zoo.cli", "fit", "--config", str(recipe), *options]
     subprocess.run(command, check=True, cwd=ROOT, timeout=300)
+    folder = recipe.parent / "runs/tiny"
+    last = checkpoint(folder)
+    assert last["global_step"] == 6 and last["epoch"] == 1
+    assert len(curve(folder, "train/loss")) == 6 and len(curve(folder, "validation/loss")) == 2
+
+
+@pytest.mark.slow
+def test_two_machines_share_an_epoch_by_torchrun(recipe: Path) -> None:
+    """Both are this one: a torchrun each, as on two machines."""
+    with socket.create_server(("127.0.0.1", 0)) as place:
+        port = place.getsockname()[1]
+    options = ["--trainer.num_nodes", "2", "--trainer.devices", "1", "--trainer.strategy", "ddp"]
+    options += ["--data.excerpts.batch_size", "1", "--trainer.accelerator", "cpu"]
+    where = [
+        "--nnodes",
+        "2",
+        "--nproc-per-node",
+        "1",
+        "--master-addr",
+        "127.0.0.1",
+        "--master-port",
+        str(port),
+    ]
+    program = [sys.executable, "-m", "torch.distributed.run", *where]
+    what = ["-m", "ddsp_zoo.cli", "fit", "--config", str(recipe), *options]
+    machines = [subprocess.Popen([*program, "--node-rank", str(n), *what], cwd=ROOT) for n in range(2)]
+    try:
+        assert [machine.wait(300) for machine in machines] == [0, 0]
+    finally:
+        for machine in machines:
+            machine.kill()
     folder = recipe.parent / "runs/tiny"
     last = checkpoint(folder)
     assert last["global_step"] == 6 and last["epoch"] == 1
