@@ -112,7 +112,7 @@ def write_row(options: Namespace, model: Any) -> None:
     manifest = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"models": {}}
     told = {field: getattr(options, field) for field in ROW if getattr(options, field) is not None}
     row = {"summary": "", "paper": ""} | manifest["models"].get(options.name, {})
-    row |= {"sample_rate": model.sample_rate, "sources": list(model.targets)}
+    row |= {"sample_rate": model.sample_rate, "sources": list(model.sources)}
     row |= {field: told[field] for field in ("summary", "paper") if field in told}
     licences = {"code": "Apache-2.0"} | row.get("licences", {})
     licences |= {"weights": told["weights_licence"]} if "weights_licence" in told else {}

@@ -11,6 +11,8 @@ from released import one_of_a_kind
 from tiny import music
 
 from ddsp_zoo import zoo
+from ddsp_zoo.corpora import RenderedBand
+from ddsp_zoo.measuring.drums import evaluate_drums, summarise_drums, systems
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -80,3 +82,12 @@ def test_masked_stems_gain_three_decibels_over_the_mixture(folder: Path) -> None
     results = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["results"]
     mean = {r["system"]: r["mean"] for r in results if r["source"] == "all" and r["metric"] == "si_sdr_db"}
     assert max(mean["masked"], mean["masked_power"]) >= mean["mixture"] + 3
+
+
+def test_the_transcriber_of_ast_ddsp_all_hears_the_drums_of_rendered_bands(tmp_path: Path) -> None:
+    corpus = RenderedBand(
+        str(tmp_path), 0, 0, 4, track_seconds=12.0, render_rate=44100, render_seed=1, singing_share=0.0
+    )
+    compared = {"true stem": systems(zoo.load("ast_ddsp_all").transcriber)["true stem"]}
+    summary = {row["instrument"]: row for row in summarise_drums(evaluate_drums(corpus, compared))}
+    assert min(summary[name]["f_measure"] for name in ("kick", "snare", "hi-hat")) > 0.8
