@@ -136,7 +136,7 @@ def separate_files(
         done: called with each folder once it is there.
         name: of the folders in ``out``, see `folder_of`.
         jobs: how many files are separated at a time, each by a process with its share of the cores and a model of its
-            own in memory; more than one needs a model on the CPU.
+            own in memory; more than one needs a model on the CPU, and shows one bar for all.
         options: of `separate_file`.
 
     Raises:
@@ -145,8 +145,6 @@ def separate_files(
     """
     folders = _folders(paths, out, name, maker_of(model, 0).model)
     _check_one_pitch_a_file(pitch, paths)
-    if jobs > 1 and model.device.type != "cpu":
-        raise DdspZooError(f"Several files at a time need the CPU, not {model.device}: leave `jobs` out.")
     failed: list[DdspZooError] = []
 
     def note(result: tuple[Path, DdspZooError | None]) -> None:
@@ -156,15 +154,17 @@ def separate_files(
         elif done:
             done(folder)
 
-    many, threads = len(paths) > 1, 0
+    shared = skip_existing, pitch, len(paths) > 1
     if jobs > 1:
-        threads, options = max(torch.get_num_threads() // jobs, 1), options | {"progress": False}
-    work = [(model, *place, skip_existing, pitch, many, threads, options) for place in folders.items()]
-    if jobs > 1:
-        run_all(_separate_one, work, jobs, "separating", "file", note)
+        if model.device.type != "cpu":
+            raise DdspZooError(f"Several files at a time need the CPU, not {model.device}: leave `jobs` out.")
+        quiet, options = not options.get("progress"), options | {"progress": False}
+        threads = max(torch.get_num_threads() // jobs, 1)
+        work = [(model, *place, *shared, options, threads) for place in folders.items()]
+        run_all(_separate_one, work, jobs, "separating", "file", note, quiet)
     else:
-        for one in work:
-            note(_separate_one(*one))
+        for place in folders.items():
+            note(_separate_one(model, *place, *shared, options))
     if failed:
         raise _summed_up(failed, len(folders))
     return list(folders.values())
@@ -177,10 +177,13 @@ def _separate_one(
     skip_existing: bool,
     pitch: Any,
     many: bool,
-    threads: int,
     options: dict[str, Any],
+    threads: int = 0,
 ) -> tuple[Path, DdspZooError | None]:
-    """Separates one of the files, in a process that may be another, and returns its folder and what is wrong."""
+    """Separates one of the files, and returns its folder and what is wrong.
+
+    A process of its own is told how many threads its share of the cores are.
+    """
     if threads:
         torch.set_num_threads(threads)
     try:

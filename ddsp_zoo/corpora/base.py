@@ -17,7 +17,7 @@ from ddsp_zoo.corpora.variation import Place, Take, Variation, random_place
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.audio import duration_seconds, read_mono
 from ddsp_zoo.files.f0_csv import read_f0_csv
-from ddsp_zoo.music.drum_set import Hits, hits_of
+from ddsp_zoo.music.drum_set import Hits, frames_of_hits, hits_of
 from ddsp_zoo.music.midi import DRUM_CHANNEL, read_midi_tracks
 from ddsp_zoo.pitch.track import PitchTrack
 from ddsp_zoo.sources import REST, SPLITS, Split
@@ -202,13 +202,14 @@ class StemDataset(Dataset):
         number, spec = take.place.track, self.spec
         if number not in self._hits:
             self._hits[number] = self.tracks[number].read_hits()
-        out = np.zeros((len(self._hits[number]), spec.segment_samples // spec.hop_samples), np.float32)
-        for row, (seconds, strength) in zip(out, self._hits[number].values(), strict=True):
-            place = (seconds - self._start(take)) / take.speed * spec.sample_rate / spec.hop_samples
-            frame = np.rint(place).astype(int)
-            inside = (frame >= 0) & (frame < len(row))
-            np.maximum.at(row, frame[inside], strength[inside])
-        return out
+        start, count = self._start(take), spec.segment_samples // spec.hop_samples
+        hits = {
+            name: Hits((seconds - start) / take.speed, strength)
+            for name, (seconds, strength) in self._hits[number].items()
+        }
+        return np.ascontiguousarray(
+            frames_of_hits(hits, spec.sample_rate / spec.hop_samples, count, steps=1).T
+        )
 
     def _pitch_of(self, number: int) -> PitchTrack:
         track = self.tracks[number]

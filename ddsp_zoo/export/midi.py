@@ -118,7 +118,8 @@ def notes_by_source(
     drums = {
         name: notes_of_hits(hits_in_frames(controls[name][own], control_rate_hz)) for name, own in hit.items()
     }
-    return {name: (notes | drums)[name] for name in chosen if name in notes or name in drums}
+    found = notes | drums
+    return {name: found[name] for name in chosen if name in found}
 
 
 def _by_role(controls: Mapping[str, np.ndarray], declared: Mapping[str, Control]) -> dict[str, Control]:

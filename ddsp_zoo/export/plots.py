@@ -320,18 +320,13 @@ def _draw_line(axes: Axes, value: np.ndarray, rate_hz: float, control: Control, 
 def _draw_hits(axes: Axes, value: np.ndarray, rate_hz: float, control: Control, colour: str) -> None:
     """A row of strokes for each instrument of the drum set, as dark as it is hit."""
     for row, hits in enumerate(hits_in_frames(value, rate_hz).values()):
-        shades = [(*_rgb(colour), 0.2 + 0.8 * strength) for strength in hits.strength]
-        axes.vlines(hits.seconds, row + 0.15, row + 0.85, colors=shades, linewidth=1.0)
+        style = {"colors": colour, "alpha": 0.2 + 0.8 * hits.strength, "linewidth": 1.0}
+        if len(hits.seconds):  # matplotlib takes no empty list of shades
+            axes.vlines(hits.seconds, row + 0.15, row + 0.85, **style)
     first, *_, last = DRUM_SET
     axes.set(xlim=(0, len(value) / rate_hz), ylim=(0, 1.6 * len(DRUM_SET)), yticks=[])
     axes.spines[["top", "right"]].set_visible(False)
     _label(axes, f"{control.name} of the instruments, from {first} (lowest) to {last}", INK)
-
-
-def _rgb(colour: str) -> tuple[float, float, float]:
-    from matplotlib.colors import to_rgb
-
-    return to_rgb(colour)
 
 
 def _draw_image(axes: Axes, value: np.ndarray, rate_hz: float, control: Control, colour: str) -> None:

@@ -15,10 +15,12 @@ def run_all(
     text: str,
     unit: str,
     done: Callable[[Result], Any] = lambda result: None,
+    quiet: bool = False,
 ) -> list[Result]:
     """Calls ``function(*job)`` for each job and returns the results in the order of the jobs.
 
-    ``text`` and ``unit`` are shown in the progress bar, which appears only where there is something to do.
+    ``text`` and ``unit`` are shown in the progress bar, which appears only where there is something to do, and not
+    where it shall be ``quiet``.
     ``workers`` > 1 runs the jobs in that many processes; the function and its arguments then have to be picklable.
     ``done`` is called here with each result as soon as it is there.
     """
@@ -27,7 +29,7 @@ def run_all(
     from tqdm import tqdm
 
     results: list[Any] = [None] * len(jobs)
-    with tqdm(total=len(jobs), desc=text, unit=unit) as progress:
+    with tqdm(total=len(jobs), desc=text, unit=unit, disable=quiet) as progress:
         if workers < 2:
             for place, job in enumerate(jobs):
                 results[place] = function(*job)

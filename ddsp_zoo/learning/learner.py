@@ -6,6 +6,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
 
 from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.learning.resuming import reopen_epoch
@@ -39,6 +40,17 @@ class Learner(L.LightningModule):
     def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
         """Begins the random numbers of the step, which dropout draws from."""
         torch.manual_seed(self._seed_of_step())
+
+    def logged_loss(
+        self, parts: dict[str, Tensor], stage: str, examples: int, beside: dict[str, Tensor] | None = None
+    ) -> Tensor:
+        """Returns the sum of the parts of a loss, and logs it, each of them and what is named beside, under a stage."""
+        loss = torch.stack(list(parts.values())).sum()
+        named = {
+            f"{stage}/{name}": value for name, value in (parts | {"loss": loss} | (beside or {})).items()
+        }
+        self.log_dict(named, prog_bar=True, batch_size=examples, sync_dist=stage != "train")
+        return loss
 
     def _seed_of_step(self) -> int:
         processes = 1 if self._trainer is None else self.trainer.world_size

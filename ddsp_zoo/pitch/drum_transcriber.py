@@ -11,7 +11,7 @@ import math
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, max_pool1d, pad, relu
+from torch.nn.functional import binary_cross_entropy_with_logits, pad, relu
 
 from ddsp_zoo.dsp.mel import LOWEST_MEL_HZ, mel_triangles
 from ddsp_zoo.dsp.stft import stft
@@ -21,6 +21,7 @@ from ddsp_zoo.music.drum_set import DRUM_SET, Hits, frames_of_hits
 from ddsp_zoo.pitch.onset_corruption import amplified, muddied
 from ddsp_zoo.pitch.onsets import pick_peaks
 from ddsp_zoo.pitch.pieces import overlapping
+from ddsp_zoo.pitch.string_tracker import onset_targets
 from ddsp_zoo.sources import REST
 from ddsp_zoo.synths.control import Control
 
@@ -120,16 +121,13 @@ class DrumTranscriber(Learner):
     def _step(self, audio: Tensor, hits: Tensor, stage: str) -> Tensor:
         logit, strength = (part.float() for part in self(audio))
         hit = (hits > 0).float()
-        likely = torch.maximum(hit, 0.5 * max_pool1d(hit, 3, stride=1, padding=1))
+        likely = onset_targets(hits)
         weight = 1 + (RARE - 1) * (likely > 0)
         parts = {
             "found": 10 * binary_cross_entropy_with_logits(logit, likely, weight),
             "strength": ((strength - hits).abs() * hit).sum() / hit.sum().clamp(min=1),
         }
-        loss = torch.stack(list(parts.values())).sum()
-        named = {f"{stage}/{name}": value for name, value in (parts | {"loss": loss}).items()}
-        self.log_dict(named, prog_bar=True, batch_size=len(audio), sync_dist=stage != "train")
-        return loss
+        return self.logged_loss(parts, stage, len(audio))
 
     @torch.inference_mode()
     def listen(self, audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -123,10 +123,7 @@ class MultiPitch(Learner):
             / 10
             * binary_cross_entropy_with_logits(any_voice.float(), (truth[..., :-1] / truth.amax()).amax(1)),
         }
-        loss = parts["voices"] + parts["pitches"]
-        named = {f"{stage}/{name}": value for name, value in (parts | {"loss": loss}).items()}
-        self.log_dict(named, prog_bar=True, batch_size=len(kept), sync_dist=stage != "train")
-        return loss
+        return self.logged_loss(parts, stage, len(kept))
 
     def find(self, audio: np.ndarray, voices: int, neck: Neck | None = None) -> PitchTrack:
         """Returns what `track` finds, with an onset wherever a voice begins; voices have no neck."""

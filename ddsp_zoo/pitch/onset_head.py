@@ -125,10 +125,7 @@ class OnsetHead(Learner):
             / near.sum().clamp(min=1)
             / 10,
         }
-        loss = parts["found"] + parts["placed"]
-        named = {f"{stage}/{name}": value for name, value in (parts | {"loss": loss}).items()}
-        self.log_dict(named, prog_bar=True, batch_size=len(mixture), sync_dist=stage != "train")
-        return loss
+        return self.logged_loss(parts, stage, len(mixture))
 
     @torch.inference_mode()
     def detect(self, evidence: Evidence) -> Times:

@@ -237,16 +237,11 @@ class StringTracker(Learner):
             / plays.sum().clamp(min=1),
             "sounding": 5 * binary_cross_entropy_with_logits(heard.sounding, truth.sounding),
         }
-        loss = torch.stack(list(parts.values())).sum()
-        named = {f"{stage}/{name}": value for name, value in (parts | {"loss": loss}).items()}
+        shares = {}
         if stage != "train":
             right = heard.state.argmax(-1) == truth.state
-            named |= {
-                f"{stage}/right": right.float().mean(),
-                f"{stage}/right_fret": right[plays].float().mean(),
-            }
-        self.log_dict(named, prog_bar=True, batch_size=len(mixture), sync_dist=stage != "train")
-        return loss
+            shares = {"right": right.float().mean(), "right_fret": right[plays].float().mean()}
+        return self.logged_loss(parts, stage, len(mixture), shares)
 
 
 def _pitch(fret: np.ndarray, offset: np.ndarray, neck: Neck, deviation: float) -> np.ndarray:
