@@ -177,10 +177,9 @@ class PublishedAstDdsp(Separator):
         if "own_level" not in self.quirks:
             return super()._step(batch, stage, generator)
         rendered = self(batch["mixture"], generator=generator)
-        (loss,) = self.losses(rendered, batch["sources"], batch["mixture"]).values()
+        parts = self.losses(rendered, batch["sources"], batch["mixture"])
+        loss = self.logged_loss(parts, stage, len(batch["mixture"]))
         self.check_finite(loss)
-        parts = {f"{stage}/{name}": loss for name in ("spectral", "loss")}
-        self.log_dict(parts, prog_bar=True, batch_size=len(batch["mixture"]), sync_dist=stage != "train")
         return loss
 
     def _nothing(self, stage: str) -> Tensor | None:

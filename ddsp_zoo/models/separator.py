@@ -173,15 +173,8 @@ class Separator(Learner):
         return self.losses(self._rendered(mixture, batch, generator), targets, mixture, **known)
 
     def _step(self, batch: dict[str, Tensor], stage: str, generator: torch.Generator) -> Tensor:
-        parts = self.terms(batch, generator)
-        loss = torch.stack(list(parts.values())).sum()
+        loss = self.logged_loss(self.terms(batch, generator), stage, len(batch["mixture"]))
         self.check_finite(loss)
-        self.log_dict(
-            {f"{stage}/{name}": value for name, value in (parts | {"loss": loss}).items()},
-            prog_bar=True,
-            batch_size=len(batch["mixture"]),
-            sync_dist=stage != "train",
-        )
         return loss
 
     def _rendered(self, mixture: Tensor, batch: dict[str, Tensor], generator: torch.Generator) -> Rendered:

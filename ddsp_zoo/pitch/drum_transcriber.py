@@ -19,9 +19,8 @@ from ddsp_zoo.learning.learner import Learner
 from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.music.drum_set import DRUM_SET, Hits, frames_of_hits
 from ddsp_zoo.pitch.onset_corruption import amplified, muddied
-from ddsp_zoo.pitch.onsets import pick_peaks
+from ddsp_zoo.pitch.onsets import blurred_onsets, pick_peaks
 from ddsp_zoo.pitch.pieces import overlapping
-from ddsp_zoo.pitch.string_tracker import onset_targets
 from ddsp_zoo.sources import REST
 from ddsp_zoo.synths.control import Control
 
@@ -121,7 +120,7 @@ class DrumTranscriber(Learner):
     def _step(self, audio: Tensor, hits: Tensor, stage: str) -> Tensor:
         logit, strength = (part.float() for part in self(audio))
         hit = (hits > 0).float()
-        likely = onset_targets(hits)
+        likely = blurred_onsets(hits)
         weight = 1 + (RARE - 1) * (likely > 0)
         parts = {
             "found": 10 * binary_cross_entropy_with_logits(logit, likely, weight),

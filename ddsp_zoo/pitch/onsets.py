@@ -150,6 +150,13 @@ def pick_peaks(strength: np.ndarray, high: float, low: float, apart: float) -> n
     return np.array(places)
 
 
+def blurred_onsets(onset: torch.Tensor) -> torch.Tensor:
+    """Returns how likely an onset shall be in each frame (B, S, N): 1 where one is marked, a half beside it."""
+    marked = (onset > 0).float()
+    beside = torch.nn.functional.max_pool1d(marked, 3, stride=1, padding=1)
+    return torch.maximum(marked, 0.5 * beside)
+
+
 def _vertex(values: np.ndarray, peak: int) -> float:
     """Returns the place, in frames, where a parabola through a peak and its neighbours is highest."""
     if not 0 < peak < len(values) - 1:

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from torch.nn.functional import (
     binary_cross_entropy_with_logits,
     cross_entropy,
-    max_pool1d,
     relu,
     smooth_l1_loss,
 )
@@ -34,6 +33,7 @@ from ddsp_zoo.pitch.fretting import find_frets
 from ddsp_zoo.pitch.multipitch import levels_at
 from ddsp_zoo.pitch.neck import FRETS, LOWEST, REST, STANDARD, Neck
 from ddsp_zoo.pitch.onset_corruption import amplified, muddied, remixed
+from ddsp_zoo.pitch.onsets import blurred_onsets
 from ddsp_zoo.pitch.pieces import overlapping
 from ddsp_zoo.pitch.stringing import measure_stiffness, notes_of, restrung
 from ddsp_zoo.pitch.track import PitchTrack
@@ -226,7 +226,7 @@ class StringTracker(Learner):
         higher, tuning = detuned + semitones, tuple(pitch + semitones for pitch in STANDARD)
         heard = Heard(*(part.float() for part in self(mixture, -higher, tuning)))
         truth = fret_targets(strings["f0_hz"] * 2 ** (higher / 12)[:, None, None], tuning)
-        likely = onset_targets(strings["onset"])
+        likely = blurred_onsets(strings["onset"])
         weight = 1 + (RARE - 1) * (likely > 0).to(likely.dtype)
         plays = truth.state < REST
         offset = heard.offset.gather(-1, truth.state.clamp(max=FRETS - 1)[..., None])[..., 0]
@@ -313,12 +313,6 @@ def fret_targets(f0_hz: Tensor, tuning: tuple[int, ...] = STANDARD) -> FretTarge
     sounding = torch.zeros(*f0_hz.shape[::2], SEMITONES, device=f0_hz.device)
     sounding = sounding.scatter_reduce(-1, place.transpose(1, 2), voiced.float().transpose(1, 2), "amax")
     return FretTargets(torch.where(voiced, fret.long(), REST), offset, sounding)
-
-
-def onset_targets(onset: Tensor) -> Tensor:
-    """Returns how likely a pluck shall be in each frame (B, S, N): 1 where it is, a half beside it."""
-    hit = (onset > 0).float()
-    return torch.maximum(hit, 0.5 * max_pool1d(hit, 3, stride=1, padding=1))
 
 
 def _first_semitones(tuning: tuple[int, ...], device: torch.device) -> Tensor:

@@ -12,7 +12,8 @@ from ddsp_zoo.pitch import string_tracker
 from ddsp_zoo.pitch.concert_pitch import tuning_deviation
 from ddsp_zoo.pitch.fretting import REST
 from ddsp_zoo.pitch.neck import FRETS, STANDARD, Neck
-from ddsp_zoo.pitch.string_tracker import SEMITONES, Heard, StringTracker, fret_targets, onset_targets
+from ddsp_zoo.pitch.onsets import blurred_onsets
+from ddsp_zoo.pitch.string_tracker import SEMITONES, Heard, StringTracker, fret_targets
 
 SMALL = {"width": 8, "context": 16, "segment_seconds": 0.512}
 
@@ -41,7 +42,7 @@ def test_targets_of_frets_and_offsets():
 
 def test_targets_of_onsets_are_wide():
     marks = torch.tensor([[[0.0, 0, 1, 0, 0]]])
-    assert onset_targets(marks)[0, 0].tolist() == [0, 0.5, 1, 0.5, 0]
+    assert blurred_onsets(marks)[0, 0].tolist() == [0, 0.5, 1, 0.5, 0]
 
 
 def test_levels_have_no_scale_and_are_those_of_a_lower_guitar_where_read_lower():
