@@ -2,8 +2,9 @@
 
 `controls.npz` holds an array `source/name` for each control, (N, k) or for a pitch (N,), and `about`: a text in JSON
 with the version of this format, of the package and of the model's weights, all rates, the seed, what each control is,
-and which synthesiser plays them with which settings. A file is data: it can only name a synthesiser of this package, or
-one that the user names for it.
+and which synthesiser plays them with which settings. `numpy.load` reads it. What a network says of many bands was
+rounded before it was played (`ddsp_zoo.separation.rounding`), so it packs well. A file is data: it can only name a
+synthesiser of this package, or one that the user names for it.
 """
 
 import json
@@ -11,7 +12,7 @@ import zipfile
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from ddsp_zoo.synths.registry import SYNTHS
 
 FORMAT = 1
 ABOUT = "about"
+COLUMNS = 16  # that are written at once: an hour of them is 14 MB
 
 
 @dataclass
@@ -101,7 +103,19 @@ def write(saved: Saved, path: str | Path) -> None:
     }
     arrays = {f"{s}/{name}": value for s, named in saved.controls.items() for name, value in named.items()}
     with replaced_when_done(path) as draft:
-        np.savez_compressed(draft, **{ABOUT: np.array(json.dumps(about, ensure_ascii=False))}, **arrays)
+        with zipfile.ZipFile(draft, "w", zipfile.ZIP_BZIP2) as archive:
+            for name, values in {ABOUT: np.array(json.dumps(about, ensure_ascii=False)), **arrays}.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                    _write_array(file, values)
+
+
+def _write_array(file: IO[bytes], values: np.ndarray) -> None:
+    """Writes an array of numpy's format with each column in one piece, which packs better: it moves little in time."""
+    rows = values.reshape(len(values), -1) if values.ndim else values.reshape(1, 1)
+    header = np.lib.format.header_data_from_array_1_0(values) | {"fortran_order": True}
+    np.lib.format.write_array_header_1_0(file, header)
+    for first in range(0, rows.shape[1], COLUMNS):
+        file.write(np.ascontiguousarray(rows[:, first : first + COLUMNS].T).tobytes())
 
 
 def read(path: str | Path, kind: type[Synth] | Collection[type[Synth]] | None = None) -> Saved:
@@ -141,7 +155,7 @@ def read(path: str | Path, kind: type[Synth] | Collection[type[Synth]] | None = 
 def _arrays(path: Path) -> Named:
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+            return {name: np.asarray(file[name], order="C") for name in file.files}
     except FileNotFoundError as error:
         raise DdspZooError(f"There is no {path}: name a folder that a separation was saved to.") from error
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:

@@ -1,9 +1,9 @@
 """Separating recordings of any length, rate and channel count.
 
 Audio comes in blocks, is resampled and cut into overlapping segments. The network predicts controls for them, which
-are joined into one stream; the synthesiser plays that stream, masks come from its expected spectra, and what is
-finished leaves at the input's rate. While stems are cut, the network hears what comes next. Memory does not grow with
-the length.
+are joined into one stream and rounded to what can be heard; the synthesiser plays that stream, masks come from its
+expected spectra, and what is finished leaves at the input's rate. While stems are cut, the network hears what comes
+next. Memory does not grow with the length.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +20,7 @@ from ddsp_zoo.separation.blocks import Queue, Resampler, remembered, resampled, 
 from ddsp_zoo.separation.cut import Cutter, Piece
 from ddsp_zoo.separation.join import Joiner
 from ddsp_zoo.separation.result import Maker, Separated
+from ddsp_zoo.separation.rounding import rounded
 from ddsp_zoo.synths.control import Controls
 from ddsp_zoo.version import __version__
 
@@ -136,7 +137,7 @@ def _chunks(
         for row, (_, last) in enumerate(group):
             controls = join({name: value[row] for name, value in predicted.items()}, last)
             stop = min(next(iter(controls.values())).shape[1], count - first)
-            controls = {name: value[:, :stop] for name, value in controls.items()}
+            controls = rounded({name: value[:, :stop] for name, value in controls.items()}, model.declared)
             yield Chunk(mixture[row, :, : stop * frame], controls, last)
             first += step
 

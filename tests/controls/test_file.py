@@ -205,3 +205,17 @@ def test_a_synthesiser_of_ones_own_is_built_where_the_user_names_it(
     opened = ddsp_zoo.open(saved, kind=my_synth.Mine)
     assert isinstance(opened.maker.synth, my_synth.Mine) and issubclass(my_synth.Mine, Synth)
     np.testing.assert_allclose(opened.render("bass"), opened.synthesised["bass"], rtol=0, atol=1e-4)
+
+
+def test_a_file_of_an_earlier_version_opens_as_before(song: Separation, saved: Path) -> None:
+    """Arrays were packed by another method and in rows."""
+    edit(saved, lambda about, arrays: None)
+    for name, values in ddsp_zoo.open(saved).controls["bass"].items():
+        np.testing.assert_array_equal(values, song.controls["bass"][name])
+
+
+def test_a_file_is_packed_by_column_and_less_than_half_of_its_numbers(saved: Path) -> None:
+    with np.load(saved / "controls.npz") as file:
+        numbers = sum(file[name].nbytes for name in file.files if name != "about")
+        assert all(file[name].flags.f_contiguous for name in file.files)
+    assert (saved / "controls.npz").stat().st_size < numbers / 2
