@@ -21,6 +21,15 @@ UNPITCHED = ("drums",)  # sources that have no melody to read off
 RESIDUAL = "residual"  # what no stem covers: it lies beside them, so no source can be called that
 
 
+def numbered(parts: Sequence[str]) -> tuple[str, ...]:
+    """Returns a name for each voice of a choir: that of its part, with a number where several sing the same part."""
+    parts = list(parts)
+    return tuple(
+        f"{part}{parts[: place + 1].count(part)}" if parts.count(part) > 1 else part
+        for place, part in enumerate(parts)
+    )
+
+
 def check_names(sources: Sequence[str]) -> None:
     """Raises `DdspZooError` unless each source has a name of its own that can be the name of a file in a folder."""
     for name in sources:

@@ -26,6 +26,7 @@ ONE_OF_A_KIND = {  # of model, and of what it may begin with; the others are run
     "ast_ddsp_bass.yaml",
     "ast_ddsp_paper.yaml",
     "choir_pitch.yaml",
+    "choir_voices.yaml",
     "ddsp_autoencoder_bass.yaml",
     "drum_transcriber.yaml",
     "exB4.yaml",

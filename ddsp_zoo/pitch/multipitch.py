@@ -21,6 +21,7 @@ from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.pitch.assignment import follow_pitch
 from ddsp_zoo.pitch.neck import Neck
 from ddsp_zoo.pitch.track import PitchTrack, onsets_from_f0
+from ddsp_zoo.pitch.voice_order import draw_voices, from_the_top
 from ddsp_zoo.sources import QUARTET
 
 FIRST_BIN_HZ, PER_OCTAVE, PITCHES = 65.41, 60, 256  # C2 to a quarter tone above D#6, 20 cents each
@@ -28,23 +29,26 @@ HARMONICS = (0.5, 1, 2, 3, 4, 5, 6, 7)
 WINDOWS_SECONDS = (0.064, 0.128, 0.256)
 FLOOR = 1e-6  # of a bin's power beside the mean over the excerpt
 REFINEMENTS, FITTED = 2, 20  # fits that move f0 to where the first partials really lie, and how many partials
+SUNG, LIKELY = 0.1, 0.3  # where a voice counts: share of the time, and how likely its pitch is
 CHUNK_SECONDS, MARGIN_SECONDS = 30.0, 2.0  # of a recording that is tracked piece by piece
 
 
 class MultiPitch(Learner):
-    """Tracks the f0 of two to ``len(sources)`` voices of a choir in their mixture; it has 0.6 million parameters.
+    """Tracks the f0 of the voices of a choir in their mixture; with four voices it has 0.6 million parameters.
 
-    It is trained on quartets: each batch leaves out some voices and is transposed at random. Its frames are two
+    It is trained on choirs: each batch leaves out some voices and is transposed at random. Its frames are two
     ``hop_samples`` apart; pitches are interpolated between them.
 
     Args:
-        sources: names of the voices of the quartets that it is trained on, high to low.
+        sources: names of the voices of the choirs that it is trained on, high to low.
         sample_rate: of the audio in Hz.
         hop_samples: distance of f0 frames in samples.
         segment_seconds: length of the excerpts.
         width: channels of the convolutions.
         context: size of the recurrent layer, in each direction.
         transposition: largest shift of pitches in training, up or down, in cents.
+        most_voices: how many it can track; it then learns to track one voice too, and voices whose number it is not
+            told. None: two to as many as there are sources, and it is always told.
         optimiser: how it learns.
     """
 
@@ -59,13 +63,16 @@ class MultiPitch(Learner):
         width: int = 24,
         context: int = 128,
         transposition: float = 300.0,
+        most_voices: int | None = None,
         optimiser: Optimiser = Optimiser(),
     ) -> None:
         super().__init__(optimiser)
         self.sources, self.sample_rate, self.hop_samples = tuple(sources), sample_rate, hop_samples
         self.segment_samples = round(segment_seconds * sample_rate)
         self.transposition = transposition
-        self.network = VoicePitches(len(WINDOWS_SECONDS) * len(HARMONICS), len(sources), width, context)
+        self.counts = most_voices is not None
+        self.fewest_voices, self.most_voices = (1, most_voices) if self.counts else (2, len(self.sources))
+        self.network = VoicePitches(len(WINDOWS_SECONDS) * len(HARMONICS), self.most_voices, width, context)
         self.save_hyperparameters()
 
     @property
@@ -73,12 +80,15 @@ class MultiPitch(Learner):
         """Returns the number of samples between the network's frames."""
         return 2 * self.hop_samples
 
-    def forward(self, audio: Tensor, voices: int, shift: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, audio: Tensor, voices: int | Tensor, shift: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Returns logits of how likely each pitch is, from audio (B, T).
 
         The first tensor (B, voices, N, 257) is for each voice from the top, with the rest as last state; the
-        second (B, N, 256) is for any voice at all; N = ceil(T / stride). ``shift`` (B,) moves the pitch axis by
-        that number of steps of 20 cents.
+        second (B, N, 256) is for any voice at all; N = ceil(T / stride). ``voices`` is their number, or one for each
+        mixture (B,), where the first tensor has as many as the most of them; 0 where it is not known, which gives
+        ``most_voices``. ``shift`` (B,) moves the pitch axis by that number of steps of 20 cents.
         """
         return self.network(self.features(audio, shift), voices)
 
@@ -95,30 +105,44 @@ class MultiPitch(Learner):
         generator = self.generator_of_step()
         most = round(self.transposition * PER_OCTAVE / 1200)
         size = len(batch["mixture"])
-        voices = int(torch.randint(2, len(self.sources) + 1, (), generator=generator))
-        kept = (
-            torch.rand(size, len(self.sources), generator=generator).argsort(-1)[:, :voices].sort(-1).values
-        )
+        if self.counts:
+            kept, told = draw_voices(batch["f0_hz"].cpu(), self.most_voices, generator)
+        else:
+            voices = int(torch.randint(2, len(self.sources) + 1, (), generator=generator))
+            lot = torch.rand(size, len(self.sources), generator=generator)
+            kept, told = lot.argsort(-1).argsort(-1) < voices, torch.ones(size, dtype=torch.bool)
         shift = torch.randint(-most, most + 1, (size,), generator=generator)
-        return self._step(batch, kept.to(self.device), shift.to(self.device), "train")
+        return self._step(batch, kept, told, shift.to(self.device), "train")
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
-        """Returns the loss of one batch as it is."""
-        every = torch.arange(len(self.sources), device=self.device)
-        size = len(batch["mixture"])
-        return self._step(batch, every.expand(size, -1), torch.zeros(size, device=self.device), "validation")
+        """Returns the loss of one batch as it is, or, of those that learn to count, told the number in every second."""
+        size, every = len(batch["mixture"]), torch.ones(batch["f0_hz"].shape[:2], dtype=torch.bool)
+        told = torch.ones(size, dtype=torch.bool)
+        if self.counts:
+            every = (batch["f0_hz"] > 0).any(-1).cpu()
+            every[:, 0] |= ~every.any(1)
+            told = torch.arange(size) % 2 == 0
+        return self._step(batch, every, told, torch.zeros(size, device=self.device), "validation")
 
     def test_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Returns the loss of one batch as it is."""
         return self.validation_step(batch, batch_index)
 
-    def _step(self, batch: dict[str, Tensor], kept: Tensor, shift: Tensor, stage: str) -> Tensor:
-        rows = torch.arange(len(kept), device=kept.device)[:, None]
-        mixture, f0_hz = batch["sources"][rows, kept].sum(1), batch["f0_hz"][rows, kept][..., ::2]
-        truth = pitch_targets(f0_hz, shift)
-        by_voice, any_voice = self(mixture, kept.shape[1], shift)
+    def _step(
+        self, batch: dict[str, Tensor], kept: Tensor, told: Tensor, shift: Tensor, stage: str
+    ) -> Tensor:
+        """The loss of those voices (B, S) of a batch that are kept; ``told`` (B,): where their number is known."""
+        mixture = (batch["sources"] * kept.to(self.device)[..., None]).sum(1)
+        f0_hz, number = from_the_top(batch["f0_hz"][..., ::2].cpu(), kept, told)
+        rows = self.most_voices if not told.all() else int(number.max())
+        f0_hz = nn.functional.pad(f0_hz, (0, 0, 0, max(rows - f0_hz.shape[1], 0)))[:, :rows]
+        asked = torch.where(told, number, 0)
+        weight = (torch.arange(rows) < torch.where(told, number, rows)[:, None]).float().to(self.device)
+        truth = pitch_targets(f0_hz.to(self.device), shift)
+        by_voice, any_voice = self(mixture, asked.to(self.device), shift)
+        error = -(truth * log_softmax(by_voice.float(), -1)).sum(-1).mean(-1)
         parts = {
-            "voices": -(truth * log_softmax(by_voice.float(), -1)).sum(-1).mean(),
+            "voices": ((error * weight).sum(1) / weight.sum(1)).mean(),
             "pitches": PITCHES
             / 10
             * binary_cross_entropy_with_logits(any_voice.float(), (truth[..., :-1] / truth.amax()).amax(1)),
@@ -134,24 +158,71 @@ class MultiPitch(Learner):
     def track(self, audio: np.ndarray, voices: int) -> np.ndarray:
         """Returns f0_hz (voices, ceil(T / hop)) of a mixture (T,), voices high to low, 0 where a voice rests.
 
-        Long recordings are tracked in overlapping pieces of half a minute. Raises `DdspZooError` for more or
+        ``voices`` 0 leaves the number open: there are ``most_voices`` rows, the last of which rest where there are
+        fewer. Long recordings are tracked in overlapping pieces of half a minute. Raises `DdspZooError` for more or
         fewer voices than it was trained on.
         """
-        if not 2 <= voices <= len(self.sources):
+        if not (self.fewest_voices <= voices <= self.most_voices or (self.counts and voices == 0)):
             raise DdspZooError(
-                f"Pitch can be tracked in mixtures of 2 to {len(self.sources)} voices, not of {voices}."
+                f"Pitch can be tracked in mixtures of {self.fewest_voices} to {self.most_voices} voices, "
+                f"not of {voices}."
             )
         count = -(-len(audio) // self.hop_samples)
         chunk, margin = (
             2 * round(s * self.sample_rate / self.stride) for s in (CHUNK_SECONDS, MARGIN_SECONDS)
         )
-        out = np.zeros((voices, count), dtype=np.float32)
+        out = np.zeros((voices or self.most_voices, count), dtype=np.float32)
         for first in range(0, count, chunk):
             start, stop = max(first - margin, 0), min(first + chunk + margin, count)
             piece = audio[start * self.hop_samples : stop * self.hop_samples]
             f0 = self._track_piece(torch.from_numpy(np.ascontiguousarray(piece, dtype=np.float32)), voices)
             out[:, first : first + chunk] = f0[:, first - start : min(first + chunk, count) - start]
         return out
+
+    def count(self, audio: np.ndarray) -> int:
+        """Returns how many voices sing in a mixture (T,), at most ``most_voices``.
+
+        A voice counts where it sounds in at least `SUNG` of the time in which any does. A tracker that has not learned
+        to count takes the number of pitches that stand out at once; voices that sing the same are then one.
+        """
+        if self.counts:
+            return self._sung(self.track(audio, 0))
+        return max(self._standing_out(audio), self.fewest_voices)
+
+    def adapt_weights(self, theirs: dict[str, Tensor], sources: tuple[str, ...]) -> dict[str, Tensor]:
+        """Returns the weights of a tracker of another number of voices, each voice taking those of the nearest one."""
+        ours, theirs = self.state_dict(), dict(theirs)
+        old = len(theirs["network.count.weight"]) - 1
+        near = torch.linspace(0, old - 1, self.most_voices).round().long()
+        for name in ("weight", "bias"):
+            shape = (-1, *theirs[f"network.outward.{name}"].shape[1:])
+            by_voice = theirs[f"network.outward.{name}"].unflatten(0, (old, PITCHES + 1))
+            theirs[f"network.outward.{name}"] = by_voice[near].reshape(shape)
+            salience, maps = theirs[f"network.maps.{name}"].split((1, old))
+            theirs[f"network.maps.{name}"] = torch.cat([salience, maps[near]])
+        # Numbers that it was not taught, 0 and 1 among them, begin as the nearest that it was.
+        number = torch.arange(self.most_voices + 1).clamp(min(2, old), old)
+        number[0] = old
+        theirs["network.count.weight"] = theirs["network.count.weight"][number]
+        return {name: theirs[name] for name in ours if name in theirs}
+
+    @staticmethod
+    def _sung(f0_hz: np.ndarray) -> int:
+        sung = f0_hz > 0
+        return int((sung.mean(1) >= SUNG * sung.any(0).mean()).sum()) if sung.any() else 1
+
+    @torch.inference_mode()
+    def _standing_out(self, audio: np.ndarray) -> int:
+        """Counts the pitches that stand out at once, at most, in a tenth of the frames in which any do."""
+        piece = torch.from_numpy(np.ascontiguousarray(audio, dtype=np.float32))
+        found = []
+        for part in piece.split(round(CHUNK_SECONDS * self.sample_rate)):
+            likely = torch.sigmoid(self(part[None].to(self.device), self.most_voices)[1][0])
+            padded = nn.functional.pad(likely, (1, 1))
+            found.append(((likely > LIKELY) & (likely >= padded[:, :-2]) & (likely > padded[:, 2:])).sum(-1))
+        number = torch.cat(found)
+        number = number[number > 0].float()
+        return min(int(number.quantile(0.9)), self.most_voices) if len(number) else 1
 
     def _track_piece(self, audio: Tensor, voices: int) -> np.ndarray:
         by_voice, _ = self(audio[None].to(self.device), voices)
@@ -174,14 +245,17 @@ class VoicePitches(nn.Module):
         self.layers = nn.ModuleList(nn.Conv2d(c, width, k, padding="same") for c, k in shapes)
         self.norms = nn.ModuleList(nn.GroupNorm(4, width) for _ in shapes)
         self.maps = nn.Conv2d(width, 1 + most, 1)
+        self.most = most
         self.groups = 16  # neighbouring pitches that the recurrent layer sees as one
         self.inward = nn.Linear(PITCHES + width * PITCHES // self.groups, context)
         self.count = nn.Embedding(most + 1, context)
         self.recurrent = nn.GRU(context, context, batch_first=True, bidirectional=True)
         self.outward = nn.Linear(2 * context, most * (PITCHES + 1))
 
-    def forward(self, levels: Tensor, voices: int) -> tuple[Tensor, Tensor]:
-        """Returns the logits of each voice and of any voice, given how many voices there are."""
+    def forward(self, levels: Tensor, voices: int | Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the logits of each voice and of any voice, given how many voices there are, 0 where not known."""
+        number = torch.as_tensor(voices, device=levels.device).expand(len(levels))
+        rows = self.most if (number == 0).any() else int(number.max())
         hidden = levels
         for index, (layer, norm) in enumerate(zip(self.layers, self.norms)):
             new = relu(norm(layer(hidden)))
@@ -189,9 +263,9 @@ class VoicePitches(nn.Module):
         salience, *maps = self.maps(hidden).unbind(1)
         pooled = hidden.unflatten(-1, (-1, self.groups)).amax(-1).transpose(1, 2).flatten(2)
         seen = self.inward(torch.cat([torch.sigmoid(salience), pooled], -1))
-        context, _ = self.recurrent(relu(seen + self.count.weight[voices]))
-        expected = self.outward(context).unflatten(-1, (-1, PITCHES + 1)).transpose(1, 2)[:, :voices]
-        found = salience[:, None] + torch.stack(maps[:voices], 1)
+        context, _ = self.recurrent(relu(seen + self.count.weight[number][:, None]))
+        expected = self.outward(context).unflatten(-1, (-1, PITCHES + 1)).transpose(1, 2)[:, :rows]
+        found = salience[:, None] + torch.stack(maps[:rows], 1)
         return torch.cat([expected[..., :-1] + found, expected[..., -1:]], -1), salience
 
 

@@ -67,9 +67,10 @@ def load(
 def copy_weights(source: nn.Module, target: nn.Module, name: str) -> None:
     """Gives `target` its weights from `source`, called `name`, which may have more parts than it.
 
-    Where both are of one class, but with other sources or shapes, the class may adapt them. `DdspZooError` where they
-    do not fit.
+    Where a part of the source, such as its tracker, is of the target's class, that is taken. Where both are of one
+    class, but with other sources or shapes, the class may adapt them. `DdspZooError` where they do not fit.
     """
+    source = next((part for part in source.children() if type(part) is type(target)), source)
     theirs = source.state_dict()
     if type(source) is type(target) and hasattr(target, "adapt_weights") and _differ(source, target):
         theirs = target.adapt_weights(theirs, source.sources)

@@ -11,7 +11,7 @@ import pytest
 import soundfile as sf
 
 from ddsp_zoo.corpora import RenderedChoir
-from ddsp_zoo.corpora.base import Excerpts
+from ddsp_zoo.corpora.base import Excerpts, StemDataset
 from ddsp_zoo.corpora.rendered.choir import perform
 from ddsp_zoo.corpora.variation import Variation
 from ddsp_zoo.errors import DdspZooError
@@ -222,3 +222,56 @@ def test_a_performance_is_finite_and_balanced(seed: int) -> None:
     assert np.isfinite(audio).all() and np.abs(audio.sum(0)).max() == pytest.approx(0.7)
     levels_db = 10 * np.log10((audio**2).mean(1))
     assert np.ptp(levels_db) < 25 and ((f0 > 0).any(1) == onset.any(1)).all()
+
+
+# ---- other styles and numbers of voices
+
+
+def test_other_styles_are_drawn_from_the_seed_and_chorales_lie_where_they_lay(tmp_path: Path) -> None:
+    every = small(tmp_path, styles=("chorale", "polyphony", "homophony"), train_tracks=40)
+    drawn = [piece.style for piece in every.pieces("train").values()]
+    assert set(drawn) == {"chorale", "polyphony", "homophony"}
+    assert drawn == [
+        p.style for p in small(tmp_path, styles=every.styles, train_tracks=40).pieces("train").values()
+    ]
+    # The folder and the sound of what was rendered before there were styles.
+    assert RenderedChoir(str(tmp_path)).root.name == "b420ac8e8db1" != every.root.name
+    assert {piece.style for piece in small(tmp_path).pieces("train").values()} == {"chorale"}
+    chorale = perform(np.random.default_rng(3), 2.0)
+    assert all(
+        np.array_equal(a, b) for a, b in zip(chorale, perform(np.random.default_rng(3), 2.0, "chorale"))
+    )
+
+
+@pytest.mark.parametrize("style", ("polyphony", "homophony"))
+def test_a_quartet_of_another_style(style: str, tmp_path: Path) -> None:
+    data = small(tmp_path, styles=(style,), train_tracks=1)
+    data.prepare(("train",))
+    (track,) = data.tracks("train")
+    assert track.sources == PARTS and track.read_pitch(PARTS, GRID / RATE).f0_hz.any(1).sum() >= 3
+
+
+def test_each_piece_may_have_another_number_of_voices(tmp_path: Path) -> None:
+    data = small(tmp_path, voices=[1, 3, 8], styles=("polyphony",), train_tracks=6, track_seconds=3.0)
+    numbers = [len(piece.parts) for piece in data.pieces("train").values()]
+    assert set(numbers) == {1, 3, 8}
+    names = tuple(f"voice{place}" for place in range(1, 9))
+    data = data.feed(model(*names))
+    data.prepare(("train",))
+    for number, track in zip(numbers, data.tracks("train"), strict=True):
+        assert track.sources == names and track.seconds == 3.0
+        assert [len(track.stems[name]) for name in names] == [1] * number + [0] * (8 - number)
+        f0 = track.read_pitch(names, GRID / RATE).f0_hz
+        assert not f0[number:].any()
+        mean = [np.log2(row[row > 0]).mean() for row in f0[:number] if row.any()]
+        assert mean == sorted(mean, reverse=True)
+    batch = StemDataset(data.tracks("train"), data.spec)[0]
+    assert batch["sources"].shape == (8, 32000) and not batch["sources"][numbers[0] :].any()
+
+
+def test_what_a_choir_cannot_be_is_said() -> None:
+    for voices in (0, 9, [], [2, 9]):
+        with pytest.raises(DdspZooError, match="1 to 8 voices"):
+            RenderedChoir(voices=voices)
+    with pytest.raises(DdspZooError, match="choose from chorale, polyphony, homophony"):
+        RenderedChoir(styles=("opera",))

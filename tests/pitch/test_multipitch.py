@@ -5,8 +5,11 @@ import pytest
 import torch
 
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.models import Umss
 from ddsp_zoo.pitch import multipitch
 from ddsp_zoo.pitch.multipitch import FIRST_BIN_HZ, PITCHES, MultiPitch, interleaved, pitch_targets
+from ddsp_zoo.pitch.voice_order import draw_voices, from_the_top
+from ddsp_zoo.zoo.loading import copy_weights
 
 RATE = 16000
 SMALL = {"width": 4, "context": 8, "transposition": 0.0}
@@ -120,3 +123,98 @@ def test_any_length(samples: int):
 def test_too_many_voices():
     with pytest.raises(DdspZooError, match="2 to 4 voices, not of 5"):
         MultiPitch(**SMALL).track(np.zeros(1000, dtype=np.float32), 5)
+
+
+# ---- any number of voices
+
+
+def test_voices_from_the_top_and_resting_ones_in_their_place() -> None:
+    f0 = torch.tensor([[[100.0, 0.0], [0.0, 0.0], [300.0, 310.0], [200.0, 200.0]]]).expand(2, -1, -1)
+    kept, told = torch.ones(2, 4, dtype=torch.bool), torch.tensor([True, False])
+    sorted_f0, number = from_the_top(f0, kept, told)
+    assert sorted_f0[..., 0].tolist() == [[300, 0, 200, 100], [300, 200, 100, 0]] and number.tolist() == [
+        4,
+        3,
+    ]
+    kept[0, 2] = False
+    sorted_f0, number = from_the_top(f0, kept, told)
+    assert sorted_f0[0, :, 0].tolist() == [200, 0, 100, 0] and number[0] == 3
+
+
+def test_drawn_voices_sound_but_for_at_most_one() -> None:
+    f0 = torch.zeros(400, 8, 3)
+    f0[:, :5] = 200.0
+    kept, told = draw_voices(f0, 8, torch.Generator().manual_seed(0))
+    resting = kept[:, 5:].sum(1)
+    assert (kept.sum(1) >= 1).all() and (resting <= 1).all() and 0 < resting.float().mean() < 0.2
+    assert (kept[resting == 1][:, :5]).all()
+    assert set(kept.sum(1).tolist()) == {1, 2, 3, 4, 5, 6} and 0.5 < told.float().mean() < 0.7
+
+
+def test_a_training_step_of_any_number_of_voices(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = MultiPitch(**SMALL, most_voices=8)
+    monkeypatch.setattr(model, "log_dict", lambda *a, **k: None)
+    f0 = torch.tensor([440.0, 330.0, 0.0, 110.0])[:, None].expand(3, 4, 32)
+    batch = {"sources": torch.randn(3, 4, 32 * 256), "f0_hz": f0, "mixture": torch.randn(3, 32 * 256)}
+    for step in (model.training_step, model.validation_step):
+        loss = step(batch, 0)
+        loss.backward()
+        assert loss.isfinite()
+    silent = batch | {"f0_hz": torch.zeros(3, 4, 32)}
+    assert model.training_step(silent, 0).isfinite() and model.validation_step(silent, 0).isfinite()
+
+
+def test_one_number_a_mixture_is_as_the_same_alone() -> None:
+    model, audio = MultiPitch(**SMALL, most_voices=5).eval(), torch.randn(3, 8000)
+    together, _ = model(audio, torch.tensor([2, 0, 4]))
+    assert together.shape[1] == 5
+    for row, voices in enumerate((2, 0, 4)):
+        alone, _ = model(audio[row : row + 1], voices)
+        assert torch.allclose(together[row, : alone.shape[1]], alone[0], atol=1e-5)
+
+
+def test_an_open_number_has_a_row_for_each_voice_that_there_may_be() -> None:
+    model = MultiPitch(**SMALL, most_voices=6)
+    assert model.track(np.zeros(5000, np.float32), 0).shape == (6, 20)
+    assert model.track(np.zeros(5000, np.float32), 1).shape == (1, 20)
+    with pytest.raises(DdspZooError, match="1 to 6 voices, not of 7"):
+        model.track(np.zeros(5000, np.float32), 7)
+    with pytest.raises(DdspZooError, match="2 to 4 voices, not of 0"):
+        MultiPitch(**SMALL).track(np.zeros(5000, np.float32), 0)
+
+
+def test_counting(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, audio = MultiPitch(**SMALL, most_voices=4), np.zeros(5000, np.float32)
+    f0 = np.zeros((4, 100))
+    f0[0, :50], f0[1, 20:60], f0[2, :3] = 300, 200, 100
+    monkeypatch.setattr(model, "track", lambda audio, voices: f0)
+    assert model.count(audio) == 2
+    monkeypatch.setattr(model, "track", lambda audio, voices: 0 * f0)
+    assert model.count(audio) == 1
+    told = MultiPitch(**SMALL)
+    salience = torch.full((1, 10, PITCHES), -9.0)
+    salience[0, :, [20, 60, 130]] = 4.0
+    monkeypatch.setattr(told, "forward", lambda audio, voices: (None, salience))
+    assert told.count(audio) == 3
+    monkeypatch.setattr(told, "forward", lambda audio, voices: (None, salience * 0 - 9))
+    assert told.count(audio) == 2  # it knows no fewer
+
+
+def test_a_tracker_of_more_voices_begins_with_one_of_fewer() -> None:
+    """Where the old one has as many voices, the new one says the same; each new voice is that of its neighbour."""
+    old, new = MultiPitch(**SMALL).eval(), MultiPitch(**SMALL, most_voices=8).eval()
+    copy_weights(old, new, "old")
+    audio = torch.randn(1, 8000)
+    before, after = old(audio, 4), new(audio, 4)
+    assert torch.equal(before[1], after[1])
+    full, _ = new(audio, 8)
+    assert full.shape[1] == 8 and torch.allclose(full[:, 7], full[:, 6], atol=1e-5)
+    assert torch.allclose(after[0][:, 0], before[0][:, 0], atol=1e-5)
+    assert torch.allclose(full[:, 7], before[0][:, 3], atol=1e-5)  # more than it knew is as many as it knew
+
+
+def test_training_begins_with_the_tracker_of_a_separator() -> None:
+    separator = Umss(tracks_pitch=True)
+    tracker = MultiPitch()
+    copy_weights(separator, tracker, "separator")
+    assert torch.equal(tracker.network.inward.weight, separator.tracker.network.inward.weight)

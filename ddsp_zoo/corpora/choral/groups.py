@@ -38,7 +38,7 @@ class Voice:
 
 @dataclass(frozen=True)
 class Group(Track):
-    """Holds a track whose stems are single voices, in the order of the model's sources."""
+    """Holds a track whose stems are single voices, in the order of the sources; stems beyond them are silent."""
 
     voices: tuple[Voice, ...] = field(default=(), repr=False)
 
@@ -50,9 +50,12 @@ class Group(Track):
     def read_pitch(self, sources: tuple[str, ...], hop_seconds: float) -> PitchTrack:
         """Reads f0 and onsets of the group's voices on the model's frame grid."""
         count = int(self.seconds / hop_seconds) + 1
-        named = dict(zip(self.stems, self.voices, strict=True))
-        lines = [PitchTrack.from_times(*named[name].curve, hop_seconds, count) for name in sources]
-        f0, onset = (np.concatenate([getattr(line, key) for line in lines]) for key in ("f0_hz", "onset"))
+        named = dict(zip(self.stems, self.voices, strict=False))
+        f0, onset = np.zeros((2, len(sources), count), np.float32)
+        for row, name in enumerate(sources):
+            if name in named:
+                line = PitchTrack.from_times(*named[name].curve, hop_seconds, count)
+                f0[row], onset[row] = line.f0_hz[0], line.onset[0]
         return PitchTrack(f0, onset, hop_seconds)
 
 
@@ -61,6 +64,13 @@ def group(voices: tuple[Voice, ...], kind: type[Group] = Group, **more: object) 
     names = DUET if len(voices) == 2 else tuple(voice.part for voice in voices)
     stems = {name: (voice.audio,) for name, voice in zip(names, voices, strict=True)}
     return kind("+".join(voice.name for voice in voices), stems, voices[0].pitch, voices=voices, **more)
+
+
+def numbered_group(name: str, voices: tuple[Voice, ...], most: int) -> Group:
+    """Makes a group of voices that are given from the top: voice1, voice2, …, of which those up to ``most`` rest."""
+    stems: dict[str, tuple[Path, ...]] = {f"voice{place + 1}": () for place in range(most)}
+    stems |= {f"voice{place + 1}": (voice.audio,) for place, voice in enumerate(voices)}
+    return Group(name, stems, voices[0].pitch, voices=voices)
 
 
 def combinations(voices: list[Voice], size: int) -> list[tuple[Voice, ...]]:

@@ -1,1 +1,1 @@
-"""Invents four-part chorales and sings them."""
+"""Invents choral music, chorales and other styles, and sings it."""

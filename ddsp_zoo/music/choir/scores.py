@@ -58,24 +58,25 @@ def compose(rng: np.random.Generator, seconds: float) -> dict[str, tuple[SungNot
     time, pitches = rng.uniform(0.2, 1.0), None
     while time < seconds - 3 * beat:
         chords = _phrase(rng, tonic, minor, pitches)
-        clock = _clock(rng, chords, beat)
+        clock = clock_of(rng, chords[-1].start_beats + chords[-1].beats, beat)
         rests = (rng.random(len(PARTS)) < 0.08) & (pitches is not None)
         for row, part in enumerate(PARTS):
             if not rests[row]:
-                scale = _scale(tonic, minor)
-                lines[part] += _timed(rng, _line(rng, chords, row, scale, lively), clock, time)
+                scale = scale_of(tonic, minor)
+                lines[part] += timed(rng, _line(rng, chords, row, scale, lively), clock, time)
         pitches = chords[-1].pitches
         time += clock(chords[-1].start_beats + chords[-1].beats) + rng.choice([0.25, 0.5, 1.0, 2.0]) * beat
-    return {part: _within(line, seconds) for part, line in lines.items()}
+    return {part: within(line, seconds) for part, line in lines.items()}
 
 
-def _scale(tonic: int, minor: bool) -> NDArray:
+def scale_of(tonic: int, minor: bool) -> NDArray:
+    """Returns the pitch classes of a scale, the tonic first."""
     return (np.array(MINOR if minor else MAJOR) + tonic) % 12
 
 
-def _triad(tonic: int, minor: bool, degree: int, seventh: bool) -> list[int]:
+def triad_of(tonic: int, minor: bool, degree: int, seventh: bool) -> list[int]:
     """Returns the pitch classes of a chord, root first; the dominant of a minor key has a major third."""
-    scale = list(_scale(tonic, minor))
+    scale = list(scale_of(tonic, minor))
     if minor and degree in (4, 6):
         scale[6] = (scale[6] + 1) % 12
     return [scale[(degree + step) % 7] for step in ((0, 2, 4, 6) if seventh else (0, 2, 4))]
@@ -93,12 +94,16 @@ def _phrase(rng: np.random.Generator, tonic: int, minor: bool, before: tuple[int
         beats = (
             float(rng.choice([1, 1, 1, 2, 0.5])) if place < len(degrees) - 1 else float(rng.choice([2, 3]))
         )
-        tones = _triad(tonic, minor, degree, seventh=degree == 4 and rng.random() < 0.4)
+        tones = triad_of(tonic, minor, degree, seventh=degree == 4 and rng.random() < 0.4)
         before = _voicing(rng, tones, before, inverted=0 < place < len(degrees) - 1 and rng.random() < 0.3)
-        syllable = str(rng.choice(VOWELS)), str(rng.choice(CONSONANTS, p=(0.2, 0.25, 0.2, 0.2, 0.15)))
-        chords.append(Chord(start, beats, before, *syllable))
+        chords.append(Chord(start, beats, before, *syllable(rng)))
         start += beats
     return chords
+
+
+def syllable(rng: np.random.Generator) -> tuple[str, str]:
+    """Draws a vowel and the consonant before it."""
+    return str(rng.choice(VOWELS)), str(rng.choice(CONSONANTS, p=(0.2, 0.25, 0.2, 0.2, 0.15)))
 
 
 def _voicing(
@@ -138,7 +143,7 @@ def _motion_cost(found: NDArray, before: NDArray) -> NDArray:
 
 
 @dataclass(frozen=True)
-class _Tone:
+class Tone:
     """Holds a note that is still counted in beats."""
 
     start: float
@@ -151,9 +156,9 @@ class _Tone:
 
 def _line(
     rng: np.random.Generator, chords: list[Chord], row: int, scale: NDArray, lively: float
-) -> list[_Tone]:
+) -> list[Tone]:
     """Writes one part of a phrase: ties, passing and neighbour notes, suspensions, and at times a late entry."""
-    tones: list[_Tone] = []
+    tones: list[Tone] = []
     late = rng.choice([0, 1, 2], p=(0.8, 0.12, 0.08))
     for place, chord in enumerate(chords[late:], late):
         midi, end = chord.pitches[row], chord.start_beats + chord.beats
@@ -161,20 +166,20 @@ def _line(
         start = chord.start_beats
         if tones and 1 <= tones[-1].midi - midi <= 2 and chord.beats >= 1 and rng.random() < 0.15 * lively:
             held = tones[-1]
-            tones[-1] = _Tone(
+            tones[-1] = Tone(
                 held.start, start + chord.beats / 2, held.midi, held.vowel, held.consonant, held.attack
             )
-            tones.append(_Tone(start + chord.beats / 2, end, midi, held.vowel, "", False))
+            tones.append(Tone(start + chord.beats / 2, end, midi, held.vowel, "", False))
             continue
         if tones and tones[-1].midi == midi and rng.random() < 0.3:
             held = tones[-1]
-            tones[-1] = _Tone(held.start, end, midi, held.vowel, held.consonant, held.attack)
+            tones[-1] = Tone(held.start, end, midi, held.vowel, held.consonant, held.attack)
             continue
         passing = _between(midi, after, scale) if chord.beats >= 1 and rng.random() < lively else None
         middle = start + chord.beats / 2 if passing else end
-        tones.append(_Tone(start, middle, midi, chord.vowel, chord.consonant, True))
+        tones.append(Tone(start, middle, midi, chord.vowel, chord.consonant, True))
         if passing:
-            tones.append(_Tone(middle, end, passing, chord.vowel, "", False))
+            tones.append(Tone(middle, end, passing, chord.vowel, "", False))
     return tones
 
 
@@ -188,9 +193,8 @@ def _between(midi: int, after: int, scale: NDArray) -> int | None:
     return inside[0] if inside else None
 
 
-def _clock(rng: np.random.Generator, chords: list[Chord], beat: float) -> Callable[[float], float]:
-    """Returns a map from beats to seconds within a phrase: the tempo varies and slows down towards the end."""
-    total = chords[-1].start_beats + chords[-1].beats
+def clock_of(rng: np.random.Generator, total: float, beat: float) -> Callable[[float], float]:
+    """Returns a map from beats to seconds within a phrase of so many: the tempo varies and slows down at the end."""
     grid = np.linspace(0, total, 33)
     slow = 1 + rng.uniform(0, 0.35) * np.clip(grid / total - 0.7, 0, None) / 0.3
     sway = 1 + rng.uniform(0, 0.06) * np.sin(2 * np.pi * (grid / total + rng.random()))
@@ -199,14 +203,14 @@ def _clock(rng: np.random.Generator, chords: list[Chord], beat: float) -> Callab
     return lambda beats: float(np.interp(beats, grid, seconds))
 
 
-def _timed(
-    rng: np.random.Generator, tones: list[_Tone], clock: Callable[[float], float], offset: float
+def timed(
+    rng: np.random.Generator, tones: list[Tone], clock: Callable[[float], float], offset: float
 ) -> list[SungNote]:
-    """Turns beats into seconds with small deviations; breaths shorten some notes, and always the last one."""
+    """Turns beats into seconds with small deviations; breaths shorten some notes, and always one before a rest."""
     edges = [offset + clock(tone.start) + rng.normal(0, 0.025) for tone in tones]
     notes = []
     for place, tone in enumerate(tones):
-        last = place + 1 == len(tones)
+        last = place + 1 == len(tones) or tones[place + 1].start > tone.end + 1e-6
         start, end = edges[place], offset + clock(tone.end) if last else edges[place + 1]
         breath = rng.uniform(0.05, 0.35) if last or (tones[place + 1].attack and rng.random() < 0.07) else 0.0
         end -= min(breath, 0.4 * (end - start))
@@ -215,7 +219,7 @@ def _timed(
     return notes
 
 
-def _within(line: list[SungNote], seconds: float) -> tuple[SungNote, ...]:
+def within(line: list[SungNote], seconds: float) -> tuple[SungNote, ...]:
     """Returns the notes that begin before the end; the last one is cut there."""
     return tuple(
         SungNote(n.start_seconds, min(n.end_seconds, seconds - 0.05), n.midi, n.vowel, n.consonant, n.attack)
