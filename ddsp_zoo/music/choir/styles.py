@@ -1,4 +1,4 @@
-"""What choirs sing, by style, and which parts there are in a choir of so many voices."""
+"""Chooses what choirs sing, by style, and which parts there are in a choir of so many voices."""
 
 from collections.abc import Sequence
 
