@@ -156,7 +156,10 @@ def write(folder: Path, summary: dict[str, Any]) -> None:
 
 def with_part(model: Any, part: str, own: Any) -> Any:
     """Returns the same model with one of its `PARTS` in it."""
-    whole = build(config_of(model), Separator, **{PARTS[part][0]: True})
+    settings = {PARTS[part][0]: True}
+    if getattr(own, "counts", False):
+        settings["tracked_voices"] = own.most_voices
+    whole = build(config_of(model), Separator, **settings)
     weights = model.state_dict() | {f"{part}.{key}": value for key, value in own.state_dict().items()}
     whole.load_state_dict(weights)
     return whole

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ddsp_zoo.api.result import Separation
+from ddsp_zoo.api.voices import for_recording
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.export.audio_format import AudioFormat
 from ddsp_zoo.export.folder import left_out, made_by, save_pieces, tell_clipped
@@ -64,9 +65,10 @@ def separate(
         DdspZooError: audio that cannot be used (empty, not finite, too many channels, no rate), pitch missing.
     """
     if not isinstance(audio, str | Path):
+        model = for_recording(model, audio, sample_rate, pitch)
         return Separation.join(list(_pieces(model, audio, sample_rate, pitch, seed, progress, neck)))
     with decoded(audio) as path:
-        digest = sha256_of(audio)
+        model, digest = for_recording(model, path, None, pitch), sha256_of(audio)
         return Separation.join(list(_pieces(model, path, None, pitch, seed, progress, neck, digest)))
 
 
@@ -92,6 +94,7 @@ def separate_file(
     with decoded(path) as audio:
         with open_audio(audio) as file:
             _, frames = excerpt.span(file)
+        model = for_recording(model, audio, None, pitch, excerpt)
         about = _about(model, path, audio_format, pitch, seed, neck, excerpt, leave_out)
         pieces = _pieces(model, audio, None, pitch, seed, progress, neck, about["recording_sha256"], excerpt)
         options = {"made_from": about, "overwrite": overwrite}
@@ -188,6 +191,9 @@ def _separate_one(
         torch.set_num_threads(threads)
     try:
         own = options | {"pitch": _pitch_of(path, pitch, many)}
+        if getattr(model, "open_number", False):
+            with decoded(path) as audio:
+                model = for_recording(model, audio, None, own["pitch"], own.get("excerpt", WHOLE))
         if not (skip_existing and _is_there(model, path, folder, **own)):
             separate_file(model, path, folder, **own)
     except DdspZooError as error:

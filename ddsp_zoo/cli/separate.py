@@ -23,6 +23,11 @@ def separate(arguments: list[str]) -> int:
     )
     parser.add_argument("--model", help=f"a name of `ddsp-zoo list` ({DEFAULT_MODEL})")
     add_checkpoint(parser)
+    parser.add_argument(
+        "--voices",
+        help="of a choir: letters as SSAA, a number, names with commas between, high to low, or auto, which counts "
+        "them (those of the model)",
+    )
     some = parser.add_mutually_exclusive_group()
     some.add_argument("--stems", help="only these of the model's sources, as bass,drums")
     some.add_argument("--two-stems", metavar="NAME", help="only this source; all others are in the residual")
@@ -95,12 +100,19 @@ def separate(arguments: list[str]) -> int:
     if options.from_stems:
         return _from_stems(options)
     from ddsp_zoo.api.ladder import separate_files
+    from ddsp_zoo.models.voices import AUTO, with_voices
     from ddsp_zoo.pitch.neck import Neck
 
     files = inputs(options.inputs)
     named = options.tuning is not None or options.capo is not None
     neck = Neck.parse(options.tuning, options.capo or 0) if named else None
     model = load(options, options.model or DEFAULT_MODEL, options.checkpoint).to(device(options.device))
+    if options.voices is not None:
+        if options.voices == AUTO and (options.stems or options.two_stems):
+            raise DdspZooError(
+                "Only some stems can be asked for by name where --voices names them: not with auto."
+            )
+        model = with_voices(model, options.voices)
     if options.two_stems is not None:
         model.only = only(model, [options.two_stems])
     elif options.stems is not None:
@@ -150,7 +162,18 @@ def inputs(paths: list[str]) -> list[Path]:
 
 
 def _from_stems(options: Namespace) -> int:
-    unused = ("model", "stems", "two_stems", "checkpoint", "pitch", "tuning", "capo", "skip_existing", "jobs")
+    unused = (
+        "model",
+        "stems",
+        "two_stems",
+        "checkpoint",
+        "pitch",
+        "tuning",
+        "capo",
+        "voices",
+        "skip_existing",
+        "jobs",
+    )
     if given := [name for name in unused if getattr(options, name) not in (None, False)]:
         raise DdspZooError(f"--from-stems uses no model: leave --{given[0].replace('_', '-')} out.")
     if len(options.inputs) > 1:

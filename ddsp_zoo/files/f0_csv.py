@@ -81,6 +81,14 @@ def read_f0_csv(path: str | Path, sources: Sequence[str]) -> tuple[np.ndarray, n
     return np.array(table["time_seconds"]), f0_hz, onset
 
 
+def sources_in(path: str | Path) -> list[str]:
+    """Returns the names of the sources that have a pitch curve in a table, in the order of its columns."""
+    _, header = next(_rows(Path(path)), (1, []))
+    names = [cell.strip() for cell in header]
+    _positions(Path(path), names, ["time_seconds"])
+    return [name for name in names if name != "time_seconds" and not name.endswith("_onset")]
+
+
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yields (line number from 1, cells) of every line that is not blank; a byte order mark is dropped."""
     try:

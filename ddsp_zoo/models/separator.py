@@ -43,6 +43,8 @@ class Separator(Learner):
 
     needs_pitch = False
     name, weights_sha256 = "", ""  # what it was loaded as
+    any_voices = False  # whether its sources are the voices of a choir, of which there may be any number
+    open_number = False  # whether there are as many of them as the recording has
     only: tuple[str, ...] = ()  # the sources that are asked for, where not all of them are
     heard: tuple[Control, ...] = ()  # what `hear` finds
     error_weight = 0.0  # of the masked sources' error in dB, where supervised

@@ -33,9 +33,11 @@ class Umss(Separator):
         optimiser: how it learns.
         masks: exponent and window of the masks.
         tracks_pitch: hold a `MultiPitch` as ``tracker``, trained apart, that finds the pitches where none are given.
+        tracked_voices: its ``most_voices``.
     """
 
     needs_pitch = True
+    any_voices = True
 
     def __init__(
         self,
@@ -49,6 +51,7 @@ class Umss(Separator):
         optimiser: Optimiser = Optimiser(learning_rate=1e-4, weight_decay=1e-5),
         masks: Masks = Masks(),
         tracks_pitch: bool = False,
+        tracked_voices: int | None = None,
     ) -> None:
         super().__init__(
             sources,
@@ -67,7 +70,8 @@ class Umss(Separator):
         self.loss, self.error_weight = MultiScaleSpectralLoss(), masked_weight
         self.phase_locked = phase_locked
         if tracks_pitch:
-            self.tracker = MultiPitch(QUARTET, sample_rate, self.hop_samples).requires_grad_(False)
+            self.tracker = MultiPitch(QUARTET, sample_rate, self.hop_samples, most_voices=tracked_voices)
+            self.tracker.requires_grad_(False)
         self.save_hyperparameters()
 
     def raw_controls(self, audio: Tensor, f0_hz: Tensor | None, onset: Tensor | None) -> Tensor:

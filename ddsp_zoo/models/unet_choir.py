@@ -33,6 +33,7 @@ class UNetChoir(Separator):
     """
 
     needs_pitch = True
+    any_voices = True
     synth = None
 
     def __init__(

@@ -66,7 +66,7 @@ def find_pitch(
     hop = model.hop_samples / model.sample_rate
     count, crepe_hop = int(np.ceil(seconds / hop)), round(hop * RATE)
     if pitch is None:
-        mono = _mono(audio, sample_rate, model.sample_rate, excerpt)
+        mono = mono_of(audio, sample_rate, model.sample_rate, excerpt)
         found = model.tracker.find(mono, len(model.sources), neck)
         track = PitchTrack(found.f0_hz[:, :count], found.onset[:, :count], hop)
     elif str(pitch) == CREPE:
@@ -129,12 +129,12 @@ def _melody(
         raise DdspZooError(
             '"crepe" follows one melody: of a model of one source, or laid on the six strings of a guitar.'
         )
-    f0_hz = track_f0(_mono(audio, sample_rate, RATE, excerpt), hop)
+    f0_hz = track_f0(mono_of(audio, sample_rate, RATE, excerpt), hop)
     return assign_to_strings(f0_hz, neck or Neck()) if of_strings else f0_hz[None]
 
 
-def _mono(audio: Any, sample_rate: int, wanted_rate: int, excerpt: Excerpt) -> np.ndarray:
-    """A recording, as `find_pitch` takes it, or an excerpt of a file, in one channel at the wanted rate: (T,)."""
+def mono_of(audio: Any, sample_rate: int, wanted_rate: int, excerpt: Excerpt) -> np.ndarray:
+    """Returns a recording, as `find_pitch` takes it, or an excerpt of a file, in one channel at a rate: (T,)."""
     if isinstance(audio, (str, Path)):
         length = -1 if excerpt.seconds is None else excerpt.seconds
         channels = read_channels(audio, wanted_rate, excerpt.start_seconds, length)
@@ -148,6 +148,6 @@ def _track_file(folder: Path, name: str, hop: int, count: int, excerpt: Excerpt)
     """f0 (count,) of one source's own recording."""
     for suffix in (".wav", ".flac"):
         if (path := folder / f"{name}{suffix}").exists():
-            f0 = track_f0(_mono(path, RATE, RATE, excerpt), hop)[:count]
+            f0 = track_f0(mono_of(path, RATE, RATE, excerpt), hop)[:count]
             return np.pad(f0, (0, count - len(f0)))
     raise DdspZooError(f"{folder} has no {name}.wav or {name}.flac: put one recording of each source there.")

@@ -165,7 +165,7 @@ class MultiPitch(Learner):
         if not (self.fewest_voices <= voices <= self.most_voices or (self.counts and voices == 0)):
             raise DdspZooError(
                 f"Pitch can be tracked in mixtures of {self.fewest_voices} to {self.most_voices} voices, "
-                f"not of {voices}."
+                f"not of {voices}: give the pitch of each."
             )
         count = -(-len(audio) // self.hop_samples)
         chunk, margin = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ def load(
     *,
     checkpoint: str | Path | None = None,
     kind: type[Learner] | Collection[type[Learner]] | None = None,
+    voices: int | str | Sequence[str] | None = None,
 ) -> Separator | Any:
     """Returns model `name` with its trained weights, in eval mode, on the CPU, in float32.
 
@@ -35,12 +36,15 @@ def load(
         checkpoint: a folder or a `.ckpt` file of one's own instead; then `name` is not looked up.
         kind: the class that the checkpoint must be of, such as one of your own, or several that it may be of; by
             default any of `ddsp_zoo.models.MODELS`.
+        voices: of a model of choirs: how many there are, or what they are called, see `models.voices.with_voices`; by
+            default those that it was trained with.
 
     Raises:
         DdspZooError: where the checkpoint cannot be found, verified, read or built.
     """
     from ddsp_zoo import models
     from ddsp_zoo.learning.learner import Learner
+    from ddsp_zoo.models.voices import with_voices
 
     path = find(name) if checkpoint is None else Path(checkpoint).expanduser()
     config, weights = read_checkpoint(path)
@@ -61,7 +65,7 @@ def load(
         model.name = name
         model.only = stems_of_another(name)
     model.weights_sha256 = fingerprint(path / WEIGHTS if path.is_dir() else path)["sha256"]
-    return model.eval()
+    return model.eval() if voices is None else with_voices(model.eval(), voices)
 
 
 def copy_weights(source: nn.Module, target: nn.Module, name: str) -> None:
