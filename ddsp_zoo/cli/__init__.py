@@ -13,6 +13,7 @@ from importlib import import_module
 from ddsp_zoo.cli.ending import tell, warnings_in_a_line
 from ddsp_zoo.cli.signals import ended_in_order
 from ddsp_zoo.errors import DdspZooError
+from ddsp_zoo.settings.inference import expect_only_inference
 
 TRAINER_COMMANDS = ("fit", "validate", "test")
 COMMANDS = {  # by name, with the function that runs it
@@ -25,6 +26,7 @@ COMMANDS = {  # by name, with the function that runs it
     "evaluate": "evaluate.evaluate",
     "report": "report.report",
 }
+SEPARATING = ("separate", "render", "transfer")  # commands that train nothing, and need no Lightning
 USAGE = """usage: ddsp-zoo COMMAND ...
 
   separate IN...   separate audio files with a pretrained model
@@ -44,7 +46,10 @@ defined in a file of your own. With DDSP_ZOO_TRACEBACK=1 in the environment an e
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the program; returns the exit status. Every error ends in one sentence, see `ddsp_zoo.cli.ending`."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:  # the process is ours
+        arguments = sys.argv[1:]
+        if arguments and arguments[0] in SEPARATING and not any(word.startswith("--import") for word in arguments):
+            expect_only_inference()
     try:
         with working_folder_known(), ended_in_order(), warnings_in_a_line():
             status = _run(arguments)

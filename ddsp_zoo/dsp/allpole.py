@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from ddsp_zoo.dsp import compiled
+from ddsp_zoo.dsp.operators import operator
 from ddsp_zoo.errors import DdspZooError
 
 MAX_REFLECTION = 1 - 1e-9  # keeps the slope of asin finite
@@ -177,7 +178,7 @@ def _scratch(turns: Tensor, hop: int) -> tuple[Tensor, Tensor, Tensor]:
     return ramp, turns.new_empty(order + 1, ROWS, lanes), turns.new_empty(hop, lanes)
 
 
-@torch.library.custom_op("ddsp_zoo::allpole", mutates_args=(), device_types="cpu")
+@operator("ddsp_zoo::allpole", device_types="cpu")
 def _lattice(
     excitation: Tensor, angle: Tensor, gain: Tensor, state: Tensor, hop: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -212,7 +213,7 @@ def _(
     )
 
 
-@torch.library.custom_op("ddsp_zoo::allpole_backward", mutates_args=(), device_types="cpu")
+@operator("ddsp_zoo::allpole_backward", device_types="cpu")
 def _lattice_backward(
     grad_audio: Tensor, grad_state: Tensor, angle: Tensor, gain: Tensor, fallen: Tensor, states: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:

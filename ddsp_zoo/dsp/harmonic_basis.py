@@ -10,6 +10,7 @@ from torch.autograd.function import FunctionCtx
 
 from ddsp_zoo.dsp import compiled
 from ddsp_zoo.dsp.frames import overlap_add
+from ddsp_zoo.dsp.operators import operator
 
 TOLERANCE, EASE, ATTEMPTS = 0.01, 0.7, 11  # as in the kernels
 FRAMES_AT_ONCE = 16  # of the tensor form, whose arrays hold every partial at every sample
@@ -63,7 +64,7 @@ def _bases(cycles: Tensor, bend: Tensor, multiple: Tensor, length: int):
         yield span, torch.polar(sounding.to(multiple.dtype).expand(angle.shape), angle.to(multiple.dtype))
 
 
-@torch.library.custom_op("ddsp_zoo::harmonic_correlate", mutates_args=(), device_types="cpu")
+@operator("ddsp_zoo::harmonic_correlate", device_types="cpu")
 def _correlate(
     audio: Tensor, cycles: Tensor, bend: Tensor, multiple: Tensor, weight: Tensor, hop: int
 ) -> Tensor:
@@ -81,7 +82,7 @@ def _(audio: Tensor, cycles: Tensor, bend: Tensor, multiple: Tensor, weight: Ten
     return audio.new_empty(*multiple.shape, 2)
 
 
-@torch.library.custom_op("ddsp_zoo::harmonic_synthesise", mutates_args=(), device_types="cpu")
+@operator("ddsp_zoo::harmonic_synthesise", device_types="cpu")
 def _synthesise(
     amplitudes: Tensor, cycles: Tensor, bend: Tensor, multiple: Tensor, weight: Tensor, hop: int
 ) -> Tensor:
@@ -119,7 +120,7 @@ _correlate.register_autograd(_correlate_adjoint, setup_context=_keep)
 _synthesise.register_autograd(_synthesise_adjoint, setup_context=_keep)
 
 
-@torch.library.custom_op("ddsp_zoo::banded_solve", mutates_args=())
+@operator("ddsp_zoo::banded_solve")
 def banded_solve(band: Tensor, load: Tensor, right: Tensor) -> Tensor:
     """Solves Hermitian systems of narrow band: band (R, P, W + 1), load (R, P) and right side (R, P) give (R, P).
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from ddsp_zoo.dsp import compiled
 from ddsp_zoo.dsp.checks import check, check_computing, check_floating, check_values
 from ddsp_zoo.dsp.frames import follow, ramps
+from ddsp_zoo.dsp.operators import operator
 from ddsp_zoo.dsp.scan import FirstOrder
 from ddsp_zoo.errors import DdspZooError
 
@@ -109,7 +110,7 @@ def high_pass_lead(pole: float, omega: Tensor) -> Tensor:
     return ((math.pi - omega) / 2 - torch.atan2(pole * omega.sin(), 1 - pole * omega.cos())) / omega
 
 
-@torch.library.custom_op("ddsp_zoo::one_pole", mutates_args=(), device_types="cpu")
+@operator("ddsp_zoo::one_pole", device_types="cpu")
 def _one_pole(x: Tensor, start: Tensor, goal: Tensor, state: Tensor, hop: int) -> Tensor:
     from ddsp_zoo.dsp import one_pole_kernel
 
@@ -126,7 +127,7 @@ def _(x, start, goal, state, hop):
     return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
-@torch.library.custom_op("ddsp_zoo::one_pole_backward", mutates_args=(), device_types="cpu")
+@operator("ddsp_zoo::one_pole_backward", device_types="cpu")
 def _one_pole_backward(
     grad: Tensor, x: Tensor, y: Tensor, start: Tensor, goal: Tensor, state: Tensor, hop: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -159,7 +160,7 @@ def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
 _one_pole.register_autograd(_differentiate, setup_context=_save)
 
 
-@torch.library.custom_op("ddsp_zoo::dc_block", mutates_args=(), device_types="cpu")
+@operator("ddsp_zoo::dc_block", device_types="cpu")
 def _dc_block(x: Tensor, state: Tensor, pole: float, backwards: bool) -> Tensor:
     """High-pass of x (R, T), forwards in time or, which is the adjoint, backwards."""
     from ddsp_zoo.dsp import one_pole_kernel

@@ -11,6 +11,7 @@ from torch.autograd.function import FunctionCtx
 from torch.utils.checkpoint import checkpoint
 
 from ddsp_zoo.dsp import checks, compiled
+from ddsp_zoo.dsp.operators import operator
 
 PITCH = "Oscillators: frequencies and inharmonicity"
 AT_ONCE = 1 << 22  # numbers in an array of the tensor form, 32 MiB in float64
@@ -188,7 +189,7 @@ def _tensor_frames(start: Tensor, cycles: Tensor, goal: Tensor, amplitude: Tenso
     return (envelope * torch.sin(angle)).sum(-1).flatten(1)
 
 
-@torch.library.custom_op("ddsp_zoo::oscillators", mutates_args=(), device_types="cpu")
+@operator("ddsp_zoo::oscillators", device_types="cpu")
 def _oscillators(start: Tensor, cycles: Tensor, goal: Tensor, amplitude: Tensor, hop: int) -> Tensor:
     """Start, cycles, goal (B, N, K), or (B, N, 1) for harmonics; amplitude (B, N + 1, K) -> (B, N * hop)."""
     from ddsp_zoo.dsp import oscillator_kernel as kernels
@@ -206,7 +207,7 @@ def _(start: Tensor, cycles: Tensor, goal: Tensor, amplitude: Tensor, hop: int) 
     return amplitude.new_empty(start.shape[0], start.shape[1] * hop)
 
 
-@torch.library.custom_op("ddsp_zoo::oscillators_backward", mutates_args=(), device_types="cpu")
+@operator("ddsp_zoo::oscillators_backward", device_types="cpu")
 def _oscillators_backward(
     start: Tensor, cycles: Tensor, goal: Tensor, amplitude: Tensor, grad: Tensor, hop: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from ddsp_zoo.dsp import compiled
 from ddsp_zoo.dsp.checks import check, check_finite, check_maps, check_state, check_string
 from ddsp_zoo.dsp.frames import ramps
+from ddsp_zoo.dsp.operators import operator
 from ddsp_zoo.dsp.string_block import block_loop
 from ddsp_zoo.errors import DdspZooError
 
@@ -166,7 +167,7 @@ def _checked_reach(start: Tensor, goal: Tensor, history: Tensor, count: int) -> 
     return int(longest if history.shape[1] else min(longest, count + 1)) + 2
 
 
-@torch.library.custom_op("ddsp_zoo::string_loop", mutates_args=(), device_types="cpu")
+@operator("ddsp_zoo::string_loop", device_types="cpu")
 def _string_loop(
     excitation: Tensor,
     start: Tensor,
@@ -204,7 +205,7 @@ def _(excitation, start, goal, history, tail, hop, one_pole, dc_pole, clip):
     )
 
 
-@torch.library.custom_op("ddsp_zoo::string_loop_backward", mutates_args=(), device_types="cpu")
+@operator("ddsp_zoo::string_loop_backward", device_types="cpu")
 def _string_loop_backward(
     grad_audio: Tensor,
     grad_end: Tensor,

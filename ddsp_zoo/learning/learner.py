@@ -3,11 +3,10 @@
 import os
 from typing import Any
 
-import lightning as L
 import torch
-from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
+from ddsp_zoo.learning.base import Module
 from ddsp_zoo.learning.optimiser import Optimiser
 from ddsp_zoo.learning.resuming import reopen_epoch
 from ddsp_zoo.settings.build import class_path_of, plain
@@ -15,7 +14,7 @@ from ddsp_zoo.settings.build import class_path_of, plain
 SEED = "seed"  # of a run, in its checkpoints
 
 
-class Learner(L.LightningModule):
+class Learner(Module):
     """Writes checkpoints that hold plain values and name their class, whoever runs the training.
 
     All that is drawn in training follows from the seed, the step and the process, so that a resumed run repeats it. A
@@ -69,6 +68,6 @@ class Learner(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Goes on with the seed of a run, where it was stopped."""
-        if self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
+        if self._trainer is not None and self.trainer.state.fn == "fit":
             reopen_epoch(checkpoint)
             self._seed = checkpoint.get(SEED)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
+from ddsp_zoo.dsp.operators import operator
 from ddsp_zoo.dsp.stft import stft
 
 FFT_SIZES = (2048, 1024, 512, 256, 128, 64)
@@ -33,7 +34,7 @@ def multi_scale_spectral_distance(
     return distance.reshape(prediction.shape[:-1])
 
 
-@torch.library.custom_op("ddsp_zoo::spectral_distance", mutates_args=())
+@operator("ddsp_zoo::spectral_distance")
 def spectral_distance(
     prediction: Tensor,
     target: Tensor,

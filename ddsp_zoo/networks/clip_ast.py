@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from ddsp_zoo.dsp.mel import LOWEST_MEL_HZ, mel_filter_bank
-from ddsp_zoo.networks.pretrained_ast import PATCH, HoldsTransformer, load_pretrained, make_transformer
+from ddsp_zoo.networks.pretrained_ast import load_pretrained
+from ddsp_zoo.networks.spectrogram_transformer import SpectrogramTransformer
 
 DROPOUT = 0.1
 IMAGENET_CLASSES = 1000
@@ -37,7 +38,7 @@ class ClipMel(nn.Module):
         return (mel - mean) / torch.sqrt(variance + 1e-4)
 
 
-class ClipAST(HoldsTransformer):
+class ClipAST(nn.Module):
     """Predicts all numbers that describe a clip: a linear layer on the mean of an AST's two special tokens.
 
     Args:
@@ -63,8 +64,8 @@ class ClipAST(HoldsTransformer):
         idle_heads: bool = False,
     ) -> None:
         super().__init__()
-        self.transformer = make_transformer(mels, frames, width, depth, heads, stride, stride)
-        self.rows, self.columns = ((size - PATCH) // stride + 1 for size in (mels, frames))
+        self.transformer = SpectrogramTransformer(mels, frames, width, depth, heads, stride, stride)
+        self.rows, self.columns = self.transformer.rows, self.transformer.columns
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Dropout(DROPOUT), nn.Linear(width, outputs))
         if idle_heads:
             self.idle = nn.ModuleList(nn.Linear(width, IMAGENET_CLASSES) for _ in range(2))
@@ -72,7 +73,7 @@ class ClipAST(HoldsTransformer):
 
     def forward(self, mel: Tensor) -> Tensor:
         """Returns the numbers (B, outputs) of a mel spectrogram (B, frames, mels)."""
-        return self.head(self.transformer(mel).pooler_output)
+        return self.head(self.transformer(mel)[:, :2].mean(1))
 
     def load_pretrained(self, name: str, swapped: bool = False) -> None:
         """Takes over the weights of a published transformer, see `pretrained_ast.load_pretrained`.

@@ -5,13 +5,14 @@ from torch import Tensor, nn
 
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.networks.conv_blocks import ConvBlock, Down, Up
-from ddsp_zoo.networks.pretrained_ast import PATCH, HoldsTransformer, load_pretrained, make_transformer
+from ddsp_zoo.networks.pretrained_ast import load_pretrained
+from ddsp_zoo.networks.spectrogram_transformer import PATCH, SpectrogramTransformer
 
 STRIDE = 8  # of patches, and of the coarsest convolutions: a token stands for one cell of theirs
 MARGIN = (PATCH - STRIDE) // 2
 
 
-class DenseAST(HoldsTransformer):
+class DenseAST(nn.Module):
     """Turns pictures of sound into feature maps of the same size.
 
     Convolutions go from the full grid of bands and frames to cells of 8 x 8 and back (a U-Net), so that the
@@ -46,7 +47,7 @@ class DenseAST(HoldsTransformer):
                 f"The network needs a multiple of {STRIDE} bands and four widths; got {bands} bands, widths {widths}."
             )
         self.rows, self.columns = bands // STRIDE, -(-frames // STRIDE)
-        self.transformer = make_transformer(
+        self.transformer = SpectrogramTransformer(
             bands + 2 * MARGIN, self.columns * STRIDE + 2 * MARGIN, width, depth, heads, STRIDE, STRIDE
         )
         self.stem = nn.Conv2d(channels_in, widths[0], 3, padding=1)
@@ -94,5 +95,5 @@ class DenseAST(HoldsTransformer):
     def _tokens(self, picture: Tensor) -> Tensor:
         """Returns tokens (B, width, N / 8, K / 8) of a picture (B, N, K), each at the centre of its patch."""
         patches = nn.functional.pad(picture, (MARGIN, MARGIN, MARGIN, MARGIN))
-        tokens = self.transformer(patches).last_hidden_state[:, 2:]  # without the two special tokens
+        tokens = self.transformer(patches)[:, 2:]  # without the two special tokens
         return tokens.transpose(1, 2).unflatten(2, (self.rows, self.columns)).transpose(2, 3)

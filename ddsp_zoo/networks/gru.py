@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn.functional import linear, pad
 
+from ddsp_zoo.dsp.operators import operator
 from ddsp_zoo.errors import DdspZooError
 
 
@@ -74,7 +75,7 @@ class GRU(nn.RNNBase):
         return hidden[1:], hidden[-1]
 
 
-@torch.library.custom_op("ddsp_zoo::gru_scan", mutates_args=(), device_types="cpu")
+@operator("ddsp_zoo::gru_scan", device_types="cpu")
 def gru_scan(gates: Tensor, weight: Tensor, bias: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
     """Computes the recurrence of a GRU over projected inputs.
 
@@ -101,7 +102,7 @@ def gru_scan(gates: Tensor, weight: Tensor, bias: Tensor, state: Tensor) -> tupl
     return hidden, memory
 
 
-@torch.library.custom_op("ddsp_zoo::gru_scan_adjoint", mutates_args=(), device_types="cpu")
+@operator("ddsp_zoo::gru_scan_adjoint", device_types="cpu")
 def gru_scan_adjoint(
     grad: Tensor, hidden: Tensor, memory: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from published_ast import published_ast
 from torch import Tensor, nn
 
 from ddsp_zoo import zoo
@@ -218,9 +219,8 @@ def test_a_silent_batch_of_one_of_several_processes_changes_nothing(monkeypatch:
 
 
 def test_positions_are_taken_over_when_training_starts(tmp_path: Path) -> None:
-    source = tiny(segment_seconds=4.0)
-    torch.nn.init.normal_(source.network.transformer.embeddings.position_embeddings)
-    source.network.transformer.save_pretrained(tmp_path)
+    there = tiny().network.transformer
+    published_ast(128, 1 + 32000 // 512, there.width, there.depth, there.heads).save_pretrained(tmp_path)
     got = []
     for quirks in ((), ("swapped_axes",)):
         model = tiny(*quirks, pretrained=str(tmp_path))

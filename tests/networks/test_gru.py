@@ -92,7 +92,7 @@ def test_compiled_equals_eager():
 
 def test_operation_is_registered_soundly():
     inputs = noise(4, 2, 9), noise(9, 3, seed=1), noise(3, seed=2), noise(2, 3, seed=3)
-    torch.library.opcheck(gru_scan, inputs)
+    torch.library.opcheck(torch.ops.ddsp_zoo.gru_scan.default, inputs)
 
 
 @pytest.mark.parametrize("shape", [(2, 6, 4), (2, 0, 5), (6, 5)], ids=["features", "no frames", "no batch"])
