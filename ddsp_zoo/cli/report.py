@@ -27,8 +27,8 @@ def report(arguments: list[str]) -> int:
         "ddsp-zoo report",
         description="Set models, or training runs, side by side.",
         epilog="`ddsp-zoo report strings --help` tells of the report on all models of guitar strings, `bands` of that "
-        "on a band's instruments, `onsets` of that on onset detectors, `tab` of that on tablature, `thesis` of "
-        "figures of training runs and filters; folders of these names are ./strings and so on.",
+        "on a band's instruments, `choirs` of that on choirs, `onsets` of that on onset detectors, `tab` of that on "
+        "tablature, `thesis` of figures of training runs and filters; folders of these names are ./strings and so on.",
     )
     parser.add_argument("folders", nargs="*", metavar="FOLDER", help="what `ddsp-zoo evaluate --out` wrote")
     parser.add_argument("--runs", nargs="+", default=[], metavar="RUN", help="training runs, as in runs/NAME")
@@ -115,6 +115,50 @@ def report_bands(arguments: list[str]) -> int:
     about = {"models": list(models), "estimates": {name: str(path) for name, path in estimates.items()}}
     send_to_wandb(options, _inside(options, written), "bands", config=about)
     print(f"{options.out}: {', '.join(path.name for path in written)} of {', '.join([*models, *estimates])}")
+    return 0
+
+
+def report_choirs(arguments: list[str]) -> int:
+    """Runs `ddsp-zoo report choirs`."""
+    parser = Parser(
+        "ddsp-zoo report choirs",
+        description="Measure models of choirs on rendered chorales, polyphony and homophony, and on real singers where "
+        "CHORAL_SINGING_ROOT names them, with given and with tracked pitch. What is measured stays in --out.",
+    )
+    _add_models(parser, "all of soprano, alto, tenor, bass, where --checkpoints names none")
+    parser.add_argument(
+        "--voices", nargs="+", type=count, default=[4], metavar="N", help="how many sing, 1 to 8 (4)"
+    )
+    parser.add_argument(
+        "--conditions",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="disturbed recordings too: reverb, noise, 8_khz; and jitter, of given pitch",
+    )
+    parser.add_argument("--seconds", type=count, default=20, help="length of a rendered piece (%(default)s)")
+    parser.add_argument("--out", default="report", help="folder for tables and plots (%(default)s)")
+    parser.add_argument("--tracks", type=count, default=4, help="of each kind of music (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="where the models run (%(default)s)")
+    add_wandb(parser)
+    options = parser.parse_args(arguments)
+    check_wandb(options)
+
+    from ddsp_zoo.reports import choirs
+
+    checkpoints = choirs.find_checkpoints(options.models, options.checkpoints)
+    models = load_all(options, checkpoints)
+    written = choirs.report(
+        models,
+        options.out,
+        options.voices,
+        options.conditions,
+        options.tracks,
+        options.seconds,
+        device(options.device),
+    )
+    send_to_wandb(options, _inside(options, written), "choirs", config={"models": list(models)})
+    print(f"{options.out}: {', '.join(path.name for path in written)} of {', '.join(models)}")
     return 0
 
 
@@ -281,6 +325,7 @@ def _named_folder(text: str) -> tuple[str, str]:
 PROTOCOLS: dict[str, Callable[[list[str]], int]] = {
     "strings": report_strings,
     "bands": report_bands,
+    "choirs": report_choirs,
     "onsets": report_onsets,
     "tab": report_tab,
     "drums": report_drums,

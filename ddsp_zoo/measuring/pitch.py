@@ -15,10 +15,12 @@ from ddsp_zoo.pitch.track import PitchTrack
 from ddsp_zoo.sources import Split
 
 NEAR_CENTS = 50.0
-UNTRACKED = ("given", "next_string")  # kinds of pitch that ask no tracker
+UNTRACKED = ("given", "jittered", "next_string")  # kinds of pitch that ask no tracker
+JITTER_CENTS = 25.0
 PITCHES: dict[str, Callable[[PitchTrack, PitchTrack], PitchTrack]] = {
     "given": lambda given, found: given,
     "mixture": lambda given, found: found,
+    "jittered": lambda given, found: jittered(given),
     "found_on_true_strings": found_on_true_strings,
     "given_on_found_strings": truth_on_found_strings,
     "next_string": lambda given, found: on_next_string(given),
@@ -54,6 +56,12 @@ def change_pitches(
             scores = pitch_scores(truth.f0_hz, found.f0_hz, model.sources)
             rows += [{"track": track.name} | row for row in scores]
     return rows
+
+
+def jittered(track: PitchTrack) -> PitchTrack:
+    """Returns a track with normally distributed errors in every frame by itself, `JITTER_CENTS` on average."""
+    cents = np.random.default_rng(0).normal(0, JITTER_CENTS, track.f0_hz.shape)
+    return replace(track, f0_hz=(track.f0_hz * 2 ** (cents / 1200)).astype(np.float32))
 
 
 def summarise_pitch(rows: list[Row]) -> list[Row]:
