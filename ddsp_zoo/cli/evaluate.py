@@ -26,7 +26,14 @@ def evaluate(arguments: list[str]) -> int:
     parser.add_argument("--out", default="evaluation", help="folder for tables and plots (%(default)s)")
     parser.add_argument(
         "--pitch",
-        choices=("given", "mixture", "found_on_true_strings", "given_on_found_strings", "next_string"),
+        choices=(
+            "given",
+            "mixture",
+            "found_on_true_strings",
+            "given_on_found_strings",
+            "next_string",
+            "jittered",
+        ),
         default="given",
         help="that of the data; what the model finds in the mixture; either on the strings of the other; or that of "
         "the data, one string too high (%(default)s)",

@@ -20,10 +20,10 @@ JITTER_CENTS = 25.0
 PITCHES: dict[str, Callable[[PitchTrack, PitchTrack], PitchTrack]] = {
     "given": lambda given, found: given,
     "mixture": lambda given, found: found,
-    "jittered": lambda given, found: jittered(given),
     "found_on_true_strings": found_on_true_strings,
     "given_on_found_strings": truth_on_found_strings,
     "next_string": lambda given, found: on_next_string(given),
+    "jittered": lambda given, found: jittered(given),
 }
 
 
