@@ -14,7 +14,9 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from ddsp_zoo.dsp import compiled
+from ddsp_zoo.dsp.allpole_matrix import matrix_lattice
 from ddsp_zoo.dsp.operators import operator
+from ddsp_zoo.dsp.precision import finest
 from ddsp_zoo.errors import DdspZooError
 
 MAX_REFLECTION = 1 - 1e-9  # keeps the slope of asin finite
@@ -33,9 +35,8 @@ def allpole(
     1 / prod sqrt(1 - k^2) that makes a filter at rest 1/A(z).
 
     For any motion of k, y[n]^2 <= |state[n]|^2 <= |state[0]|^2 + sum (G x)^2 up to n. G is limited to 120 dB,
-    and k of +-1 is moved inside by 1e-9. Serial kernels on the CPU compute this; tensors of other devices are
-    copied there and back. Without numba a loop over samples does the same, slowly. NaN in a row's excitation
-    stays in that row. Raises `DdspZooError` for wrong shapes or dtypes and for k that is not a number or beyond
+    and k of +-1 is moved inside by 1e-9 (1.2e-7 on a device without float64). Serial kernels compute this on the CPU; on other devices, and without
+    numba, `ddsp_zoo.dsp.allpole_matrix` does. NaN in a row's excitation stays in that row. Raises `DdspZooError` for wrong shapes or dtypes and for k that is not a number or beyond
     +-1.
     Source: Gray & Markel 1975; UMSS (Schulze-Forster et al. 2022); thesis eq. 4.7.
     """
@@ -44,12 +45,17 @@ def allpole(
         state = excitation.new_zeros(excitation.shape[0], reflection.shape[2])
     if frames == reflection.shape[1]:
         reflection = torch.cat([reflection, reflection[:, -1:]], 1)
-    k = reflection.cpu().double()
-    k = torch.where(k.abs() <= 1, k.clamp(-MAX_REFLECTION, MAX_REFLECTION), torch.nan)
+    k = reflection.to(finest(reflection.device))
+    largest = min(MAX_REFLECTION, 1 - torch.finfo(k.dtype).eps)
+    k = torch.where(k.abs() <= 1, k.clamp(-largest, largest), torch.nan)
     gain = torch.exp((-0.5 * torch.log1p(-k * k).sum(-1)).clamp(max=math.log(MAX_GAIN)))
-    run = _lattice if compiled.AVAILABLE else _plain_lattice
-    audio, state, *_ = run(excitation.cpu(), torch.asin(k), gain, state.cpu(), hop)
-    return audio.to(excitation.device), state.to(excitation.device)
+    angle = torch.asin(k)
+    if compiled.AVAILABLE and excitation.device.type == "cpu":
+        audio, state, *_ = _lattice(excitation, angle, gain, state, hop)
+        return audio, state
+    if not torch.compiler.is_compiling():
+        _check_angles(angle)
+    return matrix_lattice(excitation, angle, gain, state, hop)
 
 
 def framewise_allpole(excitation: Tensor, reflection: Tensor, hop: int = 256) -> Tensor:
@@ -114,26 +120,6 @@ def _check_angles(angle: Tensor) -> None:
         raise DdspZooError(
             "Reflection coefficients must be numbers within [-1, 1]: check what predicts them."
         )
-
-
-def _plain_lattice(
-    excitation: Tensor, angle: Tensor, gain: Tensor, state: Tensor, hop: int
-) -> tuple[Tensor, Tensor]:
-    """Does the same as `_lattice` by torch operations on single samples."""
-    _check_angles(angle)
-    ramp = torch.arange(hop, dtype=torch.float64) / hop
-    angle = torch.lerp(angle[:, :-1, None], angle[:, 1:, None], ramp[:, None]).flatten(1, 2)
-    gain = torch.lerp(gain[:, :-1, None], gain[:, 1:, None], ramp).flatten(1)
-    c, s = angle.cos().to(excitation.dtype), angle.sin().to(excitation.dtype)
-    driven, waves, audio = excitation * gain, list(state.unbind(1)), []
-    for n in range(excitation.shape[1]):
-        ahead, moved = driven[:, n].to(excitation.dtype), []
-        for m in reversed(range(len(waves))):
-            moved.append(s[:, n, m] * ahead + c[:, n, m] * waves[m])
-            ahead = c[:, n, m] * ahead - s[:, n, m] * waves[m]
-        waves = [ahead, *reversed(moved[1:])]
-        audio.append(ahead)
-    return torch.stack(audio, 1) if audio else excitation, torch.stack(waves, 1)
 
 
 def _lanes() -> int:

@@ -125,7 +125,7 @@ def string_loop(
         f"{loop_filter!r} and {dc_pole:g}.",
     )
     if frames.numel() and not torch.compiler.is_compiling():  # also what is given and never played
-        check_finite(*frames.detach().aminmax())
+        check_finite(*torch.stack(frames.detach().aminmax()).cpu())
     start, goal = ramps(frames, hop, excitation.shape[-1], onset)
     history, tail = state or StringState(excitation[:, :0], excitation.new_zeros(len(excitation), 2))
     _check_state(history, tail, excitation)
@@ -133,8 +133,8 @@ def string_loop(
     if excitation.device.type == "cpu" and compiled.AVAILABLE:
         audio, _, tail = _string_loop(excitation, start, goal, history, tail, *options)
     else:
-        _checked_reach(start, goal, history, excitation.shape[1])
-        audio, tail = block_loop(excitation, start, goal, history, tail, *options)
+        delays = _checked_delays(start, goal, history)
+        audio, tail = block_loop(excitation, start, goal, history, tail, *options, delays)
     if state:
         return audio, StringState(torch.cat([history, audio], dim=1)[:, -history.shape[1] :], tail)
     return audio, StringState(audio, tail)
@@ -152,11 +152,17 @@ def _check_state(history: Tensor, tail: Tensor, excitation: Tensor) -> None:
 
 def _checked_reach(start: Tensor, goal: Tensor, history: Tensor, count: int) -> int:
     """The samples before the audio that its delays read, all of them silent beyond the history; or an error."""
+    _, longest = _checked_delays(start, goal, history)
+    return int(longest if history.shape[1] else min(longest, count + 1)) + 2
+
+
+def _checked_delays(start: Tensor, goal: Tensor, history: Tensor) -> tuple[float, float]:
+    """The shortest and the longest delay, or an error; another device is waited for once."""
     if not start.numel():
-        return 3
-    low, high = torch.stack([start, goal]).detach().transpose(0, 1).flatten(1).aminmax(dim=1)
-    check_finite(low, high)
-    shortest, longest = float(low[0]), float(high[0])
+        return 1, 1
+    extremes = torch.stack(torch.stack([start, goal]).detach().transpose(0, 1).flatten(1).aminmax(dim=1)).cpu()
+    check_finite(*extremes)
+    shortest, longest = extremes[:, 0].tolist()
     if shortest < 1:
         raise DdspZooError(f"A string's delay is at least 1 sample, got {shortest:g}: lower its f0.")
     if history.shape[1] and longest + 2 > history.shape[1]:
@@ -164,7 +170,7 @@ def _checked_reach(start: Tensor, goal: Tensor, history: Tensor, count: int) -> 
             f"A delay of {longest:.0f} samples reaches further back than the {history.shape[1]} samples that the "
             "state remembers: begin with StringState.silent(rows, longest_delay, like)."
         )
-    return int(longest if history.shape[1] else min(longest, count + 1)) + 2
+    return shortest, longest
 
 
 @operator("ddsp_zoo::string_loop", device_types="cpu")

@@ -12,6 +12,7 @@ from scipy.signal import lfilter
 from torch.autograd import gradcheck
 
 from ddsp_zoo.dsp import allpole as module
+from ddsp_zoo.dsp import allpole_matrix
 from ddsp_zoo.dsp.allpole import MAX_GAIN, allpole, framewise_allpole
 from ddsp_zoo.dsp.lsf import lsf_from_logits, lsf_to_reflection, reflection_to_coefficients
 from ddsp_zoo.errors import DdspZooError
@@ -50,7 +51,7 @@ def naive_lattice(
 @pytest.mark.parametrize(
     ("rows", "frames", "order", "hop"), [(1, 1, 1, 1), (3, 4, 5, 1), (2, 3, 20, 16), (35, 2, 2, 7)]
 )
-def test_equals_the_plain_loop(rows, frames, order, hop):
+def test_equals_the_plain_loop(path, rows, frames, order, hop):
     x, k, state = normal(rows, frames * hop), reflections(rows, frames, order), normal(rows, order, seed=2)
     audio, last = allpole(x, k, hop, state)
     for row in range(rows):
@@ -60,7 +61,7 @@ def test_equals_the_plain_loop(rows, frames, order, hop):
 
 
 @pytest.mark.parametrize("order", [1, 2, 20])
-def test_at_rest_is_the_direct_form_filter(order):
+def test_at_rest_is_the_direct_form_filter(path, order):
     x, k = normal(3, 512), reflections(3, 1, order, largest=0.7)
     a = reflection_to_coefficients(k[:, 0])
     expected = np.stack([lfilter([1], [1, *row], signal) for row, signal in zip(a.tolist(), x.numpy())])
@@ -80,21 +81,16 @@ def test_equal_lsf_logits_are_the_identity():
 
 @pytest.mark.parametrize(("frames", "order", "hop"), [(3, 3, 4), (4, 2, 1), (2, 5, 3)])
 @pytest.mark.parametrize("lookahead", [False, True])
-def test_gradients(frames, order, hop, lookahead):
+def test_gradients(path, frames, order, hop, lookahead):
     x = normal(2, (frames - lookahead) * hop).requires_grad_()
     k, state = reflections(2, frames, order).requires_grad_(), normal(2, order, seed=3).requires_grad_()
     assert gradcheck(lambda x, k, state: allpole(x, k, hop, state), (x, k, state))
 
 
-def test_gradients_without_numba(monkeypatch):
-    monkeypatch.setattr(module.compiled, "AVAILABLE", False)
-    x, k = normal(1, 4).requires_grad_(), reflections(1, 2, 2).requires_grad_()
-    state = normal(1, 2, seed=3).requires_grad_()
-    assert gradcheck(lambda x, k, state: allpole(x, k, 2, state), (x, k, state))
-
-
 @pytest.mark.parametrize("lookahead", [False, True])
-def test_is_the_same_without_numba(monkeypatch, lookahead):
+@pytest.mark.parametrize("at_once", [1, 1 << 20])
+def test_is_the_same_by_matrices_in_one_stretch_and_in_many(monkeypatch, lookahead, at_once):
+    monkeypatch.setattr(allpole_matrix, "AT_ONCE", at_once)
     x, k, state = normal(3, (4 - lookahead) * 8), reflections(3, 4, 5), normal(3, 5, seed=2)
     expected = allpole(x, k, 8, state)
     monkeypatch.setattr(module.compiled, "AVAILABLE", False)
@@ -102,7 +98,7 @@ def test_is_the_same_without_numba(monkeypatch, lookahead):
         torch.testing.assert_close(plain, fast, atol=1e-12, rtol=0)
 
 
-def test_float32_forward_and_backward_are_near_float64():
+def test_float32_forward_and_backward_are_near_float64(path):
     x, k, weight = normal(4, 2000), reflections(4, 20, 20), normal(4, 2000, seed=5)
     exact = [t.clone().requires_grad_() for t in (x, k)]
     single = [t.float().requires_grad_() for t in (x, k)]
@@ -114,7 +110,7 @@ def test_float32_forward_and_backward_are_near_float64():
         assert (a.grad - b.grad).abs().max() < 1e-4 * a.grad.abs().max()
 
 
-def test_chunks_are_one_pass():
+def test_chunks_are_one_pass(path):
     x, k = normal(2, 12 * 16), reflections(2, 12, 20)
     whole, last = allpole(x, k, 16)
     first, state = allpole(x[:, : 5 * 16], k[:, :6], 16)
@@ -197,7 +193,7 @@ def test_refuses_values_that_are_no_reflections(monkeypatch, bad, numba):
         allpole(torch.zeros(2, 12), k, 4)
 
 
-def test_a_row_that_is_not_a_number_leaves_the_others_alone():
+def test_a_row_that_is_not_a_number_leaves_the_others_alone(path):
     x, k = normal(3, 32, dtype=torch.float32), reflections(3, 4, 6).float()
     broken = x.clone()
     broken[1, 5] = math.nan
