@@ -8,8 +8,29 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-VIEWS = {"slice", "select", "view", "reshape", "split", "unbind", "transpose", "t", "permute", "expand", "detach"}
-VIEWS |= {"unsqueeze", "squeeze", "_unsafe_view", "as_strided", "alias", "unflatten", "split_with_sizes", "real"}
+VIEWS = {
+    "slice",
+    "select",
+    "view",
+    "reshape",
+    "split",
+    "unbind",
+    "transpose",
+    "t",
+    "permute",
+    "expand",
+    "detach",
+}
+VIEWS |= {
+    "unsqueeze",
+    "squeeze",
+    "_unsafe_view",
+    "as_strided",
+    "alias",
+    "unflatten",
+    "split_with_sizes",
+    "real",
+}
 WAITS = {"_local_scalar_dense", "item", "is_nonzero", "nonzero", "equal"}
 
 
@@ -44,7 +65,11 @@ def on_a_device(function: Any, *given: Any) -> None:
     Whatever reads a number back from it, copies from it, or brings a tensor of the host in, ends in an error.
     """
     moved = [x.detach().to("meta") if isinstance(x, Tensor) else x for x in given]
-    learnt = [x.requires_grad_() for x in moved if isinstance(x, Tensor) and (x.is_floating_point() or x.is_complex())]
+    learnt = [
+        x.requires_grad_()
+        for x in moved
+        if isinstance(x, Tensor) and (x.is_floating_point() or x.is_complex())
+    ]
     with OneDevice():
         found = function(*moved)
         outputs = [x for x in (found if isinstance(found, tuple) else (found,)) if x.requires_grad]

@@ -23,8 +23,9 @@ def matrix_lattice(
 ) -> tuple[Tensor, Tensor]:
     """Filters as `ddsp_zoo.dsp.allpole.allpole` does: returns audio (R, M * hop) and the new state (R, P).
 
-    It takes excitation (R, M * hop), angles asin(k) (R, M + 1, P), gains (R, M + 1) and state (R, P), which move linearly
-    between frames. Where matrix products of float32 are rounded (`torch.set_float32_matmul_precision`), so is the sound.
+    It takes excitation (R, M * hop), angles asin(k) (R, M + 1, P) and gains (R, M + 1), which move linearly between
+    frames, and state (R, P). Where matrix products of float32 are rounded (`torch.set_float32_matmul_precision`), so
+    is the sound.
     """
     rows, frames, order = angle.shape
     if not excitation.numel():
@@ -34,13 +35,21 @@ def matrix_lattice(
     with full_precision(excitation.device):
         for first in range(0, frames - 1, most):
             ends = slice(first, first + most + 1)
-            given = (excitation[:, first * hop : (first + most) * hop], angle[:, ends], gain[:, ends], state, hop)
+            given = (
+                excitation[:, first * hop : (first + most) * hop],
+                angle[:, ends],
+                gain[:, ends],
+                state,
+                hop,
+            )
             sound, state = checkpoint(_stretch, *given, use_reentrant=False, preserve_rng_state=False)
             audio.append(sound)
     return torch.cat(audio, dim=1), state
 
 
-def _stretch(excitation: Tensor, angle: Tensor, gain: Tensor, state: Tensor, hop: int) -> tuple[Tensor, Tensor]:
+def _stretch(
+    excitation: Tensor, angle: Tensor, gain: Tensor, state: Tensor, hop: int
+) -> tuple[Tensor, Tensor]:
     count, order = excitation.shape[1], state.shape[1]
     ramp = torch.arange(hop, dtype=angle.dtype, device=angle.device) / hop
     angle = torch.lerp(angle[:, :-1, None], angle[:, 1:, None], ramp[:, None]).flatten(1, 2)
@@ -48,12 +57,16 @@ def _stretch(excitation: Tensor, angle: Tensor, gain: Tensor, state: Tensor, hop
     driven = (excitation * gain).to(excitation.dtype)
     length = _divisor_near(count, math.isqrt(count))
     turned = _matrices(angle.cos().to(excitation.dtype), angle.sin().to(excitation.dtype))
-    turned = turned.unflatten(1, (-1, length)).movedim(2, 0)  # (L, R, C, P, P + 1): sample, row, chunk, to, from
+    turned = turned.unflatten(1, (-1, length)).movedim(
+        2, 0
+    )  # (L, R, C, P, P + 1): sample, row, chunk, to, from
     shape = (length, -1, order)
     moves = turned[..., :order].reshape(*shape, order)
     driven = driven.unflatten(1, (-1, length)).movedim(2, 0)
     fed = pad((turned[..., order] * driven[..., None]).reshape(*shape, 1), (order, 0))
-    now = torch.eye(order, order + 1, dtype=excitation.dtype, device=excitation.device).expand(moves.shape[1], -1, -1)
+    now = torch.eye(order, order + 1, dtype=excitation.dtype, device=excitation.device).expand(
+        moves.shape[1], -1, -1
+    )
     heard = []  # of each unit state and, last, of what is fed in from silence: (R * C, P + 1) a sample
     for move, feed in zip(moves.unbind(0), fed.unbind(0), strict=True):
         now = torch.baddbmm(feed, move, now)
@@ -82,9 +95,13 @@ def _matrices(cosine: Tensor, sine: Tensor) -> Tensor:
     order = cosine.shape[-1]
     one = torch.ones_like(cosine[..., :1])
     between = torch.ones(order, order, dtype=cosine.dtype, device=cosine.device).triu()
-    weakened = pad((between * cosine.log()[..., None, :]).cumsum(-1), (1, 0)).exp()  # cosines from i up to before j
+    weakened = pad(
+        (between * cosine.log()[..., None, :]).cumsum(-1), (1, 0)
+    ).exp()  # cosines from i up to before j
     aside = torch.cat([-sine, one], dim=-1)[..., None, :]
     back = torch.cat([one, sine[..., :-1]], dim=-1)[..., None]
     ahead = (back * aside * weakened).triu()
-    straight = torch.diag_embed(cosine[..., :-1], offset=-1) if order > 1 else torch.zeros_like(cosine[..., None])
+    straight = (
+        torch.diag_embed(cosine[..., :-1], offset=-1) if order > 1 else torch.zeros_like(cosine[..., None])
+    )
     return ahead + pad(straight, (0, 1))

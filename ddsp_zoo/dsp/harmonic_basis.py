@@ -1,6 +1,7 @@
 """Products of audio with gliding partials, audio as their sum, and the banded equations between the two.
 
-On a CPU with numba these run in compiled kernels, elsewhere in plain tensor operations; both compute the same.
+On a CPU with numba these run in compiled kernels, elsewhere in plain tensor operations; both compute the same, and keep
+nothing of the partials for their gradients.
 Phases and shapes are those of `harmonic_ls_kernel`.
 """
 
@@ -9,11 +10,11 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from ddsp_zoo.dsp import compiled
+from ddsp_zoo.dsp.banded_blocks import solve_in_blocks
 from ddsp_zoo.dsp.frames import overlap_add
 from ddsp_zoo.dsp.operators import operator
 
-TOLERANCE, EASE, ATTEMPTS = 0.01, 0.7, 11  # as in the kernels
-FRAMES_AT_ONCE = 16  # of the tensor form, whose arrays hold every partial at every sample
+AT_ONCE = 1 << 24  # numbers in an array of the tensor form, of every partial at every sample: 128 MiB
 
 
 def correlate(
@@ -23,14 +24,7 @@ def correlate(
 
     The last axis holds real and imaginary part. Differentiable with respect to the audio.
     """
-    if compiled.AVAILABLE and audio.device.type == "cpu":
-        return _correlate(audio, cycles, bend, multiple, weight, hop)
-    frames = audio.unfold(-1, len(weight), hop) * weight
-    parts = [
-        torch.einsum("bsnl,bsnlk->bsnk", frames[:, :, span].expand(*basis.shape[:4]).to(basis), basis.conj())
-        for span, basis in _bases(cycles, bend, multiple, len(weight))
-    ]
-    return torch.view_as_real(torch.cat(parts, 2))
+    return _correlate(audio, cycles, bend, multiple, weight, hop)
 
 
 def synthesise(
@@ -40,8 +34,25 @@ def synthesise(
 
     Differentiable with respect to the amplitudes.
     """
-    if compiled.AVAILABLE and amplitudes.device.type == "cpu":
-        return _synthesise(amplitudes, cycles, bend, multiple, weight, hop)
+    return _synthesise(amplitudes, cycles, bend, multiple, weight, hop)
+
+
+def _correlate_by_tensors(
+    audio: Tensor, cycles: Tensor, bend: Tensor, multiple: Tensor, weight: Tensor, hop: int
+) -> Tensor:
+    """Returns what `correlate` does, by plain tensor operations on any device."""
+    frames = audio.unfold(-1, len(weight), hop) * weight
+    parts = [
+        torch.einsum("bsnl,bsnlk->bsnk", frames[:, :, span].expand(*basis.shape[:4]).to(basis), basis.conj())
+        for span, basis in _bases(cycles, bend, multiple, len(weight))
+    ]
+    return torch.view_as_real(torch.cat(parts, 2).resolve_conj())
+
+
+def _synthesise_by_tensors(
+    amplitudes: Tensor, cycles: Tensor, bend: Tensor, multiple: Tensor, weight: Tensor, hop: int
+) -> Tensor:
+    """Returns what `synthesise` does, by plain tensor operations on any device."""
     complex_ = torch.view_as_complex(amplitudes.contiguous())
     parts = [
         torch.einsum("bsnk,bsnlk->bsnl", complex_[:, :, span], basis).real
@@ -54,8 +65,9 @@ def synthesise(
 def _bases(cycles: Tensor, bend: Tensor, multiple: Tensor, length: int):
     """Spans of frames, and exp(i phase) of all their partials (B, S, n, L, K), 0 where none sounds."""
     time = torch.arange(length, device=cycles.device, dtype=torch.float64) - length // 2
-    for first in range(0, cycles.shape[-1], FRAMES_AT_ONCE):
-        span = slice(first, first + FRAMES_AT_ONCE)
+    frames = max(1, AT_ONCE // max(1, cycles.shape[0] * cycles.shape[1] * length * multiple.shape[-1]))
+    for first in range(0, cycles.shape[-1], frames):
+        span = slice(first, first + frames)
         pitch = cycles[..., span, None]
         turns = time * (pitch + 0.5 * bend[..., span, None] * time)
         number = multiple[..., span, None, :]
@@ -64,10 +76,12 @@ def _bases(cycles: Tensor, bend: Tensor, multiple: Tensor, length: int):
         yield span, torch.polar(sounding.to(multiple.dtype).expand(angle.shape), angle.to(multiple.dtype))
 
 
-@operator("ddsp_zoo::harmonic_correlate", device_types="cpu")
+@operator("ddsp_zoo::harmonic_correlate")
 def _correlate(
     audio: Tensor, cycles: Tensor, bend: Tensor, multiple: Tensor, weight: Tensor, hop: int
 ) -> Tensor:
+    if not (compiled.AVAILABLE and audio.device.type == "cpu"):
+        return _correlate_by_tensors(audio, cycles, bend, multiple, weight, hop).clone()
     from ddsp_zoo.dsp import harmonic_ls_kernel as kernels
     from ddsp_zoo.dsp.oscillator_kernel import sine_polynomial
 
@@ -82,10 +96,12 @@ def _(audio: Tensor, cycles: Tensor, bend: Tensor, multiple: Tensor, weight: Ten
     return audio.new_empty(*multiple.shape, 2)
 
 
-@operator("ddsp_zoo::harmonic_synthesise", device_types="cpu")
+@operator("ddsp_zoo::harmonic_synthesise")
 def _synthesise(
     amplitudes: Tensor, cycles: Tensor, bend: Tensor, multiple: Tensor, weight: Tensor, hop: int
 ) -> Tensor:
+    if not (compiled.AVAILABLE and amplitudes.device.type == "cpu"):
+        return _synthesise_by_tensors(amplitudes, cycles, bend, multiple, weight, hop).clone()
     from ddsp_zoo.dsp import harmonic_ls_kernel as kernels
     from ddsp_zoo.dsp.oscillator_kernel import sine_polynomial
 
@@ -137,41 +153,8 @@ def banded_solve(band: Tensor, load: Tensor, right: Tensor) -> Tensor:
         answer = torch.empty_like(wide[1])
         kernels.solve(wide[0].numpy(), load.numpy(), wide[1].numpy(), answer.numpy())
     else:
-        answer = _solve(wide[0], load, wide[1])
+        answer = solve_in_blocks(wide[0], load, wide[1])
     return answer.to(right.dtype, copy=True)
-
-
-def _solve(band: Tensor, load: Tensor, right: Tensor) -> Tensor:
-    """`harmonic_ls_kernel.solve` for all rows at once."""
-    share = band.new_ones(len(band), 1, 1)
-    for attempt in range(ATTEMPTS):
-        eased = torch.cat([band[..., :1], share * band[..., 1:]], dim=-1)
-        answer, fits = _eliminate(eased, load, right.clone())
-        if fits.all():
-            break
-        share = torch.where(fits[:, None, None], share, share * EASE if attempt < ATTEMPTS - 2 else 0)
-    size, width = band.shape[1:]
-    for j in range(size - 1, -1, -1):
-        reach = min(width, size - j)
-        later = (eased[:, j, 1:reach].conj() * answer[:, j + 1 : j + reach]).sum(-1)
-        answer[:, j] = (answer[:, j] - later) / eased[:, j, 0].real
-    return answer
-
-
-def _eliminate(band: Tensor, load: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-    """`harmonic_ls_kernel.eliminate` for all rows at once; true for those that it suits."""
-    size, width = band.shape[1:]
-    fits = torch.ones(len(band), dtype=torch.bool, device=band.device)
-    for j in range(size):
-        reach = min(width, size - j)
-        fits &= band[:, j, 0].real >= -TOLERANCE * load[:, j]
-        pivot = band[:, j, 0].real.clamp(min=0) + load[:, j]
-        band[:, j, 0] = pivot
-        for m in range(1, reach):
-            scaled = band[:, j, m] / pivot
-            band[:, j + m, : reach - m] -= band[:, j, m:reach] * scaled.conj()[:, None]
-            right[:, j + m] -= scaled * right[:, j]
-    return right, fits
 
 
 @banded_solve.register_fake

@@ -1,4 +1,4 @@
-"""Which precision a device can compute in, and that nothing less is used."""
+"""Chooses the precision that a device can compute in, and keeps to it."""
 
 from contextlib import AbstractContextManager, nullcontext
 

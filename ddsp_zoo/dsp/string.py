@@ -160,7 +160,9 @@ def _checked_delays(start: Tensor, goal: Tensor, history: Tensor) -> tuple[float
     """The shortest and the longest delay, or an error; another device is waited for once."""
     if not start.numel():
         return 1, 1
-    extremes = torch.stack(torch.stack([start, goal]).detach().transpose(0, 1).flatten(1).aminmax(dim=1)).cpu()
+    extremes = torch.stack(
+        torch.stack([start, goal]).detach().transpose(0, 1).flatten(1).aminmax(dim=1)
+    ).cpu()
     check_finite(*extremes)
     shortest, longest = extremes[:, 0].tolist()
     if shortest < 1:

@@ -11,7 +11,8 @@ from fuzzing import Case, Draw, judge, report, run, spread
 
 import ddsp_zoo.dsp
 
-INTERNAL = {"compiled", "checks"}  # and kernels: serial loops behind the functions of the room
+INTERNAL = {"compiled", "checks", "precision"}
+INTERNAL |= {"allpole_matrix", "banded_blocks"}  # and kernels: each case runs by both, they must agree
 FOUND = [
     Case("ramps", 540),
     Case("upsample_linear", 48217),
