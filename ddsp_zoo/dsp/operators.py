@@ -27,10 +27,11 @@ class Operator:
         self.register_fake = self._operator.register_fake
         self.register_autograd = self._operator.register_autograd
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
         """Returns what the function returns."""
-        needed = torch.is_grad_enabled() or torch.compiler.is_compiling() or not all(map(_plain, arguments))
-        return (self._operator if needed else self._function)(*arguments)
+        special = not all(map(_plain, (*arguments, *named.values())))
+        needed = torch.is_grad_enabled() or torch.compiler.is_compiling() or special
+        return (self._operator if needed else self._function)(*arguments, **named)
 
 
 def operator(name: str, device_types: str | None = None) -> Callable[[Callable], Operator]:

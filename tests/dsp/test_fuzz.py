@@ -11,7 +11,7 @@ from fuzzing import Case, Draw, judge, report, run, spread
 
 import ddsp_zoo.dsp
 
-INTERNAL = {"compiled", "checks", "precision"}
+INTERNAL = {"compiled", "checks", "operators", "precision"}
 INTERNAL |= {"allpole_matrix", "banded_blocks"}  # and kernels: each case runs by both, they must agree
 FOUND = [
     Case("ramps", 540),
@@ -40,7 +40,7 @@ def public_functions() -> set[str]:
             name
             for name, value in members.items()
             if not name.startswith("_")
-            and (inspect.isfunction(value) or type(value).__name__ == "CustomOpDef")
+            and (inspect.isfunction(value) or type(value).__name__ == "Operator")
             and getattr(value, "__module__", value.__class__.__module__).endswith(module.name)
         }
     return names
