@@ -82,10 +82,10 @@ def at_rate(audio: np.ndarray, rate: int, wanted: int, samples: int) -> Tensor:
 class BothMasks:
     """Wraps a model for `api.ladder.separate` so that each target comes twice, cut out by masks of power 1 and 2."""
 
-    needs_pitch, declared = False, {}  # no control is measured
+    needs_pitch = False
 
     def __init__(self, model: Any) -> None:
-        self.model, self.synth = model, model.synth
+        self.model, self.synth, self.declared = model, model.synth, model.declared
         self.sample_rate, self.hop_samples = model.sample_rate, model.hop_samples
         self.segment_samples, self.device = model.segment_samples, model.device
         self.sources, self.expected_masks = model.sources, model.expected_masks
