@@ -148,7 +148,9 @@ def device(name: str) -> str:
     import torch
 
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"  # MPS lacks float64, which pitch needs
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         float(torch.ones(1, device=name).sum())  # which those cannot that hold no values
     except (RuntimeError, AssertionError, ImportError, ValueError) as error:

@@ -73,7 +73,9 @@ def separate(arguments: list[str]) -> int:
         help="no controls.npz, without which a result cannot be opened, edited and played again",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the synthesiser's noise (%(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, mps, or auto (%(default)s)")
+    parser.add_argument(
+        "--device", default="cpu", help="cpu, cuda, mps, or auto, the fastest there is (%(default)s)"
+    )
     parser.add_argument(
         "--skip-existing",
         action="store_true",

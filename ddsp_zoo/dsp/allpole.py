@@ -16,7 +16,7 @@ from torch.autograd.function import FunctionCtx
 from ddsp_zoo.dsp import compiled
 from ddsp_zoo.dsp.allpole_matrix import matrix_lattice
 from ddsp_zoo.dsp.operators import operator
-from ddsp_zoo.dsp.precision import finest
+from ddsp_zoo.dsp.precision import exact, finest
 from ddsp_zoo.errors import DdspZooError
 
 MAX_REFLECTION = 1 - 1e-9  # keeps the slope of asin finite
@@ -35,7 +35,7 @@ def allpole(
     1 / prod sqrt(1 - k^2) that makes a filter at rest 1/A(z).
 
     For any motion of k, y[n]^2 <= |state[n]|^2 <= |state[0]|^2 + sum (G x)^2 up to n. G is limited to 120 dB,
-    and k of +-1 is moved inside by 1e-9 (1.2e-7 on a device without float64). Serial kernels compute this on the
+    and k of +-1 is moved inside by 1e-9. Serial kernels compute this on the
     CPU; on other devices, and without numba, `ddsp_zoo.dsp.allpole_matrix` does. NaN in a row's excitation stays in
     that row. Raises `DdspZooError` for wrong shapes or dtypes and for k that is not a number or beyond +-1.
     Source: Gray & Markel 1975; UMSS (Schulze-Forster et al. 2022); thesis eq. 4.7.
@@ -45,9 +45,8 @@ def allpole(
         state = excitation.new_zeros(excitation.shape[0], reflection.shape[2])
     if frames == reflection.shape[1]:
         reflection = torch.cat([reflection, reflection[:, -1:]], 1)
-    k = reflection.to(finest(reflection.device))
-    largest = min(MAX_REFLECTION, 1 - torch.finfo(k.dtype).eps)
-    k = torch.where(k.abs() <= 1, k.clamp(-largest, largest), torch.nan)
+    k = exact(reflection)
+    k = torch.where(k.abs() <= 1, k.clamp(-MAX_REFLECTION, MAX_REFLECTION), torch.nan)
     gain = torch.exp((-0.5 * torch.log1p(-k * k).sum(-1)).clamp(max=math.log(MAX_GAIN)))
     angle = torch.asin(k)
     if compiled.AVAILABLE and excitation.device.type == "cpu":
@@ -55,6 +54,7 @@ def allpole(
         return audio, state
     if not torch.compiler.is_compiling():
         _check_angles(angle)
+    angle, gain = (x.to(excitation.device, finest(excitation.device)) for x in (angle, gain))
     return matrix_lattice(excitation, angle, gain, state, hop)
 
 

@@ -18,6 +18,7 @@ from torch.nn.functional import pad
 from ddsp_zoo.dsp.checks import check, check_computing, check_floating, check_real, check_shape, check_values
 from ddsp_zoo.dsp.frames import overlap_add
 from ddsp_zoo.dsp.harmonic_basis import banded_solve, correlate, synthesise
+from ddsp_zoo.dsp.precision import host
 from ddsp_zoo.errors import DdspZooError
 
 MOST_HARMONICS = 128
@@ -77,6 +78,9 @@ def harmonic_least_squares(
         "Harmonic least squares: the prior must have four axes (B, S, N, K), or be left out.",
     )
     harmonics = harmonics if prior is None else prior.shape[-1]
+    device = mixture.device
+    mixture, f0_hz = host(mixture), host(f0_hz)
+    prior, noise, inharmonicity = (x if x is None else host(x) for x in (prior, noise, inharmonicity))
 
     def fit(window: int) -> HarmonicFit:
         return HarmonicFit(mixture, f0_hz, sample_rate, hop, window, harmonics, inharmonicity, ridge)
@@ -86,7 +90,7 @@ def harmonic_least_squares(
             f0_hz = fit(windows[0]).refined_f0(prior, noise)
     fits = [fit(window) for window in windows]
     sounds = [f.audio(f.estimate() if prior is None else f.amplitudes(prior, noise)) for f in fits]
-    return torch.stack(sounds).mean(0) if len(sounds) > 1 else sounds[0]
+    return (torch.stack(sounds).mean(0) if len(sounds) > 1 else sounds[0]).to(device)
 
 
 def fit_windows(sample_rate: float) -> tuple[int, int]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp.checks import check, check_floating
+from ddsp_zoo.dsp.precision import exact
 from ddsp_zoo.dsp.scale import exp_sigmoid
 from ddsp_zoo.errors import DdspZooError
 
@@ -29,9 +30,9 @@ def lsf_from_logits(logits: Tensor) -> Tensor:
         logits.ndim > 0 and logits.shape[-1] > 1,
         f"Line spectral frequencies are made of two logits or more (..., P + 1); got {tuple(logits.shape)}.",
     )
-    distance = exp_sigmoid(logits.double())
+    distance = exp_sigmoid(exact(logits))
     distance = math.pi * distance / distance.sum(-1, keepdim=True)
-    return distance.cumsum(-1)[..., :-1].to(logits.dtype)
+    return distance.cumsum(-1)[..., :-1].to(logits)
 
 
 def lsf_to_coefficients(lsf: Tensor) -> Tensor:
@@ -42,7 +43,7 @@ def lsf_to_coefficients(lsf: Tensor) -> Tensor:
     be equal.
     Source: Itakura 1975; UMSS (Schulze-Forster et al. 2022), algorithm 1.
     """
-    return _coefficients(_checked(lsf)).movedim(0, -1).to(lsf.dtype)
+    return _coefficients(_checked(lsf)).movedim(0, -1).to(lsf)
 
 
 def lsf_to_reflection(lsf: Tensor) -> Tensor:
@@ -52,7 +53,7 @@ def lsf_to_reflection(lsf: Tensor) -> Tensor:
     together make filters of enormous gain (logits spread by 3 easily reach 90 dB). Where the gain of the
     highest orders alone reaches 120 dB, float64 has no digits left for the lower ones, whose k are then zero.
     """
-    return _step_down(_coefficients(_checked(lsf))).movedim(0, -1).to(lsf.dtype)
+    return _step_down(_coefficients(_checked(lsf))).movedim(0, -1).to(lsf)
 
 
 def reflection_to_coefficients(reflection: Tensor) -> Tensor:
@@ -65,7 +66,7 @@ def reflection_to_coefficients(reflection: Tensor) -> Tensor:
     a = k[:1]
     for m in range(1, len(k)):
         a = torch.cat([a + k[m] * a.flip(0), k[m : m + 1]])
-    return a.movedim(0, -1).to(reflection.dtype)
+    return a.movedim(0, -1).to(reflection)
 
 
 def coefficients_to_reflection(coefficients: Tensor) -> Tensor:
@@ -76,7 +77,7 @@ def coefficients_to_reflection(coefficients: Tensor) -> Tensor:
     Source: Markel & Gray 1976, Linear Prediction of Speech (step-down).
     """
     k = _step_down(_orders_first(coefficients), strict=True)
-    return k.movedim(0, -1).to(coefficients.dtype)
+    return k.movedim(0, -1).to(coefficients)
 
 
 def _orders_first(values: Tensor) -> Tensor:
@@ -86,7 +87,7 @@ def _orders_first(values: Tensor) -> Tensor:
             "A filter's description is a floating-point tensor with one value per order on the last axis; "
             f"got {tuple(values.shape)} of {values.dtype}."
         )
-    return values.double().movedim(-1, 0).contiguous()
+    return exact(values).movedim(-1, 0).contiguous()
 
 
 def _checked(lsf: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ddsp_zoo.dsp import checks, compiled
 from ddsp_zoo.dsp.operators import operator
+from ddsp_zoo.dsp.precision import exact, finest
 
 PITCH = "Oscillators: frequencies and inharmonicity"
 AT_ONCE = 1 << 22  # numbers in an array of the tensor form, 32 MiB in float64
@@ -39,8 +40,8 @@ def sinusoidal_bank(
     """
     _check_inputs(frequency_hz, amplitude, sample_rate, hop)
     _check_data(frequency_hz, amplitude, phase)
-    cycles = frequency_hz.double() / sample_rate
-    amplitude = torch.where(cycles < 0.5, amplitude, 0)
+    cycles = exact(frequency_hz) / sample_rate
+    amplitude = torch.where((cycles < 0.5).to(amplitude.device), amplitude, 0)
     return _bank(*_glides(cycles, lookahead), amplitude, hop, phase, lookahead)
 
 
@@ -63,16 +64,16 @@ def harmonic_bank(
     """
     _check_inputs(f0_hz[..., None].expand(*f0_hz.shape, amplitude.shape[-1]), amplitude, sample_rate, hop)
     _check_data(f0_hz, amplitude, phase)
-    number = torch.arange(1, amplitude.shape[-1] + 1, device=f0_hz.device, dtype=torch.float64)
-    cycles = f0_hz.double()[..., None] / sample_rate
+    cycles = exact(f0_hz)[..., None] / sample_rate
+    number = torch.arange(1, amplitude.shape[-1] + 1, device=cycles.device, dtype=torch.float64)
     partials = cycles * number
     if inharmonicity is not None:
         _check(inharmonicity.shape == f0_hz.shape, "inharmonicity must have the shape (B, N) of f0_hz.")
         checks.check_real("Inharmonicity", inharmonicity)
         checks.check_values(PITCH, inharmonicity, mend=NOT_NEGATIVE)
-        stiffness = torch.where(inharmonicity >= 0, inharmonicity.double(), torch.nan)[..., None]
+        stiffness = exact(torch.where(inharmonicity >= 0, inharmonicity, torch.nan))[..., None]
         cycles = partials = partials * torch.sqrt(1 + stiffness * number**2)
-    amplitude = torch.where((partials < 0.5) & (partials > 0), amplitude, 0)
+    amplitude = torch.where(((partials < 0.5) & (partials > 0)).to(amplitude.device), amplitude, 0)
     cycles, goal = _glides(cycles, lookahead)
     cycles, goal = torch.where(cycles == 0, goal, cycles), torch.where(goal == 0, cycles, goal)
     if inharmonicity is not None:
@@ -143,12 +144,14 @@ def _bank(
     if not lookahead:
         amplitude = torch.cat([amplitude, amplitude[:, -1:]], dim=1)
     advance = hop * cycles + (hop - 1) / 2 * (goal - cycles)
-    turns = _fraction(torch.cat([phase.double()[:, None], _fraction(advance)], dim=1).cumsum(1))
+    turns = _fraction(torch.cat([exact(phase)[:, None], _fraction(advance)], dim=1).cumsum(1))
     start, end = turns[:, :-1], turns[:, -1]
     if compiled.AVAILABLE and amplitude.device.type == "cpu":
         return _oscillators(start, cycles, goal, amplitude, hop), end
     if not torch.compiler.is_compiling():
         _check_values(start, cycles, goal, amplitude)
+    device, finest_ = amplitude.device, finest(amplitude.device)
+    start, cycles, goal, end = (x.to(device, finest_) for x in (start, cycles, goal, end))
     return _tensor_bank(start, cycles, goal, amplitude, hop), end
 
 
@@ -158,7 +161,7 @@ def _fraction(turns: Tensor) -> Tensor:
 
 def _hann_rise(hop: int, like: Tensor) -> Tensor:
     """Weight of the next frame within a hop: the rising half of a Hann window."""
-    position = torch.arange(hop, device=like.device, dtype=torch.float64) / hop
+    position = torch.arange(hop, device=like.device, dtype=finest(like.device)) / hop
     return (0.5 - 0.5 * torch.cos(torch.pi * position)).to(like.dtype)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ddsp_zoo.dsp.mel import mel_filter_bank
+from ddsp_zoo.dsp.precision import exact
 from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.learning.losses import multi_scale_spectral_distance
 
@@ -81,7 +82,7 @@ def si_sdr(estimate: Tensor, reference: Tensor, zero_mean: bool = False) -> Tens
     The reference is scaled to its best match with the estimate; what remains is distortion. ``zero_mean``
     removes the mean of both first. Computed in float64. Source: thesis eq. 5.14 to 5.16; Le Roux et al. 2019.
     """
-    estimate, reference = estimate.double(), reference.double()
+    estimate, reference = exact(estimate), exact(reference)
     if zero_mean:
         estimate, reference = (x - x.mean(dim=-1, keepdim=True) for x in (estimate, reference))
     scale = (estimate * reference).sum(dim=-1, keepdim=True) / _energy(reference)[..., None]
@@ -95,7 +96,7 @@ def snr(estimate: Tensor, reference: Tensor) -> Tensor:
     Of mono sources in windows of one second it is the SDR of museval, which forgives no filter (BSS Eval v4). Source:
     Stöter et al. 2018.
     """
-    estimate, reference = estimate.double(), reference.double()
+    estimate, reference = exact(estimate), exact(reference)
     energy = _energy(reference)
     return _ratio_db(energy, _energy(estimate - reference), energy)
 
@@ -107,8 +108,8 @@ def sdr(estimate: Tensor, reference: Tensor, taps: int = 512) -> Tensor:
     ``bss_eval`` in less time, above all where many estimates (K, ..., T) of a reference (..., T) share the
     costly part. Source: Vincent et al. 2006.
     """
-    references = reference.detach().double().reshape(-1, reference.shape[-1]).cpu()
-    estimates = estimate.detach().double().reshape(-1, *references.shape).cpu()
+    references = reference.detach().cpu().double().reshape(-1, reference.shape[-1])
+    estimates = estimate.detach().cpu().double().reshape(-1, *references.shape)
     rows = [_filtered_ratio_db(estimates[:, row], true, taps) for row, true in enumerate(references)]
     return torch.stack(rows, dim=1).reshape(estimate.shape[:-1])
 
@@ -150,7 +151,7 @@ def bss_eval(estimates: Tensor, references: Tensor) -> tuple[Tensor, Tensor, Ten
 
 
 def _magnitudes(audio: Tensor) -> Tensor:
-    return stft(audio.double(), N_FFT, HOP).abs()
+    return stft(exact(audio), N_FFT, HOP).abs()
 
 
 def spectral_snr(estimate: Tensor, reference: Tensor) -> Tensor:
@@ -202,7 +203,7 @@ def _improvement(estimate: Tensor, window: Window) -> Tensor:
 
 def _level_in_silence(estimate: Tensor, window: Window) -> Tensor:
     """Level of the estimate in dB of the mixture."""
-    return 10 * torch.log10(_energy(estimate.double()) / _energy(window.mixture.double()))
+    return 10 * torch.log10(_energy(exact(estimate)) / _energy(exact(window.mixture)))
 
 
 def _of_reference(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Window], Tensor]:

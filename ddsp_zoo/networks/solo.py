@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ddsp_zoo.dsp.mel import mel_filter_bank
+from ddsp_zoo.dsp.precision import exact
 from ddsp_zoo.dsp.scale import hz_to_unit
 from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.networks.gru import GRU
@@ -18,7 +19,7 @@ MFCC, MELS, MFCC_WINDOW = 30, 128, 1024
 
 def a_weights(hz: Tensor) -> Tensor:
     """Returns the power gain of the ear at frequencies in Hz, 1 at 1 kHz and 0 at 0 Hz (IEC 61672, A)."""
-    square = hz.double().square()
+    square = exact(hz).square()
     gain = 12194.0**2 * square**2
     gain = gain / ((square + 20.6**2) * (square + 12194.0**2))
     gain = gain / ((square + 107.7**2) * (square + 737.9**2)).sqrt()
@@ -33,7 +34,7 @@ def loudness_db(audio: Tensor, sample_rate: int, hop: int) -> Tensor:
     """
     power = stft(audio, WINDOW, hop)[..., : audio.shape[-1] // hop].abs().square()
     hz = torch.linspace(0, sample_rate / 2, WINDOW // 2 + 1, device=audio.device)
-    gain = a_weights(hz).to(power.dtype) * (16 / (3 * WINDOW**2))
+    gain = a_weights(hz).to(power) * (16 / (3 * WINDOW**2))
     return 10 * (gain @ power).clamp(min=10 ** (-RANGE_DB / 10)).log10()
 
 

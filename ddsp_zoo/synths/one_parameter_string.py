@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ddsp_zoo.dsp.noise import Generators, noise_frames, uniform_noise
+from ddsp_zoo.dsp.precision import exact
 from ddsp_zoo.dsp.string import StringState, string_loop, tuned_delay
 from ddsp_zoo.synths.base import Synth
 from ddsp_zoo.synths.control import LOWEST_F0_HZ, Control, Controls, ControlSet, given_notes
@@ -123,11 +124,11 @@ class OneParameterString(Synth):
         The poles e^s of the string, per sample, are the roots of log G(e^s) = -2 pi i k with G what a round does to
         a wave: low-pass, linear interpolation and delay. Newton's method finds them from the partials' frequencies.
         """
-        smoothing = 1 / (1 + 2 * math.pi * cutoff_hz.double() / self.sample_rate)[:, None]
-        delay = self.delay(f0_hz.double()[:, None], smoothing)
+        smoothing = 1 / (1 + 2 * math.pi * exact(cutoff_hz) / self.sample_rate)[:, None]
+        delay = self.delay(exact(f0_hz)[:, None], smoothing)
         whole = delay.detach().floor()
-        partial = torch.arange(1, partials_below_nyquist(f0_hz, self.sample_rate) + 1, device=f0_hz.device)
-        s = 2j * math.pi * partial * f0_hz.double()[:, None] / self.sample_rate
+        partial = torch.arange(1, partials_below_nyquist(f0_hz, self.sample_rate) + 1, device=delay.device)
+        s = 2j * math.pi * partial * exact(f0_hz)[:, None] / self.sample_rate
         turns = 2j * math.pi * partial
         for _ in range(NEWTON_STEPS):
             back = torch.exp(-s)
@@ -136,7 +137,7 @@ class OneParameterString(Synth):
             off = torch.log((1 - smoothing) * interpolated / low_pass) - whole * s + turns
             slope = -whole - smoothing * back / low_pass - (delay - whole) * back / interpolated
             s = s - off / slope
-        return (-self.sample_rate * s.real).to(cutoff_hz.dtype)
+        return (-self.sample_rate * s.real).to(cutoff_hz)
 
 
 def partials_below_nyquist(f0_hz: Tensor, sample_rate: int) -> int:

@@ -8,6 +8,7 @@ from torch import Tensor
 from ddsp_zoo.dsp.frames import overlap_add, upsample_centred, upsample_linear, upsample_window
 from ddsp_zoo.dsp.noise import Generators, noise_frames, noise_power, zero_phase_fir
 from ddsp_zoo.dsp.oscillator import sinusoidal_bank
+from ddsp_zoo.dsp.precision import exact, finest
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.synths.base import Synth
 from ddsp_zoo.synths.control import Control, Controls, ControlSet
@@ -151,11 +152,13 @@ class SinusoidsPlusNoise(Synth):
         if "sample_shares" in self.quirks:
             total = amplitude.sum(1, keepdim=True).clamp(min=1e-12)  # all may lie beyond Nyquist
             amplitude = amplitude / total * loudness
-        turns = (frequency_hz.double() / self.sample_rate).cumsum(-1)
-        turns = turns if phase is None else turns + phase[..., None]
+        turns = (exact(frequency_hz) / self.sample_rate).cumsum(-1)
+        turns = turns if phase is None else turns + exact(phase)[..., None]
         turns = turns - turns.detach().floor()
-        angle = 2 * torch.pi * turns.to(amplitude.dtype)
-        return (amplitude * torch.sin(angle)).sum(1), turns[..., -1]
+        angle = 2 * torch.pi * turns.to(amplitude)
+        return (amplitude * torch.sin(angle)).sum(1), turns[..., -1].to(
+            amplitude.device, finest(amplitude.device)
+        )
 
     def _half_filtered(self, window: Window) -> Tensor:
         """What comes after the middle of the zero-phase noise filter alone: -> (R, T)."""

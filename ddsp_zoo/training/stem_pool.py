@@ -139,12 +139,13 @@ class StemPool:
         """Returns (B, S, samples) of tracks (B, S) from a place in 0..1 on, at a speed, by Catmull and Rom's cubic."""
         stems, length = self.audio.shape[1:]
         room = (length - 4 - samples * speed).clamp(min=0)
-        at = (place * room)[..., None].double()
-        at = at + speed[..., None].double() * torch.arange(samples, device=self.device)
-        whole = at.floor()
-        f = (at - whole).float()
+        begin, step = place * room, torch.arange(samples, device=self.device)
+        first = begin.floor()  # whole samples are counted apart: sums of them are too large for float32
+        ahead = (begin - first)[..., None] + (speed - 1)[..., None] * step
+        f = ahead - ahead.floor()
+        whole = first[..., None].long() + step + ahead.floor().long()
         rows = tracks * stems + torch.arange(stems, device=self.device)
-        index = rows[..., None] * length + whole.long().clamp(max=length - 4)
+        index = rows[..., None] * length + whole.clamp(max=length - 4)
         flat = self.audio.view(-1)
         a, b, c, d = (flat[index + step].float() for step in range(4))
         cubic = c - a + f * (2 * a - 5 * b + 4 * c - d + f * (3 * (b - c) + d - a))

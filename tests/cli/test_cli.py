@@ -17,6 +17,7 @@ from tiny import RATE, music, save_tiny_ast
 import ddsp_zoo
 from ddsp_zoo import zoo
 from ddsp_zoo.cli import COMMANDS, main
+from ddsp_zoo.cli.parser import device
 from ddsp_zoo.cli.signals import ended_in_order
 from ddsp_zoo.models import KarplusStrongStrings
 
@@ -421,6 +422,18 @@ def test_a_recipe_with_an_unknown_key(tmp_path: Path, capsys: Capture) -> None:
 def test_a_device_that_is_not_there(checkpoint: Path, song: Path, capsys: Capture) -> None:
     line = refusal(capsys, "separate", song, "--checkpoint", checkpoint, "--device", "quantum")
     assert "'quantum'" in line and "--device cpu" in line
+
+
+@pytest.mark.parametrize(
+    "cuda, mps, chosen",
+    [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu"), (True, False, "cuda")],
+)
+def test_the_fastest_device_is_chosen(
+    monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool, chosen: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: mps)
+    assert device("auto") == chosen
 
 
 def test_ctrl_c_ends_with_a_word(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
