@@ -158,7 +158,7 @@ def with_part(model: Any, part: str, own: Any) -> Any:
     """Returns the same model with one of its `PARTS` in it."""
     settings = {PARTS[part][0]: True}
     if getattr(own, "counts", False):
-        settings["tracked_voices"] = own.most_voices
+        settings |= {"tracked_voices": own.most_voices, "heard_again": own.heard_again}
     whole = build(config_of(model), Separator, **settings)
     weights = model.state_dict() | {f"{part}.{key}": value for key, value in own.state_dict().items()}
     whole.load_state_dict(weights)

@@ -34,6 +34,7 @@ class Umss(Separator):
         masks: exponent and window of the masks.
         tracks_pitch: hold a `MultiPitch` as ``tracker``, trained apart, that finds the pitches where none are given.
         tracked_voices: its ``most_voices``.
+        heard_again: its ``heard_again``.
     """
 
     needs_pitch = True
@@ -52,6 +53,7 @@ class Umss(Separator):
         masks: Masks = Masks(),
         tracks_pitch: bool = False,
         tracked_voices: int | None = None,
+        heard_again: int = 0,
     ) -> None:
         super().__init__(
             sources,
@@ -70,7 +72,8 @@ class Umss(Separator):
         self.loss, self.error_weight = MultiScaleSpectralLoss(), masked_weight
         self.phase_locked = phase_locked
         if tracks_pitch:
-            self.tracker = MultiPitch(QUARTET, sample_rate, self.hop_samples, most_voices=tracked_voices)
+            about = {"most_voices": tracked_voices, "heard_again": heard_again}
+            self.tracker = MultiPitch(QUARTET, sample_rate, self.hop_samples, **about)
             self.tracker.requires_grad_(False)
         self.save_hyperparameters()
 

@@ -3,7 +3,8 @@
 A small network looks at the mixture on a logarithmic frequency axis, where each candidate pitch stands beside
 its harmonics, so that convolutions mean the same at every pitch. A recurrent layer sorts what the network finds
 into the first, second, … voice from the top, by what was sung before and after. Then a Viterbi search follows
-the voices, and least squares move their pitch to where the partials lie.
+the voices, and least squares move their pitch to where the partials lie. At will the voices are then fitted to the
+mixture, and each is heard and followed again without the others.
 Sources: harmonic stacking after Bittner et al. 2017 (Deep Salience); one output for each voice after Cuesta and
 Gomez 2022; the search after Mauch and Dixon 2014 (pYIN).
 """
@@ -11,9 +12,9 @@ Gomez 2022; the search after Mauch and Dixon 2014 (pYIN).
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, relu
+from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, logsigmoid, relu
 
-from ddsp_zoo.dsp.harmonic_ls import HarmonicFit, fit_windows
+from ddsp_zoo.dsp.harmonic_ls import HarmonicFit, fit_windows, harmonic_least_squares
 from ddsp_zoo.dsp.stft import stft
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.learning.learner import Learner
@@ -49,6 +50,8 @@ class MultiPitch(Learner):
         transposition: largest shift of pitches in training, up or down, in cents.
         most_voices: how many it can track; it then learns to track one voice too, and voices whose number it is not
             told. None: two to as many as there are sources, and it is always told.
+        heard_again: how often each voice is heard again with the others taken away, as they were fitted to the mixture,
+            before it is followed anew.
         optimiser: how it learns.
     """
 
@@ -64,12 +67,13 @@ class MultiPitch(Learner):
         context: int = 128,
         transposition: float = 300.0,
         most_voices: int | None = None,
+        heard_again: int = 0,
         optimiser: Optimiser = Optimiser(),
     ) -> None:
         super().__init__(optimiser)
         self.sources, self.sample_rate, self.hop_samples = tuple(sources), sample_rate, hop_samples
         self.segment_samples = round(segment_seconds * sample_rate)
-        self.transposition = transposition
+        self.transposition, self.heard_again = transposition, heard_again
         self.counts = most_voices is not None
         self.fewest_voices, self.most_voices = (1, most_voices) if self.counts else (2, len(self.sources))
         self.network = VoicePitches(len(WINDOWS_SECONDS) * len(HARMONICS), self.most_voices, width, context)
@@ -225,15 +229,37 @@ class MultiPitch(Learner):
         return min(int(number.quantile(0.9)), self.most_voices) if len(number) else 1
 
     def _track_piece(self, audio: Tensor, voices: int) -> np.ndarray:
-        by_voice, _ = self(audio[None].to(self.device), voices)
-        path = follow_pitch(log_softmax(by_voice[0].float(), -1).cpu().numpy())
+        audio = audio.to(self.device)
+        likely = log_softmax(self(audio[None], voices)[0][0].float(), -1)
+        f0_hz = self._follow(audio, likely)
+        for _ in range(self.heard_again if len(f0_hz) > 1 else 0):
+            f0_hz = self._follow(audio, likely + self._alone(audio, f0_hz))
+        return f0_hz.cpu().numpy()
+
+    def _follow(self, audio: Tensor, likely: Tensor) -> Tensor:
+        """Follows voices through log likelihoods (S, N, 257) of every other frame: f0_hz (S, ceil(T / hop))."""
+        path = follow_pitch(likely.cpu().numpy())
         f0 = np.where(path >= 0, FIRST_BIN_HZ * 2 ** (path / PER_OCTAVE), 0)
-        f0 = torch.from_numpy(interleaved(f0)[:, : -(-len(audio) // self.hop_samples)])
+        f0 = torch.from_numpy(interleaved(f0)[:, : -(-len(audio) // self.hop_samples)]).to(audio.device)
         _, window = fit_windows(self.sample_rate)
         for _ in range(REFINEMENTS):
             fit = HarmonicFit(audio[None], f0[None], self.sample_rate, self.hop_samples, window, FITTED)
             f0 = fit.refined_f0()[0].float()
-        return f0.numpy()
+        return f0
+
+    def _alone(self, audio: Tensor, f0_hz: Tensor) -> Tensor:
+        """Tells how each pitch stands out, beside the one that does most, where a voice is left alone: (S, N, 257).
+
+        The others are taken away as they are fitted to the mixture; the rest is as likely as before.
+        """
+        window, _ = fit_windows(self.sample_rate)
+        fitted = harmonic_least_squares(
+            audio[None], f0_hz[None], self.sample_rate, self.hop_samples, windows=(window,)
+        )[0]
+        left = audio - fitted.sum(0)
+        heard = torch.stack([self((left + own)[None], len(fitted))[1][0] for own in fitted])
+        salience = logsigmoid(heard.float())
+        return nn.functional.pad(salience - salience.amax(-1, keepdim=True), (0, 1))
 
 
 class VoicePitches(nn.Module):

@@ -218,3 +218,24 @@ def test_training_begins_with_the_tracker_of_a_separator() -> None:
     tracker = MultiPitch()
     copy_weights(separator, tracker, "separator")
     assert torch.equal(tracker.network.inward.weight, separator.tracker.network.inward.weight)
+
+
+def test_each_voice_is_heard_again_without_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The upper voice is taken for another at first; alone its own pitch stands out."""
+    audio = sung([hertz(190), hertz(75)])
+
+    def forward(heard: torch.Tensor, voices: int) -> tuple[torch.Tensor, torch.Tensor]:
+        frames = -(-heard.shape[-1] // 512)
+        by_voice = torch.full((1, 2, frames, PITCHES + 1), -9.0)
+        by_voice[0, 0, :, 120], by_voice[0, 0, :, 190], by_voice[0, 1, :, 75] = 5.3, 5.0, 5.0
+        salience = torch.full((1, frames, PITCHES), -6.0)
+        salience[..., 190] = salience[..., 75] = 3.0
+        return by_voice, salience
+
+    pitches = []
+    for heard_again in (0, 1):
+        model = MultiPitch(**SMALL, heard_again=heard_again)
+        monkeypatch.setattr(model, "forward", forward)
+        pitches.append(np.median(model.track(audio, 2), 1))
+    assert abs(12 * np.log2(pitches[0][0] / hertz(190))) > 2
+    assert np.abs(12 * np.log2(pitches[1] / [hertz(190), hertz(75)])).max() < 0.2
