@@ -2,7 +2,7 @@
 
 The folders are those that `ddsp-zoo report strings` or `ddsp-zoo evaluate` leaves; `report/baselines` takes part
 with its comb mask, or another --baseline. Prints both means of SI-SDR in dB, and their difference
-with its 95 % interval over tracks.
+with its 95 % interval over tracks, or of one track over its windows.
 """
 
 import argparse
@@ -29,10 +29,12 @@ def main() -> None:
     )
     options = parser.parse_args()
     first, second = (read(folder, options) for folder in (options.first, options.second))
-    tracks = defaultdict(list)
-    for frame in sorted(first.keys() & second.keys()):
-        tracks[frame[0]].append((first[frame], second[frame]))
-    pairs = [np.array(values) for values in tracks.values()]
+    shared = sorted(first.keys() & second.keys())
+    units = defaultdict(list)  # what is drawn as a whole
+    several = len({track for track, _, _ in shared}) > 1
+    for track, source, window in shared:
+        units[track if several else window].append((first[track, source, window], second[track, source, window]))
+    pairs = [np.array(values) for values in units.values()]
     rng = np.random.default_rng(0)
     draws = [difference([pairs[i] for i in rng.integers(len(pairs), size=len(pairs))]) for _ in range(DRAWS)]
     low, high = np.percentile(draws, (2.5, 97.5))
