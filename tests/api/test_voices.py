@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 from tiny import tiny_ast
+from tools_loaded import load_tool
 
 import ddsp_zoo
 from ddsp_zoo.api.ladder import separate, separate_files
@@ -14,6 +15,7 @@ from ddsp_zoo.cli import main
 from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.models import Umss
 from ddsp_zoo.models.voices import voice_names, with_voices
+from ddsp_zoo.pitch.multipitch import MultiPitch
 from ddsp_zoo.pitch.track import PitchTrack, onsets_from_f0
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -168,3 +170,12 @@ def test_models_are_loaded_for_other_voices() -> None:
     assert ddsp_zoo.load("umss_4v", voices="SSAA").targets == ("soprano1", "soprano2", "alto1", "alto2")
     with pytest.raises(DdspZooError, match="none of a choir"):
         ddsp_zoo.load("umss_4v", voices=0)
+
+
+def test_a_tracker_of_more_voices_becomes_a_part_of_a_model() -> None:
+    names = tuple(f"voice{place}" for place in range(1, 9))
+    tracker = MultiPitch(names, most_voices=8, heard_again=1)
+    whole = load_tool("release").with_part(Umss(), "tracker", tracker)
+    assert whole.tracker.most_voices == 8 and whole.tracker.heard_again == 1 and whole.tracker.counts
+    for name, weight in tracker.state_dict().items():
+        assert np.array_equal(weight, whole.tracker.state_dict()[name])
