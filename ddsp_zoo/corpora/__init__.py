@@ -16,6 +16,7 @@ CORPORA = {  # by name, with the module that defines it
     "RenderedBand": "rendered.band",
     "RenderedChoir": "rendered.choir",
     "RenderedStrings": "rendered.strings",
+    "ShardedStems": "sharded",
     "Slakh2100": "slakh.corpus",
     "SoloRecordings": "solo",
     "StemFolder": "folder",

@@ -118,7 +118,7 @@ class StemDataset(Dataset):
             else [
                 Place(index, k * self.seconds)
                 for index, track in enumerate(tracks)
-                for k in range(_count(track.seconds / self.seconds, to_the_end))
+                for k in range(excerpts_in(track.seconds / self.seconds, to_the_end))
             ]
         )
         self.track_seconds = np.array([track.seconds for track in tracks])
@@ -221,8 +221,8 @@ class StemDataset(Dataset):
         return self._pitch[number]
 
 
-def _count(excerpts: float, to_the_end: bool) -> int:
-    """How many excerpts a track makes, one at least; 0.6 / 0.2 is below 3."""
+def excerpts_in(excerpts: float, to_the_end: bool = False) -> int:
+    """Returns how many excerpts a track of so many lengths makes, one at least; 0.6 / 0.2 is below 3."""
     return max(1, math.ceil(excerpts - 1e-6) if to_the_end else int(excerpts + 1e-6))
 
 

@@ -4,6 +4,7 @@ import csv
 import multiprocessing
 import os
 import pickle
+import re
 import resource
 import signal
 import socket
@@ -16,11 +17,13 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import lightning as L
 import numpy as np
 import pytest
 import soundfile as sf
 import torch
 import yaml
+from lightning.fabric.plugins.environments import SLURMEnvironment
 from tiny import RATE, SMALL, music, save_tiny_ast
 from wandb_runs import history, inspected, summary
 
@@ -537,6 +540,69 @@ def test_two_processes_share_an_epoch(recipe: Path, strategy: str) -> None:
     last = checkpoint(folder)
     assert last["global_step"] == 6 and last["epoch"] == 1
     assert len(curve(folder, "train/loss")) == 6 and len(curve(folder, "validation/loss")) == 2
+
+
+def slurm(rank: int, nodes: int, tasks: int) -> dict[str, str]:
+    """What SLURM tells a task of a job, of which each node has as many."""
+    return {
+        "SLURM_JOB_ID": "1234",
+        "SLURM_JOB_NAME": "train",
+        "SLURM_NNODES": str(nodes),
+        "SLURM_NTASKS": str(nodes * tasks),
+        "SLURM_NTASKS_PER_NODE": str(tasks),
+        "SLURM_NODELIST": "node[3-9]" if nodes > 1 else "127.0.0.1",
+        "SLURM_PROCID": str(rank),
+        "SLURM_LOCALID": str(rank % tasks),
+        "SLURM_NODEID": str(rank // tasks),
+    }
+
+
+@pytest.mark.parametrize("rank", [0, 5])
+def test_what_slurm_says_is_read(monkeypatch: pytest.MonkeyPatch, rank: int) -> None:
+    """The job that docs/own_data.md shows: two nodes with four tasks each."""
+    text = (ROOT / "docs/own_data.md").read_text()
+    nodes, tasks = (
+        int(re.search(rf"#SBATCH .*--{name}=(\d+)", text)[1]) for name in ("nodes", "ntasks-per-node")
+    )
+    trainer = re.search(
+        r"srun ddsp-zoo fit .*--trainer.num_nodes (\d+) --trainer.devices (\d+) .*strategy (\w+)", text
+    )
+    assert (int(trainer[1]), int(trainer[2]), trainer[3]) == (nodes, tasks, "ddp")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    monkeypatch.setenv("MASTER_PORT", "1")  # of no other job; Lightning would set it
+    for name, value in slurm(rank, nodes, tasks).items():
+        monkeypatch.setenv(name, value)
+    options = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False, "strategy": "ddp"}
+    given = L.Trainer(num_nodes=nodes, devices=tasks, **options)
+    place = given.strategy.cluster_environment
+    assert isinstance(place, SLURMEnvironment) and place.resolve_root_node_address("node[3-9]") == "node3"
+    assert (given.global_rank, given.local_rank, given.node_rank) == (rank, rank % tasks, rank // tasks)
+    assert given.world_size == nodes * tasks
+    with pytest.raises(ValueError, match="ntasks-per-node"):  # which Lightning calls when a training starts
+        place.validate_settings(num_devices=tasks - 1, num_nodes=nodes)
+    monkeypatch.setenv("SLURM_JOB_NAME", "bash")
+    assert not SLURMEnvironment.detect()
+
+
+@pytest.mark.slow
+def test_two_tasks_share_an_epoch_as_slurm_starts_them(recipe: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as place:
+        port = place.getsockname()[1]
+    options = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.accelerator", "cpu"]
+    what = [sys.executable, "-m", "ddsp_zoo.cli", "fit", "--config", str(recipe), *options]
+    what += ["--data.excerpts.batch_size", "1"]
+    tasks = [
+        subprocess.Popen(what, cwd=ROOT, env=os.environ | slurm(rank, 1, 2) | {"MASTER_PORT": str(port)})
+        for rank in range(2)
+    ]
+    try:
+        assert [task.wait(300) for task in tasks] == [0, 0]
+    finally:
+        for task in tasks:
+            task.kill()
+    folder = recipe.parent / "runs/tiny"
+    last = checkpoint(folder)
+    assert last["global_step"] == 6 and last["epoch"] == 1
 
 
 @pytest.mark.slow
