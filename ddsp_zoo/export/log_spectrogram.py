@@ -33,9 +33,11 @@ def log_spectrogram(audio: np.ndarray, rate: int, n_fft: int = 4096) -> np.ndarr
 
 def _windows(audio: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
     """Samples (windows, length), the mean of the channels, from each of `starts`; zeros outside the audio."""
-    place = starts[:, None] + np.arange(length)
-    heard = audio[:, place.clip(0, audio.shape[-1] - 1)].mean(0, dtype=np.float32)
-    return np.where((place >= 0) & (place < audio.shape[-1]), heard, 0)
+    windows = np.zeros((len(starts), length), dtype=np.float32)
+    for window, start in zip(windows, starts.tolist()):
+        first, last = max(start, 0), min(start + length, audio.shape[-1])
+        window[first - start : last - start] = audio[:, first:last].mean(0, dtype=np.float32)
+    return windows
 
 
 def _bands(rate: int, n_fft: int) -> np.ndarray:
