@@ -4,6 +4,7 @@
 commands that train nothing set DDSP_ZOO_INFERENCE=1 and do without; anybody's script may do the same.
 """
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,8 +25,19 @@ class InferenceModule(nn.Module):
         held = next(self.buffers(), None) if held is None else held
         return torch.device("cpu") if held is None else held.device
 
-    def save_hyperparameters(self, *names: Any, **options: Any) -> None:
-        """Keeps nothing: settings are kept for checkpoints, and only what was trained is written into one."""
+    @property
+    def hparams(self) -> dict[str, Any]:
+        """Returns the settings that `save_hyperparameters` kept."""
+        return self._hparams
+
+    def save_hyperparameters(self, ignore: str = "") -> None:
+        """Keeps the arguments of the constructors that are under way, but for the one to ignore."""
+        self._hparams, frame = {}, inspect.currentframe().f_back
+        while frame.f_code.co_name == "__init__" and frame.f_locals.get("self") is self:
+            names, _, rest, values = inspect.getargvalues(frame)
+            given = {name: values[name] for name in names if name != "self"} | values.get(rest, {})
+            self._hparams |= {name: value for name, value in given.items() if name != ignore}
+            frame = frame.f_back
 
 
 if TYPE_CHECKING or not only_inference():

@@ -30,11 +30,13 @@ def run(*arguments: str) -> list[str]:
     return said.splitlines()[-1].split()
 
 
-@pytest.mark.parametrize(("song", "model"), [("band", "ast_ddsp_all_8k"), ("choir", "umss_4v")])
+@pytest.mark.parametrize(("song", "model"), [("band", "ast_ddsp_all_8k"), ("choir", "umss_4v --voices 3")])
 def test_separating_imports_nothing_that_only_training_needs(tmp_path, song, model):
-    separate = ["separate", f"{EXAMPLES}/{song}.flac", "--model", model, "--out", str(tmp_path)]
+    separate = ["separate", f"{EXAMPLES}/{song}.flac", "--model", *model.split(), "--out", str(tmp_path)]
     assert run(*separate, "--duration", "2") == ["0"]
-    edit = ["--edit", f"{EXAMPLES}/edits/{song}.yaml"]
+    source = "bass" if song == "band" else "voice2"
+    edit = ["--edit", str(tmp_path / "edit.yaml")]
+    (tmp_path / "edit.yaml").write_text(f"{source}:\n  - gain_db: 6\n", encoding="utf-8")
     assert run("render", str(tmp_path / song), *edit, "--out", str(tmp_path / "again")) == ["0"]
 
 
