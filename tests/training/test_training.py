@@ -24,6 +24,7 @@ import soundfile as sf
 import torch
 import yaml
 from lightning.fabric.plugins.environments import SLURMEnvironment
+from lightning.pytorch.utilities import rank_zero_only
 from tiny import RATE, SMALL, music, save_tiny_ast
 from wandb_runs import history, inspected, summary
 
@@ -568,6 +569,7 @@ def test_what_slurm_says_is_read(monkeypatch: pytest.MonkeyPatch, rank: int) -> 
         r"srun ddsp-zoo fit .*--trainer.num_nodes (\d+) --trainer.devices (\d+) .*strategy (\w+)", text
     )
     assert (int(trainer[1]), int(trainer[2]), trainer[3]) == (nodes, tasks, "ddp")
+    monkeypatch.setattr(rank_zero_only, "rank", 0)  # which the trainer changes for the whole process
     monkeypatch.delenv("MASTER_ADDR", raising=False)
     monkeypatch.setenv("MASTER_PORT", "1")  # of no other job; Lightning would set it
     for name, value in slurm(rank, nodes, tasks).items():
