@@ -14,11 +14,18 @@ BAND = ("bass", "drums", "guitar", "other")  # what models of bands may separate
 
 QUARTET = ("soprano", "alto", "tenor", "bass")  # of a choir, high to low
 
+MOST_VOICES = 8  # of a choir
+
 GUITAR_STRINGS_HZ = {"E2": 82.41, "A2": 110.0, "D3": 146.83, "G3": 196.0, "B3": 246.94, "E4": 329.63}
 
 UNPITCHED = ("drums",)  # sources that have no melody to read off
 
 RESIDUAL = "residual"  # what no stem covers: it lies beside them, so no source can be called that
+
+
+def voices_from_the_top(count: int) -> tuple[str, ...]:
+    """Returns names for so many voices of a choir that are known by nothing but their order: voice1, voice2, …."""
+    return tuple(f"voice{place + 1}" for place in range(count))
 
 
 def numbered(parts: Sequence[str]) -> tuple[str, ...]:

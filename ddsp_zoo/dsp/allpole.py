@@ -35,9 +35,9 @@ def allpole(
     1 / prod sqrt(1 - k^2) that makes a filter at rest 1/A(z).
 
     For any motion of k, y[n]^2 <= |state[n]|^2 <= |state[0]|^2 + sum (G x)^2 up to n. G is limited to 120 dB,
-    and k of +-1 is moved inside by 1e-9. Serial kernels compute this on the
-    CPU; on other devices, and without numba, `ddsp_zoo.dsp.allpole_matrix` does. NaN in a row's excitation stays in
-    that row. Raises `DdspZooError` for wrong shapes or dtypes and for k that is not a number or beyond +-1.
+    and k of +-1 is moved inside by 1e-9. Serial kernels compute this on the CPU; on other devices, and without numba,
+    `ddsp_zoo.dsp.allpole_matrix` does. NaN in a row's excitation stays in that row. Raises `DdspZooError` for wrong
+    shapes or dtypes and for k that is not a number or beyond +-1.
     Source: Gray & Markel 1975; UMSS (Schulze-Forster et al. 2022); thesis eq. 4.7.
     """
     frames = _check(excitation, reflection, hop, state)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ddsp_zoo.errors import DdspZooError
-from ddsp_zoo.sources import QUARTET, check_names, numbered
+from ddsp_zoo.sources import MOST_VOICES, QUARTET, check_names, numbered, voices_from_the_top
 
-AUTO, MOST_VOICES = "auto", 8
+AUTO = "auto"
 LETTERS = {part[0].upper(): part for part in QUARTET}
 HOW = f"a number from 1 to {MOST_VOICES}, letters of SATB such as SSAA, names with commas between, or {AUTO}"
 
@@ -21,7 +21,7 @@ def voice_names(voices: int | str | Sequence[str]) -> tuple[str, ...]:
     if isinstance(text, str) and text.isdecimal():
         text = int(text)
     if isinstance(text, int) and 1 <= text <= MOST_VOICES:
-        return tuple(f"voice{place + 1}" for place in range(text))
+        return voices_from_the_top(text)
     if isinstance(text, str) and text and set(text) <= set(LETTERS) and len(text) <= MOST_VOICES:
         return numbered([LETTERS[letter] for letter in sorted(text, key=list(LETTERS).index)])
     named = isinstance(text, str) and ("," in text or text in QUARTET)

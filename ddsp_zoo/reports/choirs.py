@@ -15,11 +15,11 @@ from ddsp_zoo.measuring.digests import digest_of_model, digest_of_tracks
 from ddsp_zoo.measuring.metrics import SI_SDR
 from ddsp_zoo.measuring.pitch import score_names
 from ddsp_zoo.measuring.rows import Row
-from ddsp_zoo.models.voices import MOST_VOICES, with_voices
+from ddsp_zoo.models.voices import with_voices
 from ddsp_zoo.music.choir.styles import STYLES
 from ddsp_zoo.reports import evaluation, remembered, tables
 from ddsp_zoo.reports import report as pages
-from ddsp_zoo.sources import QUARTET
+from ddsp_zoo.sources import MOST_VOICES, QUARTET
 
 CLEAN, JITTER, REAL = "as they are", "jitter", "real singers"
 SUMMARY = "summary.csv"

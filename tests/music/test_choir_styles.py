@@ -5,8 +5,8 @@ import pytest
 
 from ddsp_zoo.music.choir.polyphony import compose_polyphony
 from ddsp_zoo.music.choir.scores import PARTS, RANGES, SungNote
-from ddsp_zoo.music.choir.styles import MOST_VOICES, STYLES, choose_parts, compose_style
-from ddsp_zoo.sources import numbered
+from ddsp_zoo.music.choir.styles import STYLES, choose_parts, compose_style
+from ddsp_zoo.sources import MOST_VOICES, numbered
 
 SECONDS = 20.0
 AT = np.arange(0, SECONDS, 0.05)

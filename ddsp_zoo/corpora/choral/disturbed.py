@@ -63,6 +63,7 @@ class DisturbedChoir(StemDataModule):
         if condition not in CONDITIONS:
             raise DdspZooError(f"The condition is {condition!r}: choose from {', '.join(CONDITIONS)}.")
         self.corpus, self.condition = corpus, condition
+        self._copies: dict[Path, Path] = {}  # folders of copies, by what they are made of, which is read once
 
     def feed(self, model: Any, split: Split | None = None) -> "DisturbedChoir":
         """Shapes the batches for a model, see `StemDataModule.feed`."""
@@ -95,16 +96,14 @@ class DisturbedChoir(StemDataModule):
         ]
 
     def _copy(self, path: Path) -> Path:
-        return (
-            cache_root()
-            / "disturbed"
-            / fingerprint(version=VERSION, condition=self.condition, audio=sha256_of(path))
-        )
+        if path not in self._copies:
+            made_of = fingerprint(version=VERSION, condition=self.condition, audio=sha256_of(path))
+            self._copies[path] = cache_root() / "disturbed" / made_of
+        return self._copies[path]
 
     def _disturb(self, folder: Path, path: Path) -> None:
         audio, rate = sf.read(path, dtype="float64")
-        seed = (
-            0 if self.condition == "reverb" else list(bytes.fromhex(sha256_of(path)[:16]))
-        )  # one hall for all
+        # One hall for all, and noise of its own for each.
+        seed = 0 if self.condition == "reverb" else list(bytes.fromhex(sha256_of(path)[:16]))
         changed = CONDITIONS[self.condition](audio, rate, np.random.default_rng(seed))
         sf.write(folder / AUDIO, np.clip(changed, -1, 1), rate, subtype="PCM_16")

@@ -13,6 +13,7 @@ from ddsp_zoo.errors import DdspZooError
 from ddsp_zoo.files.f0_csv import read_f0_csv
 from ddsp_zoo.music.choir.scores import PARTS
 from ddsp_zoo.pitch.track import PitchTrack
+from ddsp_zoo.sources import voices_from_the_top
 
 DUET = ("high", "low")
 
@@ -68,8 +69,8 @@ def group(voices: tuple[Voice, ...], kind: type[Group] = Group, **more: object) 
 
 def numbered_group(name: str, voices: tuple[Voice, ...], most: int) -> Group:
     """Makes a group of voices that are given from the top: voice1, voice2, …, of which those up to ``most`` rest."""
-    stems: dict[str, tuple[Path, ...]] = {f"voice{place + 1}": () for place in range(most)}
-    stems |= {f"voice{place + 1}": (voice.audio,) for place, voice in enumerate(voices)}
+    names = voices_from_the_top(most)
+    stems = dict.fromkeys(names, ()) | {name: (voice.audio,) for name, voice in zip(names, voices)}
     return Group(name, stems, voices[0].pitch, voices=voices)
 
 

@@ -15,10 +15,10 @@ from ddsp_zoo.files.cache import fingerprint, folder_or_cache
 from ddsp_zoo.files.f0_csv import write_f0_csv
 from ddsp_zoo.files.rendered import render_folders
 from ddsp_zoo.music.choir.scores import PARTS
-from ddsp_zoo.music.choir.styles import CHORALE, MOST_VOICES, STYLES, choose_parts, compose_style
+from ddsp_zoo.music.choir.styles import CHORALE, STYLES, choose_parts, compose_style
 from ddsp_zoo.music.choir.voices import GRID_SECONDS, RATE, Singer, microphone, sing
 from ddsp_zoo.music.signals import log_uniform, playing_level, reverb
-from ddsp_zoo.sources import Split
+from ddsp_zoo.sources import MOST_VOICES, Split, voices_from_the_top
 
 VERSION = 2  # to be raised whenever a change here or in the choir modules changes the sound
 
@@ -148,20 +148,20 @@ class RenderedChoir(ChoirDataModule):
         if self.quartets:
             return Piece(seed, style, PARTS, PARTS)
         parts = choose_parts(rng, int(rng.choice(self.numbers)))
-        return Piece(seed, style, parts, tuple(f"voice{place + 1}" for place in range(len(parts))))
+        return Piece(seed, style, parts, voices_from_the_top(len(parts)))
 
     def _render(self, folder: Path, piece: Piece) -> None:
         rng = np.random.default_rng(piece.seed)
         audio, f0, onset = perform(rng, self.track_seconds, piece.style, piece.parts)
         if not self.quartets:
-            order = from_the_top(f0)
+            order = highest_first(f0)
             audio, f0, onset = audio[order], f0[order], onset[order]
         for name, stem in zip(piece.names, audio, strict=True):
             sf.write(folder / f"{name}.flac", stem, RATE, subtype="PCM_16")
         write_f0_csv(folder / "f0.csv", np.arange(f0.shape[1]) * GRID_SECONDS, f0, piece.names, onset)
 
 
-def from_the_top(f0_hz: NDArray) -> NDArray:
+def highest_first(f0_hz: NDArray) -> NDArray:
     """Returns the order of voices f0_hz (S, M) by their mean pitch, the highest first; 0 is a rest."""
     octaves = np.log2(np.maximum(f0_hz, 1)).sum(1) / np.maximum((f0_hz > 0).sum(1), 1)
     return np.argsort(-octaves, kind="stable")

@@ -11,7 +11,6 @@ from ddsp_zoo.sources import numbered
 
 CHORALE = "chorale"
 STYLES = (CHORALE, "polyphony", "homophony")
-MOST_VOICES = 8
 KINDS, SHARES = (PARTS, PARTS[:2], PARTS[2:]), (0.7, 0.15, 0.15)  # mixed choirs, of women, of men
 
 
